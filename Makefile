@@ -1,0 +1,151 @@
+# Everything from a fresh clone; see `make help`. Needs Python 3.11 or newer with venv and pip, a
+# C++20 compiler (gcc 12 or newer, or clang) and make; the rest comes from PyPI into .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST_ARGS ?=
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+
+# a virtual environment that is active, or PYTHONPATH, must not leak into ours
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+
+# Python sources are used in place; these are what a build depends on. A directory is newer when a
+# file in it came or went.
+cpp_sources := $(shell find cpp -type f 2>/dev/null)
+build_sources := pyproject.toml CMakeLists.txt $(cpp_sources) src/tensorcast/__init__.py \
+                 src/tensorcast/formats.py src/tensorcast/errors.py \
+                 $(shell find src -type d -not -name __pycache__)
+
+# prints the requirements of some extras: $(call extras,test lint)
+extras = $(BIN)/python -c 'import sys, tomllib; \
+	extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+	print(*(line for name in sys.argv[1:] for line in extras[name]), sep="\n")' $(1)
+
+.PHONY: help
+help:  ## print this
+	@echo "make <target>, each from a fresh clone:"
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo "PYTHON=... picks the interpreter, CXX=... the compiler, PYTEST_ARGS=... goes to pytest."
+
+# -- environment and build ------------------------------------------------------------------------
+
+# PYTHON, or else the first of these that is 3.11 or newer and can make environments
+$(STAMPS)/venv:
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	      2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$${found:-}" ]; then \
+	  echo "no Python 3.11 or newer with venv and ensurepip found; install one, or name it:" \
+	       "make PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	echo "making $(VENV) with $$($$found --version)"; \
+	$$found -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# pip install . would fetch these into a fresh environment for every build; kept here, a rebuild
+# is incremental and needs no network
+$(STAMPS)/build-tools: $(STAMPS)/venv pyproject.toml
+	@echo "installing the build tools"
+	@$(PIP) install "scikit-build-core>=0.11" "cmake>=3.26" ninja
+	@touch $@
+
+$(STAMPS)/dependencies: $(STAMPS)/venv pyproject.toml
+	@echo "installing what tensorcast needs"
+	@$(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+	  | $(PIP) install -r /dev/stdin
+	@touch $@
+
+$(STAMPS)/built: $(STAMPS)/build-tools $(STAMPS)/dependencies $(build_sources)
+	@echo "building and installing tensorcast"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.PHONY: build
+build: $(STAMPS)/built  ## build, and install into .venv; Python sources are used in place
+
+# -- jobs -----------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(STAMPS)/built  ## convert real weights (MiniLM) to bfloat16, say what was lost, verify
+	@$(BIN)/python examples/demo.py
+
+$(STAMPS)/test-tools: $(STAMPS)/venv pyproject.toml
+	@echo "installing the test tools"
+	@$(call extras,test) | $(PIP) install -r /dev/stdin
+	@touch $@
+
+# torch, transformers and the real weights are tried; a test that lacks one is skipped by name
+.PHONY: interop
+interop: $(STAMPS)/built $(STAMPS)/test-tools
+	@if [ ! -e $(STAMPS)/interop -o pyproject.toml -nt $(STAMPS)/interop ]; then \
+	  echo "installing torch and transformers for the tests"; \
+	  if $(call extras,test-interop) | $(PIP) install -r /dev/stdin; then \
+	    touch $(STAMPS)/interop; \
+	  else \
+	    echo "not installed: the tests that need torch or transformers are skipped" >&2; \
+	  fi; \
+	fi
+	@$(BIN)/python examples/demo.py --only-weights \
+	  || echo "not fetched: the tests that need real weights are skipped" >&2
+
+.PHONY: test
+test: interop  ## the tests, in a few minutes
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-exhaustive
+test-exhaustive: interop  ## the full run: every kernel against the reference, fuzzing
+	@$(BIN)/python -m pytest --exhaustive $(PYTEST_ARGS)
+
+.PHONY: test-sanitize
+test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then under TSan
+	@for sanitizers in address,undefined thread; do \
+	  echo "== $$sanitizers"; \
+	  $(BIN)/cmake -S . -B build/sanitize-$$sanitizers -G Ninja -Wno-dev \
+	    -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	    -DTENSORCAST_NATIVE_TESTS=ON -DTENSORCAST_SANITIZE=$$sanitizers >build/sanitize.log \
+	    || { cat build/sanitize.log; exit 1; }; \
+	  $(BIN)/cmake --build build/sanitize-$$sanitizers; \
+	  $(without_aslr) $(BIN)/ctest --test-dir build/sanitize-$$sanitizers --output-on-failure \
+	    --no-tests=error; \
+	done
+
+# gcc 12's ThreadSanitizer cannot map its shadow under the address randomization of newer kernels
+without_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: bench
+bench: interop  ## the benchmarks; results as JSON in bench/results
+	@$(BIN)/python -m bench
+
+$(STAMPS)/lint-tools: $(STAMPS)/venv pyproject.toml
+	@echo "installing ruff and mypy"
+	@$(call extras,lint) | $(PIP) install -r /dev/stdin
+	@touch $@
+
+.PHONY: lint
+lint: $(STAMPS)/built $(STAMPS)/lint-tools  ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(STAMPS)/lint-tools  ## let ruff format and fix the Python sources
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: clean
+clean:  ## remove the environment and everything built
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

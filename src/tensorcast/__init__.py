@@ -1,0 +1,96 @@
+"""Changes the number format of tensors and checkpoints, and says what that costs and loses.
+
+The names below load on first use: importing tensorcast imports neither torch nor NumPy.
+
+    >>> import tensorcast
+    >>> tensorcast.lookup("BF16").max
+    3.3895313892515355e+38
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import checkpoint as checkpoint
+    from . import errors as errors
+    from . import formats as formats
+    from . import policy as policy
+    from .errors import (
+        CastError,
+        CastNanError,
+        CastOverflowError,
+        CheckpointError,
+        CorruptFileError,
+        DestinationError,
+        FormatError,
+        InexactCastError,
+        PolicyError,
+        TensorcastError,
+        UnsupportedCheckpointError,
+    )
+    from .formats import FORMATS, Format, lookup
+    from .loss import Loss
+    from .policy import Policy
+
+_MODULES = ("checkpoint", "errors", "formats", "policy")
+_NAMES = {
+    "FORMATS": "formats",
+    "Format": "formats",
+    "lookup": "formats",
+    "Policy": "policy",
+    "Loss": "loss",
+    "CastError": "errors",
+    "CastNanError": "errors",
+    "CastOverflowError": "errors",
+    "CheckpointError": "errors",
+    "CorruptFileError": "errors",
+    "DestinationError": "errors",
+    "FormatError": "errors",
+    "InexactCastError": "errors",
+    "PolicyError": "errors",
+    "TensorcastError": "errors",
+    "UnsupportedCheckpointError": "errors",
+}
+
+__all__ = [
+    "FORMATS",
+    "CastError",
+    "CastNanError",
+    "CastOverflowError",
+    "CheckpointError",
+    "CorruptFileError",
+    "DestinationError",
+    "Format",
+    "FormatError",
+    "InexactCastError",
+    "Loss",
+    "Policy",
+    "PolicyError",
+    "TensorcastError",
+    "UnsupportedCheckpointError",
+    "__version__",
+    "checkpoint",
+    "errors",
+    "formats",
+    "lookup",
+    "policy",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    module = _NAMES.get(name)
+    if module is None:
+        raise AttributeError(f"module 'tensorcast' has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
