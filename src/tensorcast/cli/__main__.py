@@ -1,0 +1,6 @@
+"""`python -m tensorcast.cli` is `tensorcast`."""
+
+from . import main
+
+if __name__ == "__main__":
+    main()

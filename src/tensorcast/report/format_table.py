@@ -1,0 +1,206 @@
+"""The number formats as a table, as one format's details, as Markdown and as JSON.
+
+Everything is read off the rows of `tensorcast.formats`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+from tensorcast.formats import FORMATS, Format
+
+from .document import Json
+from .table import Column, layout
+from .text import Line, Span, line
+from .units import number
+
+_LIBRARIES: Final = ("torch", "numpy", "ml_dtypes", "safetensors", "gguf", "onnx", "jax")
+_NAN: Final = {
+    "ieee": "exponent all ones, mantissa not zero",
+    "all-ones": "all bits but the sign ones",
+    "negative-zero": "the code that would be -0",
+}
+
+
+def table(width: int | None) -> list[Line]:
+    """Every format, one per line, laid out to `width` (None: all columns)."""
+    heads = [
+        Column("format"),
+        Column("bits", "right"),
+        Column("e m", "right"),
+        Column("bias", "right"),
+        Column("max", "right"),
+        Column("smallest", "right"),
+        Column("min normal", "right", drop=2),
+        Column("epsilon", "right", drop=3),
+        Column("inf"),
+        Column("NaN"),
+        Column("-0", drop=4),
+        Column("spelled", drop=1),
+    ]
+    rows: list[list[str | Span]] = []
+    for row in FORMATS.values():
+        floating = bool(row.exponent_bits)
+        rows.append(
+            [
+                Span(row.name, "name"),
+                str(row.bits),
+                f"{row.exponent_bits} {row.mantissa_bits}" if floating else "",
+                str(row.bias) if floating else "",
+                number(row.max),
+                number(row.smallest),
+                number(row.smallest_normal) if floating else "",
+                number(row.epsilon) if floating else "",
+                "yes" if row.infinity else "-",
+                "yes" if row.has_nan else "-",
+                "yes" if row.signed_zero else "-",
+                Span(" ".join(_others(row)), "dim"),
+            ]
+        )
+    return layout(heads, rows, width=width)
+
+
+def _others(row: Format) -> list[str]:
+    """The spellings that differ from the name, each once."""
+    found = dict.fromkeys(row.spellings[lib] for lib in _LIBRARIES if lib in row.spellings)
+    return [spelling for spelling in found if spelling != row.name]
+
+
+def detail(row: Format) -> list[Line]:
+    """One format: its code drawn bit by bit, its limits, and how others spell it."""
+    pairs: list[tuple[str, str, str]] = []
+    if row.exponent_bits:
+        pairs.append(("code", _drawn(row), f"bias {row.bias}"))
+    pairs.append(("max", number(row.max, 9), f"code {row.max_code:#x}"))
+    pairs.append(("min", number(row.min, 9), ""))
+    if row.exponent_bits:
+        pairs += [
+            ("min normal", number(row.smallest_normal, 9), _power(row.smallest_normal_exact)),
+            ("smallest", number(row.smallest, 9), _power(row.smallest_exact)),
+            ("epsilon", number(row.epsilon, 9), f"2^-{row.component.mantissa_bits}"),
+            ("infinity", _coded(row.infinity_code), ""),
+            ("NaN", _coded(row.nan_code), _NAN.get(row.nan, "")),
+            ("-0", "yes" if row.signed_zero else "no", ""),
+        ]
+    if row.is_packed:
+        pairs.append(
+            (
+                "packing",
+                f"{8 // row.bits} to a byte" if row.bits != 6 else "4 to 3 bytes",
+                "first element in the lowest bits",
+            )
+        )
+    heads = [Column(""), Column(""), Column("")]
+    lines = [line(Span(row.name, "title"), f"  {_kind(row)} of {row.bits} bits")]
+    lines += layout(
+        heads, [[Span(key, "dim"), value, note] for key, value, note in pairs], width=None
+    )
+    spelled = [[Span(lib, "dim"), row.spellings[lib]] for lib in _LIBRARIES if lib in row.spellings]
+    if row.aliases:
+        spelled.append([Span("also", "dim"), ", ".join(row.aliases)])
+    return [*lines, (), *layout([Column(""), Column("")], spelled, width=None)]
+
+
+def _kind(row: Format) -> str:
+    return {"int": "signed integer", "uint": "unsigned integer", "float": "float"}.get(
+        row.kind, row.kind
+    )
+
+
+def _drawn(row: Format) -> str:
+    part = row.component
+    fields = ["S"] if part.signed else []
+    for letter, bits in (("E", part.exponent_bits), ("M", part.mantissa_bits)):
+        if bits:
+            fields.append(letter * bits if bits <= 11 else f"{letter} x {bits}")
+    drawn = "| " + " | ".join(fields) + " |"
+    return drawn + " twice" if row.is_complex else drawn
+
+
+def _power(value: Fraction) -> str:
+    """2^n where the value is that, else nothing."""
+    if value.numerator == 1 and value.denominator & (value.denominator - 1) == 0:
+        return f"2^-{value.denominator.bit_length() - 1}" if value.denominator > 1 else "1"
+    return ""
+
+
+def _coded(code: int | None) -> str:
+    return "none" if code is None else f"{code:#x}"
+
+
+def describe(row: Format) -> Json:
+    """One format, JSON-ready: integers are exact."""
+    return {
+        "name": row.name,
+        "kind": row.kind,
+        "bits": row.bits,
+        "exponent_bits": row.exponent_bits,
+        "mantissa_bits": row.mantissa_bits,
+        "bias": row.bias,
+        "signed": row.signed,
+        "max": row.max,
+        "min": row.min,
+        "smallest_normal": row.smallest_normal,
+        "smallest": row.smallest,
+        "epsilon": row.epsilon,
+        "infinity": row.infinity,
+        "nan": row.nan,
+        "signed_zero": row.signed_zero,
+        "subnormals": bool(row.exponent_bits) and row.subnormals,
+        "max_code": row.max_code,
+        "infinity_code": row.infinity_code,
+        "nan_code": row.nan_code,
+        "spellings": dict(row.spellings),
+        "aliases": list(row.aliases),
+    }
+
+
+def markdown() -> str:
+    """The page docs/formats.md."""
+    head = """# Number formats
+
+One row per format, made from `tensorcast/formats.py` by `tensorcast formats --markdown`; do not
+edit this page by hand. A float's code is `| sign | exponent | mantissa |`; `e` and `m` count the
+bits of the two fields. Max is the largest finite value, smallest the smallest one above zero,
+epsilon the gap between 1 and the next value.
+
+| format | bits | e | m | bias | max | min normal | smallest | epsilon | inf | NaN | -0 |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|---|---|---|
+"""
+    rows = []
+    for row in FORMATS.values():
+        floating = bool(row.exponent_bits)
+        cells = [
+            f"`{row.name}`",
+            str(row.bits),
+            str(row.exponent_bits) if floating else "",
+            str(row.mantissa_bits) if floating else "",
+            str(row.bias) if floating else "",
+            number(row.max, 6) if floating else str(row.max),
+            number(row.smallest_normal, 6) if floating else "",
+            number(row.smallest, 6),
+            number(row.epsilon, 6) if floating else "",
+            "yes" if row.infinity else "no",
+            row.nan if row.has_nan else "no",
+            "yes" if row.signed_zero else "no",
+        ]
+        rows.append("| " + " | ".join(cells) + " |\n")
+    nan = "".join(f"- {kind}: {meaning}\n" for kind, meaning in _NAN.items())
+    spelled_head = (
+        "\n## Spellings\n\nEach of these, in any case, names the format wherever a format is asked "
+        "for.\n\n| format | " + " | ".join(_LIBRARIES) + " | also |\n"
+        "|---|" + "---|" * (len(_LIBRARIES) + 1) + "\n"
+    )
+    spelled = []
+    for row in FORMATS.values():
+        cells = [f"`{row.name}`", *(row.spellings.get(lib, "") for lib in _LIBRARIES)]
+        spelled.append("| " + " | ".join([*cells, ", ".join(row.aliases)]) + " |\n")
+    return (
+        head
+        + "".join(rows)
+        + "\nWhere the NaN codes lie:\n\n"
+        + nan
+        + spelled_head
+        + "".join(spelled)
+    )
