@@ -111,15 +111,16 @@ test-exhaustive: interop  ## the full run: every kernel against the reference, f
 
 .PHONY: test-sanitize
 test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then under TSan
+	@mkdir -p build
 	@for sanitizers in address,undefined thread; do \
 	  echo "== $$sanitizers"; \
-	  $(BIN)/cmake -S . -B build/sanitize-$$sanitizers -G Ninja -Wno-dev \
+	  dir=build/sanitize-$${sanitizers%,*}; \
+	  $(BIN)/cmake -S . -B $$dir -G Ninja \
 	    -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
-	    -DTENSORCAST_NATIVE_TESTS=ON -DTENSORCAST_SANITIZE=$$sanitizers >build/sanitize.log \
-	    || { cat build/sanitize.log; exit 1; }; \
-	  $(BIN)/cmake --build build/sanitize-$$sanitizers; \
-	  $(without_aslr) $(BIN)/ctest --test-dir build/sanitize-$$sanitizers --output-on-failure \
-	    --no-tests=error; \
+	    -DTENSORCAST_NATIVE_TESTS=ON -DTENSORCAST_SANITIZE=$$sanitizers >build/configure.log \
+	    || { cat build/configure.log; exit 1; }; \
+	  $(BIN)/cmake --build $$dir; \
+	  $(without_aslr) $(BIN)/ctest --test-dir $$dir --output-on-failure --no-tests=error; \
 	done
 
 # gcc 12's ThreadSanitizer cannot map its shadow under the address randomization of newer kernels
