@@ -1,0 +1,262 @@
+"""Every example in README.md, docs/ and the docstrings runs and prints what it says it prints.
+
+In the documents a fenced block is run by its language:
+
+    python    with `>>>` as a doctest, without as a script; one namespace per document
+    console   each `$ command` in a shell, stdout and stderr together, against the lines below it
+    sh, text, json, toml, cpp   not run: how to install, or output that is not compared
+
+Blocks of one document run in order, in one scratch directory that holds a copy of the real
+weights as all-MiniLM-L6-v2/ where the document names it. `...` stands for any text, white space
+is compared as doctest's NORMALIZE_WHITESPACE does, and durations and rates, which no two runs
+share, are compared as to their presence only. A block below `<!-- not run: reason -->` is
+skipped, with that reason.
+"""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, WEIGHTS
+
+import tensorcast
+
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOT_RUN = ("sh", "text", "json", "toml", "cpp", "make")
+MEASURED = re.compile(r"\b\d+(?:\.\d+)?(?: ?(?:ms|us|µs|s|min|[kMG]i?B/s)\b|x faster\b)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a document."""
+
+    path: Path
+    line: int
+    language: str
+    text: str
+    not_run: str | None
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(path: Path) -> list[Block]:
+    found: list[Block] = []
+    fence, language, begin, lines = "", "", 0, []
+    not_run: str | None = None
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if not fence and (opened := re.match(r"\s*(```+)\s*(\S*)", line)):
+            fence, language, begin, lines = opened[1], opened[2], number, []
+        elif fence and line.strip() == fence:
+            indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
+            text = "".join(f"{x[indent:]}\n" for x in lines)
+            found.append(Block(path, begin, language, text, not_run))
+            fence, not_run = "", None
+        elif fence:
+            lines.append(line)
+        elif marked := re.match(r"<!-- not run: (.+) -->$", line.strip()):
+            not_run = marked[1]
+    assert not fence, f"{path}:{begin}: this block is never closed"
+    return found
+
+
+@dataclass
+class Document:
+    """A document being run: block i runs once, after all before it."""
+
+    blocks: list[Block]
+    scratch: Path
+    failures: list[str | None] = field(default_factory=list)
+    namespace: dict[str, Any] = field(default_factory=dict)
+
+    def failure(self, index: int) -> str | None:
+        """What is wrong with block `index`, or None."""
+        while len(self.failures) <= index:
+            block = self.blocks[len(self.failures)]
+            run = self._python if block.language == "python" else self._console
+            runs = block.language in ("python", "console") and block.not_run is None
+            self.failures.append(run(block) if runs else None)
+        return self.failures[index]
+
+    def _python(self, block: Block) -> str | None:
+        before = Path.cwd()
+        os.chdir(self.scratch)
+        try:
+            if ">>> " not in block.text:
+                # the block's own line numbers, for a traceback that points into the document
+                exec(compile("\n" * block.line + block.text, block.path, "exec"), self.namespace)
+                return None
+            parser = doctest.DocTestParser()
+            test = parser.get_doctest(
+                block.text, self.namespace, str(block), str(block.path), block.line
+            )
+            report: list[str] = []
+            runner = doctest.DocTestRunner(optionflags=OPTIONS)
+            runner.run(test, out=report.append, clear_globs=False)
+            self.namespace.update(test.globs)
+            return "".join(report) if runner.failures else None
+        finally:
+            os.chdir(before)
+
+    def _console(self, block: Block) -> str | None:
+        commands = commands_of(block.text)
+        if not commands:
+            return f"{block}: a console block without `$ command`"
+        mark = "@@next@@"
+        script = ["status=0"]
+        for command, _ in commands:
+            # in a group, so that `echo $?` shows the status of the command before it
+            script += [f"(exit $status); {{ {command}\n}}; status=$?", f"echo; echo {mark}"]
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "100",
+            "NO_COLOR": "1",
+        }
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            cwd=self.scratch,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        outputs = done.stdout.split(f"\n{mark}\n")
+        for (command, expected), output in zip(commands, outputs, strict=False):
+            if not agree(expected, output):
+                return f"{block}: $ {command}\nthe document says:\n{expected}\nit prints:\n{output}"
+        return None
+
+
+def commands_of(text: str) -> list[tuple[str, str]]:
+    """Each `$ command`, continuation lines included, with the output below it."""
+    found: list[tuple[str, str]] = []
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        lines = part.splitlines()
+        n_lines = 1
+        while lines[n_lines - 1].endswith("\\"):
+            n_lines += 1
+        found.append(("\n".join(lines[:n_lines]), "\n".join(lines[n_lines:])))
+    return found
+
+
+def agree(expected: str, found: str) -> bool:
+    """Whether the output is as the document says; no expected lines at all means no output."""
+    wanted, got = (MEASURED.sub("<measured>", text.strip()) + "\n" for text in (expected, found))
+    return doctest.OutputChecker().check_output(wanted, got, OPTIONS)
+
+
+DOCUMENT_BLOCKS = {path: blocks_of(path) for path in DOCUMENTS if path.exists()}
+ALL_BLOCKS = [
+    pytest.param(path, index, id=str(block))
+    for path, blocks in DOCUMENT_BLOCKS.items()
+    for index, block in enumerate(blocks)
+    if block.language not in NOT_RUN
+]
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, Document]]:
+    opened = {}
+    for path, blocks in DOCUMENT_BLOCKS.items():
+        scratch = tmp_path_factory.mktemp(path.stem.lower())
+        if names_weights(path) and WEIGHTS.is_dir():
+            shutil.copytree(WEIGHTS, scratch / WEIGHTS.name)
+        opened[path] = Document(blocks, scratch)
+    yield opened
+    for document in opened.values():
+        shutil.rmtree(document.scratch)
+
+
+@cache
+def names_weights(path: Path) -> bool:
+    return WEIGHTS.name in path.read_text()
+
+
+@pytest.mark.parametrize(("path", "index"), ALL_BLOCKS)
+def test_document(documents: dict[Path, Document], path: Path, index: int) -> None:
+    block = DOCUMENT_BLOCKS[path][index]
+    assert block.language in ("python", "console"), (
+        f"{block}: {block.language or 'no language'!r} is not one of python, console, "
+        f"{', '.join(NOT_RUN)}"
+    )
+    if block.not_run:
+        pytest.skip(f"{block}: {block.not_run}")
+    if names_weights(path) and not WEIGHTS.is_dir():
+        pytest.skip(f"{block}: the MiniLM weights are not here: run `make demo`")
+    failure = documents[path].failure(index)
+    assert failure is None, f"\n{failure}"
+
+
+def docstring_examples() -> list[Any]:
+    """Every docstring of the package that has an example."""
+    found = []
+    package = Path(tensorcast.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if ">>> " not in path.read_text() or parts[-1] == "__main__":
+            continue
+        module = importlib.import_module(name)
+        for test in doctest.DocTestFinder(exclude_empty=True).find(module, name):
+            if test.examples:
+                found.append(pytest.param(test, id=test.name))
+    return found
+
+
+@pytest.mark.parametrize("test", docstring_examples())
+def test_docstring(test: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=OPTIONS)
+    runner.run(test, out=report.append, clear_globs=False)
+    assert not runner.failures, "\n" + "".join(report)
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "same"),
+    [
+        ("wrote 45.4 MB in 0.11 s, 1.2 GB/s", "wrote 45.4 MB in 0.35 s, 812 MB/s\n", True),
+        ("wrote 45.4 MB in 0.11 s", "wrote 45.5 MB in 0.11 s", False),
+        ("a\n...\nz", "a\nb\nc\nz\n", True),
+        ("", "surprise", False),
+        ("", "", True),
+        ("name   bits", "name bits", True),
+        ("name", "", False),
+    ],
+)
+def test_outputs_are_compared(expected: str, found: str, same: bool) -> None:
+    assert agree(expected, found) is same
+
+
+def test_a_wrong_console_block_is_found(tmp_path: Path) -> None:
+    text = "$ echo one\none\n$ false\n$ echo $?\n1\n$ printf '%s\\n' \\\n  two\nthree\n"
+    block = Block(ROOT / "README.md", 7, "console", text, None)
+    failure = Document([block], tmp_path).failure(0)
+    assert failure is not None
+    assert "README.md:7" in failure
+    assert "three\nit prints:\ntwo" in failure
+
+
+def test_a_wrong_python_block_is_found(tmp_path: Path) -> None:
+    right = Block(ROOT / "README.md", 1, "python", "x = 2\n", None)
+    wrong = Block(ROOT / "README.md", 5, "python", ">>> x\n3\n", None)
+    document = Document([right, wrong], tmp_path)
+    assert document.failure(0) is None
+    assert "Expected:\n    3\nGot:\n    2" in (document.failure(1) or "")

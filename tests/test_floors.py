@@ -1,0 +1,250 @@
+"""Imports go down only: every module of the package stands on a floor and imports from its own
+floor or a lower one, a lazy import inside a function and one for type checking included."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import tensorcast
+
+PACKAGE = Path(tensorcast.__file__).parent
+
+# a unit is a module or a package directly under tensorcast
+FLOORS = {
+    "errors": 0,
+    "formats": 0,
+    "policy": 0,
+    "buffer": 0,
+    "reference": 0,
+    "_core": 0,  # the extension module imports nothing of ours; only kernels may import it
+    "kernels": 1,
+    "cast": 2,
+    "loss": 2,
+    "promote": 2,
+    "scaled": 3,
+    "bridges": 3,
+    "inplace": 3,
+    "checkpoint": 4,
+    "model": 5,
+    "comm": 5,
+    "report": 6,
+    "cli": 6,
+    "__main__": 7,
+    "__init__": 7,
+}
+
+# the only places that may import torch, and never at the top of a module
+TORCH = ("kernels.torch_ops", "kernels.triton_ops", "bridges", "inplace", "model", "comm")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement: where it stands, and the absolute name of what it imports."""
+
+    module: str
+    line: int
+    target: str
+    lazy: bool
+
+    @property
+    def place(self) -> str:
+        return f"{path_of(self.module)}:{self.line}"
+
+
+def path_of(module: str) -> str:
+    parts = module.split(".")[1:]
+    path = PACKAGE.joinpath(*parts)
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return f"src/tensorcast/{path.relative_to(PACKAGE)}"
+
+
+def modules() -> dict[str, Path]:
+    """Absolute module name -> file, for every Python file of the package."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = ["tensorcast", *path.relative_to(PACKAGE).with_suffix("").parts]
+        if parts[-1] == "__init__":
+            parts.pop()
+        found[".".join(parts)] = path
+    return found
+
+
+def imports_of(source: str, module: str, *, is_package: bool) -> list[Import]:
+    """Every import in the source: at the top, inside a function, and by
+    `importlib.import_module` or `__import__` of a literal."""
+    found: list[Import] = []
+
+    def visit(node: ast.AST, lazy: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.extend(Import(module, child.lineno, a.name, lazy) for a in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = absolute(child.module or "", child.level, module, is_package)
+                found.extend(
+                    Import(module, child.lineno, f"{base}.{a.name}", lazy) for a in child.names
+                )
+            elif isinstance(child, ast.Call):
+                called = ast.unparse(child.func).rsplit(".", 1)[-1]
+                name = child.args[0] if child.args else None
+                if called in ("import_module", "__import__") and isinstance(name, ast.Constant):
+                    text = str(name.value)
+                    level = len(text) - len(text.lstrip("."))
+                    target = absolute(text[level:], level, module, is_package)
+                    found.append(Import(module, child.lineno, target, lazy))
+            inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            visit(child, lazy or inside)
+
+    visit(ast.parse(source), lazy=False)
+    return found
+
+
+def absolute(name: str, level: int, module: str, is_package: bool) -> str:
+    if level == 0:
+        return name
+    parts = module.split(".")
+    drop = level - 1 if is_package else level
+    base = parts[: len(parts) - drop]
+    return ".".join([*base, name] if name else base)
+
+
+def unit_of(name: str) -> str:
+    """tensorcast.checkpoint.plan.Plan -> checkpoint; a name of the package itself -> __init__."""
+    parts = name.split(".")
+    unit = parts[1] if len(parts) > 1 else "__init__"
+    return unit if unit in FLOORS else "__init__"
+
+
+def violation(found: Import) -> str | None:
+    """Why an import may not stand where it does, or None."""
+    top = found.target.split(".")[0]
+    here = unit_of(found.module)
+    within = found.module.removeprefix("tensorcast.")
+    if top == "torch":
+        if not any(within == place or within.startswith(f"{place}.") for place in TORCH):
+            return f"{found.place}: {found.module} imports torch; only {', '.join(TORCH)} may"
+        if not found.lazy:
+            return f"{found.place}: {found.module} imports torch at its top; import it on use"
+        return None
+    if top != "tensorcast" or found.target == "tensorcast.__version__":
+        return None
+    there = unit_of(found.target)
+    if FLOORS[there] > FLOORS[here]:
+        return (
+            f"{found.place}: {found.module} (floor {FLOORS[here]}) imports {found.target} "
+            f"(floor {FLOORS[there]}); imports go down only"
+        )
+    if there == "_core" and here != "kernels":
+        return f"{found.place}: {found.module} imports {found.target}; only kernels/ may"
+    return None
+
+
+def all_imports() -> list[Import]:
+    return [
+        found
+        for module, path in modules().items()
+        for found in imports_of(path.read_text(), module, is_package=path.stem == "__init__")
+    ]
+
+
+def test_every_unit_has_a_floor() -> None:
+    units = {name.split(".")[1] for name in modules() if "." in name}
+    assert units <= FLOORS.keys(), "give these a floor in FLOORS, as the design places them"
+
+
+def test_imports_go_down_only() -> None:
+    wrong = [text for found in all_imports() if (text := violation(found))]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_no_cycle_on_one_floor() -> None:
+    """Units of one floor may import each other, one way round."""
+    graph: dict[str, set[str]] = {}
+    for found in all_imports():
+        if found.target.split(".")[0] == "tensorcast":
+            here, there = unit_of(found.module), unit_of(found.target)
+            if here != there and "__init__" not in (here, there):
+                graph.setdefault(here, set()).add(there)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"these import each other: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("formats", "from . import checkpoint", ":1: tensorcast.formats (floor 0) imports tensorc"),
+        ("cast", "def f():\n from .checkpoint.plan import plan", "cast.py:2: tensorcast.cast (flo"),
+        ("cast", "if TYPE_CHECKING:\n import tensorcast.cli.main", "(floor 2) imports tensorcast."),
+        ("policy", "import importlib\nimportlib.import_module('.kernels', 'x')", "policy.py:2: "),
+        ("cast", "from tensorcast._core import x", "only kernels/ may"),
+        ("checkpoint.run", "from ..report import table", "tensorcast.checkpoint.run (floor 4) imp"),
+        ("checkpoint.run", "def f():\n import torch.nn", "only kernels.torch_ops"),
+        ("bridges.torch", "import torch", "at its top"),
+        ("errors", "from . import lookup", "imports tensorcast.lookup (floor 7)"),
+    ],
+)
+def test_a_wrong_import_is_found(module: str, source: str, expected: str) -> None:
+    found = imports_of(source, f"tensorcast.{module}", is_package=False)
+    assert expected in "\n".join(filter(None, map(violation, found)))
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("checkpoint.run", "from .plan import plan\nfrom .. import formats\nimport numpy as np"),
+        ("bridges.torch", "def f():\n    import torch"),
+        ("kernels.cpu", "from .. import _core"),
+        ("cli.main", "from .. import __version__\nfrom ..report import table"),
+    ],
+)
+def test_a_right_import_passes(module: str, source: str) -> None:
+    found = imports_of(source, f"tensorcast.{module}", is_package=False)
+    assert found
+    assert not list(filter(None, map(violation, found)))
+
+
+# what takes long to import, and nothing that only answers needs
+HEAVY = ("torch", "numpy", "ml_dtypes", "rich", "jax", "safetensors", "transformers", "asyncio")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import tensorcast",
+        "import tensorcast.cli",
+        "import tensorcast.checkpoint",
+        "import tensorcast; tensorcast.lookup('BF16'); tensorcast.Policy(); tensorcast.errors",
+        "from tensorcast.cli import main; main(['--help'])",
+        "from tensorcast.cli import main; main(['--version'])",
+        "from tensorcast.cli import main; main(['convert', '--help'])",
+    ],
+)
+def test_nothing_heavy_is_imported(code: str) -> None:
+    script = (
+        "import sys, atexit\n"
+        f"HEAVY = {HEAVY}\n"
+        "atexit.register(lambda: sys.stderr.write('\\nloaded: ' + ' '.join("
+        "name for name in HEAVY if name in sys.modules) + '\\n'))\n"
+        f"{code}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].strip() == "loaded:"
+
+
+def test_public_names_load() -> None:
+    for name in tensorcast.__all__:
+        assert getattr(tensorcast, name) is not None, name
+    assert set(tensorcast.__all__) <= set(dir(tensorcast))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        tensorcast.nothing  # type: ignore[attr-defined]
