@@ -1,0 +1,47 @@
+"""Checkpoints: opened without trust, planned as data, converted as a stream.
+
+`open_checkpoint` reads the headers; `tensorcast.checkpoint.plan.plan` decides,
+`tensorcast.checkpoint.run.run` acts; `compare.compare` and `stats.measure` look.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UnsupportedCheckpointError
+
+if TYPE_CHECKING:
+    from .protocol import Checkpoint
+
+__all__ = ["open_checkpoint"]
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """The checkpoint at `path`: every header read and checked, no tensor data.
+
+    Args:
+        path: a .safetensors file, or a directory with `model.safetensors` or
+            `model.safetensors.index.json`.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        CorruptFileError: a file breaks its format's rules; says which, where and how.
+        UnsupportedCheckpointError: it is none of the kinds this tensorcast reads.
+    """
+    from .huggingface import HuggingFaceReader
+    from .protocol import Reader
+    from .safetensors import SafetensorsReader
+
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {str(path)!r}")
+    readers: tuple[Reader, ...] = (HuggingFaceReader(), SafetensorsReader())
+    for reader in readers:
+        if reader.recognizes(path):
+            return reader.open(path)
+    raise UnsupportedCheckpointError(
+        f"{str(path)!r} is no kind of checkpoint that is read here: a .safetensors file, or a "
+        "directory with model.safetensors or model.safetensors.index.json"
+    )

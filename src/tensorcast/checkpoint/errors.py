@@ -1,0 +1,70 @@
+"""What can go wrong in a conversion and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import CastNanError, CastOverflowError, CheckpointError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One tensor that its target format cannot hold under the policy.
+
+    Attributes:
+        tensor: its name.
+        source, target: format names.
+        n_elements, n_overflow, n_nan_lost: counts over the whole tensor.
+        amax: the largest finite magnitude, or None if nothing is finite.
+        holds: the nearest format that holds every value.
+    """
+
+    tensor: str
+    source: str
+    target: str
+    n_elements: int
+    n_overflow: int
+    n_nan_lost: int
+    amax: float | int | None
+    holds: str
+
+    def __str__(self) -> str:
+        parts = []
+        if self.n_overflow:
+            largest = "" if self.amax is None else f" (largest magnitude {self.amax:g})"
+            parts.append(
+                f"{self.n_overflow} of {self.n_elements} values exceed {self.target}{largest}"
+            )
+        if self.n_nan_lost:
+            parts.append(
+                f"{self.n_nan_lost} of {self.n_elements} are NaN, which {self.target} lacks"
+            )
+        return f"{self.tensor!r}: {' and '.join(parts)}; {self.holds} holds them"
+
+
+class TensorOverflowError(CheckpointError, CastOverflowError):
+    """Values of one or more tensors lie outside their target's range; no destination appeared.
+
+    Attributes:
+        findings: every tensor concerned, in the order of the plan.
+    """
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class TensorNanError(CheckpointError, CastNanError):
+    """NaNs of one or more tensors meet a target without NaN; no destination appeared.
+
+    Attributes:
+        findings: every tensor concerned, in the order of the plan.
+    """
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was stopped by SIGINT; the same call again takes up the finished shards."""

@@ -1,0 +1,133 @@
+"""JSON from files nobody vouches for: no duplicate keys, no NaN, bounded nesting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NoReturn
+
+from ..errors import CorruptFileError
+
+
+def corrupt(
+    path: Path | str,
+    *,
+    expected: str,
+    found: str,
+    tensor: str | None = None,
+    offset: int | None = None,
+) -> CorruptFileError:
+    """The error for a file that breaks the rules of its format."""
+    where = f"{str(path)!r}"
+    if tensor is not None:
+        where += f", tensor {shortened(tensor)}"
+    if offset is not None:
+        where += f", byte {offset}"
+    return CorruptFileError(f"{where}: expected {expected}, found {found}")
+
+
+def shortened(value: object, limit: int = 120) -> str:
+    """`repr(value)`, cut so that a hostile file cannot fill the terminal."""
+    if isinstance(value, int) and value.bit_length() > 256:  # printing it may be refused
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, str) and len(value) > limit:
+        return f"{value[:limit]!r}... ({len(value)} characters)"
+    if isinstance(value, list | dict) and len(value) > 16:
+        return f"a {type(value).__name__} of {len(value)} items"
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]}... ({len(text)} characters)"
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+class _ConstantError(ValueError):
+    pass
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _DuplicateKeyError(key)
+            seen.add(key)
+    return members
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise _ConstantError(text)
+
+
+def parse_object(data: bytes, path: Path | str, *, offset: int = 0) -> dict[str, object]:
+    """The members of the JSON object in `data`, in order.
+
+    Args:
+        data: UTF-8; must start with "{" (no byte-order mark, no leading space).
+        path: of the file, for messages.
+        offset: of `data` in the file, for messages.
+
+    Raises:
+        CorruptFileError: it is not valid UTF-8, not valid JSON, nested too deeply, not an
+            object, or a key stands twice in one object, or a number is NaN or Infinity.
+    """
+    if data[:1] != b"{":
+        found = "nothing" if not data else shortened(data[:8])
+        raise corrupt(path, expected="JSON starting with '{'", found=found, offset=offset)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise corrupt(
+            path,
+            expected="valid UTF-8",
+            found=f"byte 0x{data[error.start]:02x} ({error.reason})",
+            offset=offset + error.start,
+        ) from None
+    try:
+        members = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+    except _DuplicateKeyError as error:
+        raise corrupt(
+            path,
+            expected="every key once",
+            found=f"the key {shortened(error.args[0])} twice in one object",
+            offset=offset,
+        ) from None
+    except _ConstantError as error:
+        raise corrupt(
+            path, expected="a JSON number", found=str(error.args[0]), offset=offset
+        ) from None
+    except json.JSONDecodeError as error:
+        raise corrupt(
+            path,
+            expected="valid JSON",
+            found=error.msg[:1].lower() + error.msg[1:],
+            offset=offset + len(text[: error.pos].encode("utf-8", "surrogatepass")),
+        ) from None
+    except RecursionError:
+        raise corrupt(
+            path, expected="JSON nested a few levels deep", found="deep nesting", offset=offset
+        ) from None
+    except ValueError as error:  # an integer with more digits than Python converts
+        raise corrupt(
+            path, expected="valid JSON", found=shortened(str(error)), offset=offset
+        ) from None
+    assert isinstance(members, dict)  # it starts with "{"
+    return members
+
+
+def is_text(value: object) -> bool:
+    """Whether `value` is a string that UTF-8 can hold (JSON can spell lone surrogates)."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_count(value: object) -> bool:
+    """Whether `value` is an integer from 0 to 2^63 - 1, and not a bool."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
