@@ -4,6 +4,7 @@ floor or a lower one, a lazy import inside a function and one for type checking 
 from __future__ import annotations
 
 import ast
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -222,12 +223,23 @@ HEAVY = ("torch", "numpy", "ml_dtypes", "rich", "jax", "safetensors", "transform
         "import tensorcast.cli",
         "import tensorcast.checkpoint",
         "import tensorcast; tensorcast.lookup('BF16'); tensorcast.Policy(); tensorcast.errors",
-        "from tensorcast.cli import main; main(['--help'])",
-        "from tensorcast.cli import main; main(['--version'])",
-        "from tensorcast.cli import main; main(['convert', '--help'])",
+        *(
+            f"sys.argv[1:] = {command.split()}; from tensorcast.cli import main; main()"
+            for command in (
+                "--help",
+                "--version",
+                "convert --help",
+                "formats",
+                "inspect w.safetensors",
+                "inspect --json w.safetensors",
+            )
+        ),
     ],
 )
-def test_nothing_heavy_is_imported(code: str) -> None:
+def test_nothing_heavy_is_imported(code: str, tmp_path: Path) -> None:
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    header += b" " * (-len(header) % 8)
+    Path(tmp_path, "w.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
     script = (
         "import sys, atexit\n"
         f"HEAVY = {HEAVY}\n"
@@ -236,7 +248,12 @@ def test_nothing_heavy_is_imported(code: str) -> None:
         f"{code}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].strip() == "loaded:"
