@@ -18,6 +18,7 @@ from tensorcast import __version__
 from tensorcast.errors import FormatError, PolicyError, TensorcastError
 from tensorcast.report.text import Span, line, safe
 
+from .interrupt import hint
 from .terminal import show, write
 
 OK: Final = 0
@@ -40,17 +41,25 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
+    ) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         command: click.Command = module.command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
+    ) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -91,7 +100,7 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt) as interruption:
         if debug and not isinstance(interruption, click.Abort):
             raise
-        return _fail(arguments, "Interrupted", _interrupted(interruption), INTERRUPTED)
+        return _fail(arguments, "Interrupted", ["interrupted", *hint()], INTERRUPTED)
     except click.ClickException as error:
         return _fail(arguments, "UsageError", _usage(error), error.exit_code)
     except (TensorcastError, OSError) as error:
@@ -114,12 +123,6 @@ def _usage(error: click.ClickException) -> list[str]:
     if context is not None:
         lines.append(f"{context.command_path} --help shows how it is used.")
     return lines
-
-
-def _interrupted(error: BaseException) -> list[str]:
-    from .interrupt import hint
-
-    return ["interrupted", *hint()]
 
 
 def _fail(arguments: Sequence[str], kind: str, message: list[str], code: int) -> int:

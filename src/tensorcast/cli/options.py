@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from tensorcast.errors import FormatError
+from tensorcast.checkpoint.rules import Rule, parse_rule
+from tensorcast.errors import FormatError, TensorcastError
 from tensorcast.formats import FORMATS, Format, lookup
+from tensorcast.report.units import parse_bytes
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
-class FormatType(click.ParamType):
+if TYPE_CHECKING:
+    _FormatType = click.ParamType[Format]
+    _RuleType = click.ParamType[Rule]
+    _SizeType = click.ParamType[int]
+else:  # generic in newer clicks only
+    _FormatType = _RuleType = _SizeType = click.ParamType
+
+
+class FormatType(_FormatType):
     """A number format by any of its spellings."""
 
     name = "format"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> Format:
         try:
             return lookup(value)
@@ -28,7 +41,10 @@ class FormatType(click.ParamType):
             self.fail(str(error), param, ctx)
 
     def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
     ) -> list[CompletionItem]:
         return [CompletionItem(name) for name in FORMATS if name.startswith(incomplete.lower())]
 
@@ -44,3 +60,68 @@ def output_options(command: _Decorated) -> _Decorated:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print a JSON document instead of text."
     )(command)
+
+
+class RuleType(_RuleType):
+    """GLOB=FORMAT."""
+
+    name = "rule"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Rule:
+        if isinstance(value, Rule):
+            return value
+        try:
+            return parse_rule(value)
+        except TensorcastError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SizeType(_SizeType):
+    """A size in bytes as people write it."""
+
+    name = "size"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def run_options(command: _Decorated) -> _Decorated:
+    """Adds the options of the commands that write a checkpoint."""
+    for option in reversed(
+        [
+            click.option("--force", is_flag=True, help="Replace DST; it lives until then."),
+            click.option(
+                "--verify/--no-verify",
+                default=False,
+                help="Read back what was written and compare. [default: no]",
+            ),
+            click.option(
+                "--report/--no-report",
+                default=False,
+                help="Measure and show what was lost. [default: no]",
+            ),
+            click.option(
+                "--threads",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Threads that cast. [default: TENSORCAST_NUM_THREADS, or the CPUs]",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 SCHEMA: Final = 1
 
+_LINE: Final = 240
+
 Json = dict[str, Any]
 
 
@@ -21,17 +23,28 @@ def document(command: str, body: Json, *, version: str) -> Json:
 
 
 def dump(value: object) -> str:
-    """The JSON text, two spaces deep, ASCII only, so that it survives any stream.
+    """The JSON text, ASCII only, so that it survives any stream; what fits a line is on one.
 
     Example:
         >>> print(dump({"sqnr_db": float("inf")}))
-        {
-          "sqnr_db": "inf"
-        }
+        {"sqnr_db": "inf"}
     """
+    return _dumped(finite(value), "")
+
+
+def _dumped(value: object, indent: str) -> str:
     import json
 
-    return json.dumps(finite(value), indent=2, allow_nan=False)
+    text = json.dumps(value, allow_nan=False)
+    if len(text) + len(indent) <= _LINE or not isinstance(value, (dict, list)):
+        return text
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {_dumped(item, deeper)}" for key, item in value.items()]
+    else:
+        items = [_dumped(item, deeper) for item in value]
+    start, end = "{}" if isinstance(value, dict) else "[]"
+    return f"{start}\n{deeper}" + f",\n{deeper}".join(items) + f"\n{indent}{end}"
 
 
 def finite(value: object) -> object:

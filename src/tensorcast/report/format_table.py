@@ -93,10 +93,11 @@ def detail(row: Format) -> list[Line]:
         )
     heads = [Column(""), Column(""), Column("")]
     lines = [line(Span(row.name, "title"), f"  {_kind(row)} of {row.bits} bits")]
-    lines += layout(
-        heads, [[Span(key, "dim"), value, note] for key, value, note in pairs], width=None
-    )
-    spelled = [[Span(lib, "dim"), row.spellings[lib]] for lib in _LIBRARIES if lib in row.spellings]
+    cells: list[list[str | Span]] = [[Span(key, "dim"), value, note] for key, value, note in pairs]
+    lines += layout(heads, cells, width=None)
+    spelled: list[list[str | Span]] = [
+        [Span(lib, "dim"), row.spellings[lib]] for lib in _LIBRARIES if lib in row.spellings
+    ]
     if row.aliases:
         spelled.append([Span("also", "dim"), ", ".join(row.aliases)])
     return [*lines, (), *layout([Column(""), Column("")], spelled, width=None)]

@@ -1,0 +1,154 @@
+"""`tensorcast convert`: a checkpoint in another number format."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.plan import Plan, plan
+from tensorcast.checkpoint.rules import Rule
+from tensorcast.formats import Format
+from tensorcast.policy import NANS, ROUNDINGS
+
+from .options import FormatType, RuleType, SizeType, output_options, run_options
+from .terminal import screen, show, write
+
+
+@click.command("convert")
+@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("destination", metavar="DST", type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=FormatType(), help="Format of the floating tensors.")
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    type=RuleType(),
+    metavar="GLOB=FORMAT",
+    help="Tensors whose name matches GLOB become FORMAT instead; the first match decides.",
+)
+@click.option(
+    "--keep",
+    "keeps",
+    multiple=True,
+    metavar="GLOB",
+    help="Tensors whose name matches GLOB keep their format; comes before every --rule.",
+)
+@click.option(
+    "--overflow",
+    type=click.Choice(["raise", "saturate", "ieee", "keep"]),
+    default="raise",
+    show_default=True,
+    help="For values out of range: fail before anything appears at DST, the nearest extreme, "
+    "infinity or NaN, or keep the whole tensor in its format.",
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(ROUNDINGS),
+    default=None,
+    help="[default: nearest-even, to integers toward-zero]",
+)
+@click.option(
+    "--nan",
+    type=click.Choice(NANS),
+    default="raise",
+    show_default=True,
+    help="For a NaN that FORMAT cannot store.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, (1 << 64) - 1),
+    default=0,
+    metavar="N",
+    help="Of stochastic rounding. [default: 0]",
+)
+@click.option(
+    "--max-shard-size",
+    type=SizeType(),
+    metavar="SIZE",
+    help="Split into files of at most SIZE, like 5GB. [default: the source's files]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
+@click.option("--full", is_flag=True, help="With --dry-run: fold no layers, list all files.")
+@run_options
+@output_options
+def command(
+    source: Path,
+    destination: Path,
+    to: Format,
+    rules: tuple[Rule, ...],
+    keeps: tuple[str, ...],
+    overflow: str,
+    rounding: str | None,
+    nan: str,
+    seed: int,
+    max_shard_size: int | None,
+    dry_run: bool,
+    full: bool,
+    force: bool,
+    verify: bool,
+    report: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Convert SRC to another number format and write it to DST.
+
+    SRC is a safetensors file or a Hugging Face directory, DST the new file or directory. Floating
+    tensors change, others stay. DST appears when it is complete, never before; after an
+    interruption the same command resumes.
+
+    \b
+    tensorcast convert model model-bf16 --to bfloat16 --report --verify
+    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*norm*' --overflow saturate
+    """
+    opened = open_checkpoint(source)
+    if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):
+        destination = destination / source.name
+    made = plan(
+        opened,
+        destination,
+        to,
+        rules=[*(Rule(glob, None) for glob in keeps), *rules],
+        overflow=overflow,  # type: ignore[arg-type]  # click holds it to the choices
+        rounding=rounding,  # type: ignore[arg-type]
+        nan=nan,  # type: ignore[arg-type]
+        seed=seed,
+        max_shard_size=max_shard_size,
+    )
+    if dry_run:
+        _show(made, force=force, full=full, as_json=as_json)
+        return
+    from .execution import execute
+
+    execute(
+        made,
+        force=force,
+        verify=verify,
+        report=report,
+        threads=threads,
+        as_json=as_json,
+        command="convert",
+    )
+
+
+def _is_directory(destination: Path) -> bool:
+    """Whether a file goes into `destination` under its own name, as with cp."""
+    return destination.is_dir()
+
+
+def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
+    from tensorcast.checkpoint.destination import check_place, check_replaceable
+    from tensorcast.report import planning
+
+    check_place(made)
+    check_replaceable(made, force=force)
+    if as_json:
+        write(made.to_json())
+        return
+    place = os.path.dirname(made.destination)
+    status = os.statvfs(place)
+    free = (place, status.f_bavail * status.f_frsize) if status.f_blocks else None
+    show(planning.lines(made, width=screen(sys.stdout).width, full=full, free=free))

@@ -1,0 +1,52 @@
+"""`tensorcast diff`: two checkpoints, tensor by tensor."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tensorcast import __version__
+from tensorcast.checkpoint import open_checkpoint
+
+from .options import output_options
+from .terminal import screen, show, write
+
+
+@click.command("diff")
+@click.argument("a", type=click.Path(exists=True, path_type=Path))
+@click.argument("b", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--min-sqnr",
+    type=float,
+    metavar="DB",
+    help="Accept tensors that differ when their SQNR is DB decibels or more.",
+)
+@click.option("--full", is_flag=True, help="List every tensor, those with equal bits too.")
+@output_options
+def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool) -> int:
+    """Compare checkpoints A and B tensor by tensor.
+
+    Tensors of different formats are compared by value: the error is that of B against A. Exit code
+    0: all bits equal (with --min-sqnr also: every difference is small enough), no tensor missing
+    or extra; 1: otherwise.
+    """
+    from tensorcast.checkpoint.compare import compare
+    from tensorcast.report import difference
+
+    from .progress import progress
+
+    first, second = open_checkpoint(a), open_checkpoint(b)
+    with progress() as tracker:
+        found = compare(first, second, progress=tracker)
+    code = 0 if difference.acceptable(found, min_sqnr) else 1
+    if as_json:
+        from tensorcast.report.document import document, dump
+
+        body = {"a": str(a), "b": str(b), **difference.describe(found, min_sqnr=min_sqnr)}
+        write(dump(document("diff", body, version=__version__)) + "\n")
+    else:
+        width = screen(sys.stdout).width
+        show(difference.lines(found, width=width, full=full, min_sqnr=min_sqnr))
+    return code

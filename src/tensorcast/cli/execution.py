@@ -1,0 +1,69 @@
+"""Runs a plan and says how it went: what `convert` and `run` share."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tensorcast import __version__
+from tensorcast.checkpoint.plan import Plan
+from tensorcast.report.text import Span, line, safe
+
+from .interrupt import resumable
+from .memory import n_bytes_peak
+from .terminal import screen, show, write
+
+
+def execute(
+    plan: Plan,
+    *,
+    force: bool,
+    verify: bool,
+    report: bool,
+    threads: int | None,
+    as_json: bool,
+    command: str,
+) -> None:
+    """Runs the plan with progress on stderr, prints the result on stdout."""
+    from tensorcast.checkpoint.run import run
+
+    from .progress import progress
+
+    show([line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings], sys.stderr)
+    resumable("finished files are kept: run the same command again to resume")
+    with _termination_interrupts(), progress() as tracker:
+        result = run(
+            plan, force=force, verify=verify, report=report, threads=threads, progress=tracker
+        )
+    from tensorcast.report import outcome
+
+    peak = n_bytes_peak()
+    if as_json:
+        from tensorcast.report.document import document, dump
+
+        body = outcome.describe(plan, result, n_bytes_peak=peak)
+        write(dump(document(command, body, version=__version__)) + "\n")
+    else:
+        width = screen(sys.stdout).width
+        show(outcome.lines(plan, result, width=width, n_bytes_peak=peak, report=report))
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """SIGTERM (a batch scheduler's time limit) stops the job as cleanly as Ctrl-C."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: somebody else's process
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

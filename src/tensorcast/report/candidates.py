@@ -1,0 +1,122 @@
+"""What `tensorcast inspect --stats` adds: "what if I cast this?", per candidate format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
+
+from tensorcast.checkpoint.protocol import Checkpoint
+from tensorcast.formats import lookup
+
+from .document import Json
+from .inspection import Losses
+from .table import Column, layout
+from .text import Line, Span, Style, columns, line, pad
+from .totals import Total, Verdict, total
+from .units import count, decibels, human_bytes, number, plural
+
+STYLES: Final[dict[Verdict, Style]] = {
+    "exact": "good",
+    "fits": "good",
+    "coarse": "warn",
+    "loses": "bad",
+    "overflows": "bad",
+}
+
+
+def totals(losses: Losses) -> list[Total]:
+    """One per candidate, in the order in which they were asked for."""
+    names = dict.fromkeys(name for per_format in losses.values() for name in per_format)
+    return [
+        total(
+            name,
+            {
+                tensor: per_format[name]
+                for tensor, per_format in losses.items()
+                if name in per_format
+            },
+        )
+        for name in names
+    ]
+
+
+def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line]:
+    """A table of the candidates and a verdict on each."""
+    sums = totals(losses)
+    if not sums:
+        return [line(Span("no floating tensors: nothing would be cast", "dim"))]
+    seen = [loss for per_format in losses.values() for loss in list(per_format.values())[:1]]
+    values = [value for loss in seen for value in (loss.min, loss.max) if value is not None]
+    reach = f", from {number(min(values))} to {number(max(values))}" if values else ""
+    heads = [
+        Column("to"),
+        Column("bytes", "right"),
+        Column("overflow", "right"),
+        Column("underflow", "right"),
+        Column("SQNR", "right"),
+        Column("worst", "right"),
+    ]
+    rows: list[list[str | Span]] = [
+        [
+            Span(one.target, "name"),
+            human_bytes(n_bytes_after(source, losses, one.target)),
+            Span(count(one.n_overflow), "bad" if one.n_overflow else ""),
+            "-" if one.n_underflow is None else count(one.n_underflow),
+            decibels(one.sqnr_db),
+            decibels(one.worst_db) if one.worst else "",
+        ]
+        for one in sums
+    ]
+    found = [
+        line(
+            Span("What if I cast this?", "title"),
+            f"  {plural(len(losses), 'floating tensor')}, "
+            f"{plural(sum(loss.n_elements for loss in seen), 'value')}{reach}",
+        ),
+        *layout(heads, rows, width=width),
+        (),
+    ]
+    indent = max(columns(one.target) for one in sums) + 2
+    for one in sums:
+        first, *rest = _wrapped(one.sentence(), width and width - indent)
+        word, _, reasons = first.partition(":")
+        found.append(
+            line(
+                Span(pad(one.target, indent), "name"),
+                Span(word, STYLES[one.verdict]),
+                ":" + reasons,
+            )
+        )
+        found += [line(" " * indent, text) for text in rest]
+    return found
+
+
+def _wrapped(text: str, width: int | None) -> Sequence[str]:
+    if width is None:
+        return [text]
+    from textwrap import wrap
+
+    return wrap(text, max(width, 20), break_on_hyphens=False) or [""]
+
+
+def n_bytes_after(source: Checkpoint, losses: Losses, target: str) -> int:
+    """Tensor bytes of the checkpoint once the measured tensors are in `target`."""
+    row = lookup(target)
+    return sum(
+        row.n_bytes(tensor.n_elements) if tensor.name in losses else tensor.n_bytes
+        for tensor in source.tensors
+    )
+
+
+def describe(source: Checkpoint, losses: Losses) -> Json:
+    """Candidate -> its totals and verdict, JSON-ready."""
+    return {
+        one.target: {
+            **{key: value for key, value in asdict(one).items() if key != "target"},
+            "n_bytes_after": n_bytes_after(source, losses, one.target),
+            "verdict": one.verdict,
+            "sentence": one.sentence(),
+        }
+        for one in totals(losses)
+    }

@@ -1,0 +1,138 @@
+"""What `tensorcast diff` shows: the tensors that differ, and by how much."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from tensorcast.checkpoint.compare import Comparison, TensorDifference
+
+from .document import Json
+from .table import Column, layout
+from .text import Line, Span, line, safe
+from .units import count, decibels, number, percent, plural, shape
+
+_MANY: Final = 20
+
+
+def acceptable(found: Comparison, min_sqnr: float | None) -> bool:
+    """Whether nothing differs, or everything that does is at `min_sqnr` decibels or above."""
+    if found.missing or found.extra:
+        return False
+    for row in found.tensors:
+        if row.equal:
+            continue
+        if min_sqnr is None or row.sqnr_db is None or row.sqnr_db < min_sqnr:
+            return False
+    return True
+
+
+def lines(
+    found: Comparison, *, width: int | None, full: bool, min_sqnr: float | None
+) -> list[Line]:
+    """Tensors that differ, the worst first; then the missing and the extra ones; then a verdict.
+
+    Args:
+        width: of the terminal; None: as wide as it takes.
+        full: every tensor, not only the worst, and those with equal bits too.
+        min_sqnr: of `acceptable`.
+    """
+    differing = sorted((row for row in found.tensors if not row.equal), key=_worst_first)
+    shown = [*differing, *(row for row in found.tensors if row.equal)] if full else differing
+    result: list[Line] = []
+    if shown:
+        result += _table(shown if full else shown[:_MANY], width, min_sqnr)
+        if not full and len(shown) > _MANY:
+            more = f"and {count(len(shown) - _MANY)} more that differ less (--full lists them)"
+            result.append(line(Span(more, "dim")))
+    for label, names in (("only in A", found.missing), ("only in B", found.extra)):
+        for name in names if full else names[:_MANY]:
+            result.append(line(Span(f"{label}: ", "bad"), safe(name)))
+        if not full and len(names) > _MANY:
+            result.append(line(Span(f"{label}: {count(len(names) - _MANY)} more", "dim")))
+    if result:
+        result.append(())
+    result.append(_verdict(found, len(differing), min_sqnr))
+    return result
+
+
+def _worst_first(row: TensorDifference) -> tuple[float, str]:
+    return (-inf if row.sqnr_db is None else row.sqnr_db, row.name)
+
+
+def _table(rows: list[TensorDifference], width: int | None, min_sqnr: float | None) -> list[Line]:
+    heads = [
+        Column("tensor", elastic=True),
+        Column("A"),
+        Column("B"),
+        Column("shape", drop=1),
+        Column("differ", "right"),
+        Column("max error", "right"),
+        Column("SQNR", "right"),
+    ]
+    cells: list[list[str | Span]] = []
+    for row in rows:
+        same_shape = row.shape_a == row.shape_b
+        dimensions = shape(row.shape_a)
+        if row.equal:
+            differ, sqnr = Span("-", "dim"), Span("equal bits", "good")
+        elif not same_shape:
+            dimensions += f" / {shape(row.shape_b)}"
+            differ, sqnr = Span("shape", "bad"), Span("-")
+        else:
+            few = row.sqnr_db is not None and min_sqnr is not None and row.sqnr_db >= min_sqnr
+            differ = Span(percent(row.n_different, row.n_elements))
+            sqnr = Span(decibels(row.sqnr_db), "" if few else "warn")
+        cells.append(
+            [
+                safe(row.name),
+                row.format_a.name,
+                row.format_b.name,
+                dimensions,
+                differ,
+                number(row.max_abs_error) if not row.equal else "",
+                sqnr,
+            ]
+        )
+    return layout(heads, cells, width=width)
+
+
+def _verdict(found: Comparison, n_differing: int, min_sqnr: float | None) -> Line:
+    n_equal = len(found.tensors) - n_differing
+    if not n_differing and not found.missing and not found.extra:
+        return line(Span("equal", "good"), f": all {plural(n_equal, 'tensor')}, bit by bit")
+    facts = [f"{plural(n_differing, 'tensor')} differ" + ("s" if n_differing == 1 else "")]
+    facts.append(f"{count(n_equal)} equal")
+    if found.missing:
+        facts.append(f"{count(len(found.missing))} only in A")
+    if found.extra:
+        facts.append(f"{count(len(found.extra))} only in B")
+    if acceptable(found, min_sqnr):
+        return line(Span("close", "good"), f": {', '.join(facts)}, all at {min_sqnr:g} dB or above")
+    return line(Span("different", "bad"), f": {', '.join(facts)}")
+
+
+def describe(found: Comparison, *, min_sqnr: float | None) -> Json:
+    """The comparison, JSON-ready."""
+    return {
+        "equal": acceptable(found, None),
+        "acceptable": acceptable(found, min_sqnr),
+        "min_sqnr_db": min_sqnr,
+        "missing": list(found.missing),
+        "extra": list(found.extra),
+        "tensors": [
+            {
+                "name": row.name,
+                "equal": row.equal,
+                "format_a": row.format_a.name,
+                "format_b": row.format_b.name,
+                "shape_a": list(row.shape_a),
+                "shape_b": list(row.shape_b),
+                "n_elements": row.n_elements,
+                "n_different": row.n_different,
+                "max_abs_error": row.max_abs_error,
+                "sqnr_db": row.sqnr_db,
+            }
+            for row in found.tensors
+        ],
+    }

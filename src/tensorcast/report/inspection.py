@@ -1,0 +1,231 @@
+"""What `tensorcast inspect` shows: the tree of tensors, totals, files, metadata.
+
+Data in, lines or JSON out; the losses that --stats adds are laid out in `candidates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from tensorcast.checkpoint.protocol import Checkpoint, TensorInfo
+
+from .document import Json
+from .table import Column, layout
+from .text import Line, Span, line, safe, shorten
+from .tree import Entry, grow
+from .units import count, human_bytes, number, plural, shape
+
+if TYPE_CHECKING:
+    from tensorcast.loss import Loss
+
+Losses = Mapping[str, Mapping[str, "Loss"]]
+
+_MANY: Final = 8
+_LONG: Final = 100
+
+
+def lines(
+    source: Checkpoint, *, width: int | None, full: bool, losses: Losses | None = None
+) -> list[Line]:
+    """Everything about a checkpoint, for a person.
+
+    Args:
+        width: of the terminal; None: as wide as it takes.
+        full: fold no layers, list every file and all metadata.
+        losses: tensor -> candidate format -> what the cast would lose; adds ranges.
+    """
+    found: list[Line] = _title(source)
+    if source.scaled:
+        found.append(line(Span("not castable: ", "warn"), safe(source.scaled)))
+    found += [(), *tree(source.tensors, width=width, full=full, losses=losses)]
+    found += [(), *_formats(source.tensors)]
+    for part in (_files(source, width, full), _notes(source, full)):
+        if part:
+            found += [(), *part]
+    return found
+
+
+def _title(source: Checkpoint) -> list[Line]:
+    kinds = {"safetensors": "safetensors file", "huggingface": "Hugging Face directory"}
+    facts = [
+        kinds.get(source.kind, source.kind),
+        *([plural(len(source.files), "file")] if len(source.files) != 1 else []),
+        plural(len(source.tensors), "tensor"),
+        plural(source.n_elements, "element"),
+        human_bytes(source.n_bytes),
+    ]
+    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts))]
+
+
+def tree(
+    tensors: Sequence[TensorInfo], *, width: int | None, full: bool, losses: Losses | None = None
+) -> list[Line]:
+    """The tree of names; sizes are of one copy where several are folded into a row."""
+    if not tensors:
+        return [line(Span("no tensors", "dim"))]
+    entries = [
+        Entry(tensor.name, (tensor.format.name, shape(tensor.shape)), (tensor.n_bytes,))
+        for tensor in tensors
+    ]
+    heads = [
+        Column("tensor", elastic=True),
+        Column("format"),
+        Column("shape"),
+        Column("bytes", "right"),
+        Column("min" if losses else "", "right"),
+        Column("max" if losses else "", "right"),
+    ]
+    rows: list[list[str | Span]] = []
+    for row in grow(entries, full=full):
+        format_name, dimensions = row.cells or ("", "")
+        n_bytes = human_bytes(row.sizes[0])
+        if row.copies > 1:
+            n_bytes = f"{row.copies} x {n_bytes}"
+        low, high = _range(tensors, row.members, losses) if row.cells and losses else ("", "")
+        rows.append(
+            [
+                row.label if row.cells else Span(row.label, "name"),
+                format_name,
+                dimensions,
+                n_bytes if row.cells else Span(n_bytes, "dim"),
+                low,
+                high,
+            ]
+        )
+    return layout(heads, rows, width=width)
+
+
+def _range(
+    tensors: Sequence[TensorInfo], members: Sequence[int], losses: Losses
+) -> tuple[str, str]:
+    """The smallest and the largest finite value of the tensors a row stands for."""
+    seen = [
+        loss
+        for i in members
+        for loss in list(losses.get(tensors[i].name, {}).values())[:1]
+        if loss.min is not None and loss.max is not None
+    ]
+    if not seen:
+        return "", ""
+    lows = [loss.min for loss in seen if loss.min is not None]
+    highs = [loss.max for loss in seen if loss.max is not None]
+    return number(min(lows)), number(max(highs))
+
+
+def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
+    """Format -> tensors, elements, bytes; the format with the most bytes first."""
+    totals: dict[str, tuple[int, int, int]] = {}
+    for tensor in tensors:
+        n, n_elements, n_bytes = totals.get(tensor.format.name, (0, 0, 0))
+        totals[tensor.format.name] = (
+            n + 1,
+            n_elements + tensor.n_elements,
+            n_bytes + tensor.n_bytes,
+        )
+    return dict(sorted(totals.items(), key=lambda item: (-item[1][2], item[0])))
+
+
+def _formats(tensors: Sequence[TensorInfo]) -> list[Line]:
+    totals = by_format(tensors)
+    heads = [
+        Column("format"),
+        Column("tensors", "right"),
+        Column("elements", "right"),
+        Column("bytes", "right"),
+    ]
+    rows: list[list[str | Span]] = [
+        [name, count(n), count(n_elements), human_bytes(n_bytes)]
+        for name, (n, n_elements, n_bytes) in totals.items()
+    ]
+    if len(totals) > 1:
+        sums = [sum(column) for column in zip(*totals.values(), strict=True)]
+        total = ["total", count(sums[0]), count(sums[1]), human_bytes(sums[2])]
+        rows.append([Span(cell, "title") for cell in total])
+    return layout(heads, rows, width=None)
+
+
+def _files(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
+    if len(source.files) < 2:
+        return []
+    if len(source.files) > _MANY and not full:
+        sizes = sorted(file.n_bytes for file in source.files)
+        least, most = human_bytes(sizes[0]), human_bytes(sizes[-1])
+        return [
+            line(
+                Span("files  ", "dim"),
+                f"{len(source.files)} of {least} to {most} (--full lists them)",
+            )
+        ]
+    tensors: dict[str, int] = {}
+    for tensor in source.tensors:
+        tensors[tensor.file] = tensors.get(tensor.file, 0) + 1
+    heads = [Column("file", elastic=True), Column("tensors", "right"), Column("bytes", "right")]
+    rows = [
+        [safe(file.name), count(tensors.get(file.name, 0)), human_bytes(file.n_bytes)]
+        for file in source.files
+    ]
+    return layout(heads, rows, width=width)
+
+
+def _notes(source: Checkpoint, full: bool) -> list[Line]:
+    """Metadata, what config.json says, files that a conversion leaves behind."""
+    rows: list[list[str | Span]] = []
+    pairs = list(source.metadata.items())
+    shown = pairs if full else pairs[:_MANY]
+    for key, value in shown:
+        text = f"{safe(str(key))} = {safe(str(value))}"
+        rows.append([Span("metadata", "dim"), text if full else shorten(text, _LONG)])
+    if len(shown) < len(pairs):
+        rows.append([Span("metadata", "dim"), f"{len(pairs) - len(shown)} more (--full)"])
+    config = source.config or {}
+    facts = [
+        f"{key} {safe(str(config[key]))}"
+        for key in ("model_type", "dtype", "torch_dtype")
+        if isinstance(config.get(key), str)
+    ]
+    if facts:
+        rows.append([Span("config", "dim"), shorten(", ".join(facts), _LONG)])
+    for name, why in source.skipped.items():
+        rows.append([Span("left out", "dim"), f"{safe(name)}: {safe(why)}"])
+    return layout([Column(""), Column("")], rows, width=None)
+
+
+def describe(source: Checkpoint, losses: Losses | None = None) -> Json:
+    """The checkpoint, JSON-ready."""
+    tensors: list[Json] = []
+    for tensor in source.tensors:
+        described: Json = {
+            "name": tensor.name,
+            "format": tensor.format.name,
+            "shape": list(tensor.shape),
+            "n_elements": tensor.n_elements,
+            "n_bytes": tensor.n_bytes,
+            "file": tensor.file,
+            "offset": tensor.offset,
+        }
+        if losses is not None:
+            described["candidates"] = {
+                name: loss.to_dict() for name, loss in losses.get(tensor.name, {}).items()
+            }
+        tensors.append(described)
+    return {
+        "path": str(source.path),
+        "kind": source.kind,
+        "n_tensors": len(source.tensors),
+        "n_elements": source.n_elements,
+        "n_bytes": source.n_bytes,
+        "scaled": source.scaled,
+        "metadata": dict(source.metadata),
+        "formats": {
+            name: {"n_tensors": n, "n_elements": n_elements, "n_bytes": n_bytes}
+            for name, (n, n_elements, n_bytes) in by_format(source.tensors).items()
+        },
+        "files": [
+            {"name": file.name, "n_bytes": file.n_bytes, "metadata": file.metadata}
+            for file in source.files
+        ],
+        "extra_files": list(source.extra_files),
+        "skipped": dict(source.skipped),
+        "tensors": tensors,
+    }

@@ -1,0 +1,159 @@
+"""What `tensorcast convert` says when it is done: bytes, time, and what was lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from tensorcast.checkpoint.plan import Plan
+from tensorcast.checkpoint.run import Result
+
+from .document import Json
+from .table import Column, layout
+from .text import Line, Span, line, safe
+from .totals import Total, total
+from .units import count, decibels, duration, human_bytes, number, percent, plural
+
+if TYPE_CHECKING:
+    from tensorcast.loss import Loss
+
+WORST: Final = 10
+
+
+def lines(
+    plan: Plan, result: Result, *, width: int | None, n_bytes_peak: int | None, report: bool
+) -> list[Line]:
+    """The summary; with `report` a table of the tensors that lost most.
+
+    Args:
+        n_bytes_peak: the process's own memory at its highest, None when not known.
+    """
+    shards = plural(len(plan.shards), "file")
+    seconds = max(result.seconds, 1e-9)
+    speed = (result.n_bytes_read + result.n_bytes_written) / seconds
+    facts = [
+        f"{human_bytes(plan.n_bytes_read)} -> {human_bytes(plan.n_bytes_written)} "
+        f"({percent(plan.n_bytes_written, plan.n_bytes_read)}) in {shards}",
+        f"{duration(result.seconds)}, {human_bytes(speed)}/s read and written",
+    ]
+    if n_bytes_peak is not None:
+        facts.append(f"peak memory {human_bytes(n_bytes_peak)}")
+    rows: list[tuple[str | Span, str | Span]] = [
+        (Span("wrote", "good"), safe(plan.destination)),
+        ("", ", ".join(facts)),
+    ]
+    for sum_ in totals(plan, result):
+        rows.append((Span(f"to {sum_.target}", "dim"), _loss(sum_, report)))
+    rows += [(Span("kept", "dim"), text) for text in _kept(result)]
+    if result.resumed:
+        done = plural(len(result.resumed), "file")
+        rows.append((Span("resumed", "dim"), f"{done} finished by an earlier run"))
+    if result.verified:
+        rows.append((Span("verified", "good"), "what was written reads back the same"))
+    found = layout([Column(""), Column("")], rows, width=None)
+    if report:
+        table = worst(plan, result, width=width)
+        if table:
+            found += [(), *table]
+    return found
+
+
+def totals(plan: Plan, result: Result) -> list[Total]:
+    """The losses summed per target format, the format of most tensors first."""
+    targets: dict[str, dict[str, Loss]] = {}
+    for step in plan.steps:
+        for output in step.outputs:
+            if step.policy is not None and output.name in result.losses:
+                losses = targets.setdefault(output.format.name, {})
+                losses[output.name] = result.losses[output.name]
+    ordered = sorted(targets.items(), key=lambda item: -len(item[1]))
+    return [total(target, losses) for target, losses in ordered]
+
+
+def _loss(sum_: Total, report: bool) -> str:
+    """One target's tensors in a line."""
+    cast = plural(sum_.n_tensors, "tensor")
+    if report:
+        return f"{cast}, {sum_.sentence()}"
+    if not sum_.n_overflow and not sum_.n_nan_lost:
+        return f"{cast}, no overflow (--report tells what was rounded)"
+    return f"{cast}, {sum_.sentence()}"
+
+
+def _kept(result: Result) -> list[str]:
+    """The tensors that stayed in their format, by the reason."""
+    reasons = Counter(result.kept.values())
+    names = {reason: name for name, reason in reversed(result.kept.items())}
+    return [
+        f"{plural(n, 'tensor')}: {safe(reason)}"
+        if n > 1
+        else f"{safe(names[reason])}: {safe(reason)}"
+        for reason, n in reasons.items()
+    ]
+
+
+def worst(plan: Plan, result: Result, *, width: int | None, most: int = WORST) -> list[Line]:
+    """The tensors that lost most: overflow first, then by SQNR."""
+    targets = {o.name: o.format.name for step in plan.steps for o in step.outputs}
+    changed = [
+        (name, loss)
+        for name, loss in result.losses.items()
+        if loss.n_overflow or loss.n_nan_lost or loss.n_inexact
+    ]
+    changed.sort(key=lambda item: (-item[1].n_overflow, _sqnr(item[1]), item[0]))
+    if not changed:
+        return [line("no value changed in any tensor")] if result.losses else []
+    heads = [
+        Column("tensor", elastic=True),
+        Column("to"),
+        Column("overflow", "right"),
+        Column("underflow", "right"),
+        Column("largest", "right", drop=2),
+        Column("max error", "right", drop=1),
+        Column("SQNR", "right"),
+    ]
+    rows: list[list[str | Span]] = [
+        [
+            safe(name),
+            targets.get(name, loss.target),
+            Span(count(loss.n_overflow), "bad" if loss.n_overflow else ""),
+            "-" if loss.n_underflow is None else count(loss.n_underflow),
+            number(loss.amax),
+            number(loss.max_abs_error),
+            decibels(loss.sqnr_db),
+        ]
+        for name, loss in changed[:most]
+    ]
+    found = layout(heads, rows, width=width)
+    if len(changed) > most:
+        more = f"and {len(changed) - most:,} more tensors that lost less (--json has them all)"
+        found.append(line(Span(more, "dim")))
+    return found
+
+
+def _sqnr(loss: Loss) -> float:
+    return inf if loss.sqnr_db is None else loss.sqnr_db
+
+
+def describe(plan: Plan, result: Result, *, n_bytes_peak: int | None) -> Json:
+    """The outcome, JSON-ready; `losses` has one entry per cast tensor."""
+    return {
+        "source": plan.source,
+        "destination": plan.destination,
+        "to": plan.request.to.name,
+        "files": [shard.file for shard in plan.shards],
+        "n_bytes_before": plan.n_bytes_read,
+        "n_bytes_after": plan.n_bytes_written,
+        "n_bytes_read": result.n_bytes_read,
+        "n_bytes_written": result.n_bytes_written,
+        "n_bytes_peak": n_bytes_peak,
+        "seconds": round(result.seconds, 6),
+        "verified": result.verified,
+        "resumed": list(result.resumed),
+        "kept": dict(result.kept),
+        "warnings": list(plan.warnings),
+        "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals(plan, result)],
+        "losses": {name: loss.to_dict() for name, loss in result.losses.items()},
+    }

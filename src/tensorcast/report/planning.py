@@ -1,0 +1,137 @@
+"""What `tensorcast convert --dry-run` shows: the plan, and what it would take."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tensorcast.checkpoint.plan import Plan
+
+from .table import Column, layout
+from .text import Line, Span, line, safe
+from .tree import Entry, grow
+from .units import count, human_bytes, percent, plural, shape
+
+_MANY = 8
+_NAMED = 4
+
+
+def lines(plan: Plan, *, width: int | None, full: bool, free: tuple[str, int] | None) -> list[Line]:
+    """Which tensor becomes what, where it goes, and the bytes before and after.
+
+    Args:
+        width: of the terminal; None: as wide as it takes.
+        full: fold nothing, and name the file of every tensor.
+        free: the directory that takes the files and its free bytes.
+    """
+    return [
+        line(Span("plan", "title"), "  ", safe(plan.source)),
+        line("   -> ", safe(plan.destination)),
+        (),
+        *_tree(plan, width, full),
+        (),
+        *_files(plan, width, full),
+        (),
+        *_summary(plan, free),
+        *(line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings),
+        line(Span("nothing was written: this is a dry run", "dim")),
+    ]
+
+
+def _tree(plan: Plan, width: int | None, full: bool) -> list[Line]:
+    entries: list[Entry] = []
+    for step in plan.steps:
+        before = sum(tensor.n_bytes for tensor in step.inputs)
+        for output in step.outputs:
+            source = step.inputs[0].format.name
+            target = "kept" if step.policy is None else output.format.name
+            where = (output.file,) if full else ()
+            cells = (source, target, shape(output.shape), *where)
+            entries.append(Entry(output.name, cells, (before, output.n_bytes)))
+            before = 0
+    heads = [
+        Column("tensor", elastic=True),
+        Column("from"),
+        Column("to"),
+        Column("shape"),
+        Column("before", "right"),
+        Column("after", "right"),
+        Column("file" if full else "", drop=1),
+    ]
+    rows: list[list[str | Span]] = []
+    for row in grow(entries, full=full):
+        source, target, dimensions, where_to = (*(row.cells or ("", "", "")), "")[:4]
+        before, after = (human_bytes(size) for size in row.sizes)
+        if row.copies > 1:
+            before, after = f"{row.copies} x {before}", f"{row.copies} x {after}"
+        style = "" if row.cells else "dim"
+        rows.append(
+            [
+                row.label if row.cells else Span(row.label, "name"),
+                source,
+                Span(target, "dim" if target == "kept" else ""),
+                dimensions,
+                Span(before, "dim") if style else before,
+                Span(after, "dim") if style else after,
+                safe(where_to),
+            ]
+        )
+    return layout(heads, rows, width=width)
+
+
+def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
+    if len(plan.shards) > _MANY and not full:
+        sizes = sorted(shard.n_bytes for shard in plan.shards)
+        least, most = human_bytes(sizes[0]), human_bytes(sizes[-1])
+        return [line(f"{len(plan.shards)} files of {least} to {most} (--full lists them)")]
+    tensors = Counter(output.file for step in plan.steps for output in step.outputs)
+    heads = [Column("file", elastic=True), Column("tensors", "right"), Column("bytes", "right")]
+    rows = [
+        [safe(shard.file), count(tensors[shard.file]), human_bytes(shard.n_bytes)]
+        for shard in plan.shards
+    ]
+    return layout(heads, rows, width=width)
+
+
+def _summary(plan: Plan, free: tuple[str, int] | None) -> list[Line]:
+    rows: list[tuple[str, str]] = []
+    casts = [step for step in plan.steps if step.policy is not None]
+    n_before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
+    n_after = sum(tensor.n_bytes for step in casts for tensor in step.outputs)
+    rows.append(
+        (
+            "cast",
+            f"{plural(len(casts), 'tensor')}, "
+            f"{human_bytes(n_before)} -> {human_bytes(n_after)} ({percent(n_after, n_before)})",
+        )
+    )
+    kept: dict[str, tuple[int, int]] = {}
+    for step in plan.steps:
+        if step.policy is None:
+            n, n_bytes = kept.get(step.kept or "", (0, 0))
+            size = sum(tensor.n_bytes for tensor in step.outputs)
+            kept[step.kept or ""] = (n + 1, n_bytes + size)
+    for reason, (n, n_bytes) in kept.items():
+        rows.append(("kept", f"{plural(n, 'tensor')}, {human_bytes(n_bytes)}: {safe(reason)}"))
+    if plan.texts:
+        rows.append(("rewritten", safe(", ".join(plan.texts))))
+    if plan.extra_files:
+        rows.append(("copied", _some([safe(name) for name in plan.extra_files])))
+    for name, why in plan.skipped.items():
+        rows.append(("left out", f"{safe(name)}: {safe(why)}"))
+    request = plan.request
+    policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"
+    if request.rounding == "stochastic":
+        policy += f" (seed {request.seed})"
+    rows.append(("policy", f"{policy}, nan {request.nan}"))
+    space = f"{human_bytes(plan.n_bytes_written)} needed"
+    if free is not None:
+        space += f", {human_bytes(free[1])} free in {safe(free[0])}"
+    rows.append(("space", space))
+    cells = [[Span(key, "dim"), text] for key, text in rows]
+    return layout([Column(""), Column("")], cells, width=None)
+
+
+def _some(names: list[str]) -> str:
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more"
