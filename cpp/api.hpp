@@ -1,0 +1,112 @@
+// What the instruction-set units, the dispatcher and the Python module share.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rows.hpp"
+
+namespace tc {
+
+enum class Overflow : uint8_t { Raise, Saturate, Wrap, Ieee };
+enum class Rounding : uint8_t { NearestEven, TowardZero, Down, Up, Stochastic };
+enum class NanPolicy : uint8_t { Raise, Zero };
+
+// Statistics are summed per block, blocks per segment, segments in order: the same result for any
+// number of threads. Both are multiples of every packing period.
+constexpr uint64_t BLOCK = 2048;
+constexpr uint64_t SEGMENT = 16 * BLOCK;
+
+constexpr uint64_t NO_INDEX = ~uint64_t{0};
+
+// One cast of real components: complex formats arrive here as twice as many floats.
+struct Cast {
+    FormatId source;
+    FormatId target;
+    Overflow overflow;
+    Rounding rounding;
+    NanPolicy nan;
+    bool source_packed;
+    bool target_packed;
+    bool full;         // all statistics, not only the counts that a policy needs
+    bool nontemporal;  // the output is too large for the caches: store around them
+    uint64_t seed;
+};
+
+struct Stats {
+    uint64_t n_overflow = 0;
+    uint64_t n_nan_lost = 0;
+    uint64_t first_overflow = NO_INDEX;
+    // below: only with Cast::full
+    uint64_t n_inexact = 0;
+    uint64_t n_underflow = 0;
+    uint64_t n_nan = 0;
+    uint64_t n_inf = 0;
+    uint64_t n_finite = 0;
+    double min = __builtin_inf();
+    double max = -__builtin_inf();
+    int64_t min_integer = INT64_MAX;  // exact, for 64-bit integer sources only
+    int64_t max_integer = INT64_MIN;  // (uint64: the bits, shifted by 2^63)
+    double max_abs_error = 0;
+    double sum_squared_error = 0;
+    double sum_squared = 0;
+
+    TC_INLINE constexpr Stats() {}
+
+    // `later` continues where this one ends.
+    TC_INLINE void merge(const Stats& later) {
+        n_overflow += later.n_overflow;
+        n_nan_lost += later.n_nan_lost;
+        if (later.first_overflow < first_overflow) first_overflow = later.first_overflow;
+        n_inexact += later.n_inexact;
+        n_underflow += later.n_underflow;
+        n_nan += later.n_nan;
+        n_inf += later.n_inf;
+        n_finite += later.n_finite;
+        if (later.min < min) min = later.min;
+        if (later.max > max) max = later.max;
+        if (later.min_integer < min_integer) min_integer = later.min_integer;
+        if (later.max_integer > max_integer) max_integer = later.max_integer;
+        if (later.max_abs_error > max_abs_error) max_abs_error = later.max_abs_error;
+        sum_squared_error += later.sum_squared_error;
+        sum_squared += later.sum_squared;
+    }
+};
+
+struct Kernels {
+    const char* name;
+    // Casts n contiguous, naturally aligned elements in the machine's byte order; target may be
+    // null (measure only). `first` is the index of the first element, a multiple of BLOCK unless
+    // n <= BLOCK. Statistics are added to *stats.
+    void (*run)(const Cast&, const void* source, void* target, uint64_t n, uint64_t first,
+                Stats* stats);
+    bool (*supported)();
+};
+
+// Every kernel set of this build, best first; ends with a null name.
+extern const Kernels* const ALL_KERNELS[];
+const Kernels* pick_kernels();
+const Kernels* find_kernels(const char* name);  // null: unknown, or not supported by this CPU
+
+// Where the elements of a tensor lie: byte strides per dimension, outermost first.
+constexpr int MAX_DIMS = 64;
+struct Layout {
+    char* address;
+    int n_dims;
+    int64_t shape[MAX_DIMS];
+    int64_t strides[MAX_DIMS];
+    bool contiguous;  // C order, no gaps
+    bool swapped;     // components are in the other byte order
+};
+
+// Casts a whole tensor, complex formats and strides included, on up to n_threads threads.
+// target.address null: measure only. Formats and packing as in `cast`, complex allowed; packed
+// elements are contiguous. False: out of memory, with part of the target written.
+bool cast_tensor(const Kernels&, Cast cast, const Layout& source, const Layout& target,
+                 uint64_t n_elements, uint64_t first, unsigned n_threads, Stats* stats);
+
+// Runs task(context, i) for every i < n_tasks on up to n_threads threads, the caller among them.
+void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t), void* context);
+
+uint64_t xxh64(const void* data, size_t n_bytes, uint64_t seed);
+
+}  // namespace tc

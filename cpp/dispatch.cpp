@@ -1,0 +1,292 @@
+// Picks the kernels, walks strided memory, splits a tensor into segments over threads.
+#include <stdlib.h>
+#include <string.h>
+
+#include "api.hpp"
+
+namespace tc {
+
+#if defined(__x86_64__)
+extern const Kernels KERNELS_v4, KERNELS_v3;
+#endif
+extern const Kernels KERNELS_baseline;
+
+const Kernels* const ALL_KERNELS[] = {
+#if defined(__x86_64__)
+    &KERNELS_v4,
+    &KERNELS_v3,
+#endif
+    &KERNELS_baseline,
+    nullptr,
+};
+
+const Kernels* find_kernels(const char* name) {
+    for (const Kernels* const* k = ALL_KERNELS; *k; ++k)
+        if (strcmp((*k)->name, name) == 0) return (*k)->supported() ? *k : nullptr;
+    return nullptr;
+}
+
+const Kernels* pick_kernels() {
+    for (const Kernels* const* k = ALL_KERNELS; *k; ++k)
+        if ((*k)->supported()) return *k;
+    return nullptr;
+}
+
+namespace {
+
+// ---- strided memory -----------------------------------------------------------------------------
+
+template <class T>
+void copy_run(char* to, int64_t to_stride, const char* from, int64_t from_stride, uint64_t n) {
+    for (uint64_t i = 0; i < n; ++i)
+        memcpy(to + (int64_t)i * to_stride, from + (int64_t)i * from_stride, sizeof(T));
+}
+
+void copy_elements(unsigned size, char* to, int64_t to_stride, const char* from,
+                   int64_t from_stride, uint64_t n) {
+    if (to_stride == (int64_t)size && from_stride == (int64_t)size)
+        memcpy(to, from, n * size);
+    else if (size == 1)
+        copy_run<uint8_t>(to, to_stride, from, from_stride, n);
+    else if (size == 2)
+        copy_run<uint16_t>(to, to_stride, from, from_stride, n);
+    else if (size == 4)
+        copy_run<uint32_t>(to, to_stride, from, from_stride, n);
+    else
+        copy_run<uint64_t>(to, to_stride, from, from_stride, n);
+}
+
+// Moves elements [begin, begin + n) in C order between a layout and a contiguous block.
+void move_elements(const Layout& layout, unsigned size, uint64_t begin, uint64_t n, char* block,
+                   bool gather) {
+    int64_t index[MAX_DIMS];
+    uint64_t rest = begin;
+    char* at = layout.address;
+    const int last = layout.n_dims - 1;
+    for (int d = last; d >= 0; --d) {
+        index[d] = (int64_t)(rest % (uint64_t)layout.shape[d]);
+        rest /= (uint64_t)layout.shape[d];
+        at += index[d] * layout.strides[d];
+    }
+    const int64_t inner = last < 0 ? 1 : layout.shape[last];
+    const int64_t stride = last < 0 ? 0 : layout.strides[last];
+    int64_t column = last < 0 ? 0 : index[last];
+    while (n) {
+        const uint64_t run = (uint64_t)(inner - column) < n ? (uint64_t)(inner - column) : n;
+        if (gather)
+            copy_elements(size, block, size, at, stride, run);
+        else
+            copy_elements(size, at, stride, block, size, run);
+        block += run * size;
+        n -= run;
+        at -= column * stride;
+        column = 0;
+        for (int d = last - 1; n && d >= 0; --d) {
+            at += layout.strides[d];
+            if (++index[d] < layout.shape[d]) break;
+            at -= layout.shape[d] * layout.strides[d];
+            index[d] = 0;
+        }
+    }
+}
+
+void swap_bytes(void* block, unsigned size, uint64_t n) {
+    if (size == 2) {
+        uint16_t* p = (uint16_t*)block;
+        for (uint64_t i = 0; i < n; ++i) p[i] = __builtin_bswap16(p[i]);
+    } else if (size == 4) {
+        uint32_t* p = (uint32_t*)block;
+        for (uint64_t i = 0; i < n; ++i) p[i] = __builtin_bswap32(p[i]);
+    } else if (size == 8) {
+        uint64_t* p = (uint64_t*)block;
+        for (uint64_t i = 0; i < n; ++i) p[i] = __builtin_bswap64(p[i]);
+    }
+}
+
+// The same elements with unit dimensions dropped and dimensions that continue each other merged.
+Layout simplify(const Layout& in) {
+    Layout out = in;
+    out.n_dims = 0;
+    for (int d = 0; d < in.n_dims; ++d) {
+        if (in.shape[d] == 1) continue;
+        const int k = out.n_dims;
+        if (k && out.strides[k - 1] == in.strides[d] * in.shape[d]) {
+            out.shape[k - 1] *= in.shape[d];
+            out.strides[k - 1] = in.strides[d];
+        } else {
+            out.shape[k] = in.shape[d];
+            out.strides[k] = in.strides[d];
+            ++out.n_dims;
+        }
+    }
+    return out;
+}
+
+// Complex elements as pairs of components: one more dimension of two.
+Layout components_of(const Layout& in, unsigned component_size) {
+    Layout out = in;
+    if (!in.contiguous) {
+        out.shape[in.n_dims] = 2;
+        out.strides[in.n_dims] = component_size;
+        ++out.n_dims;
+    }
+    return out;
+}
+
+// ---- segments over threads ----------------------------------------------------------------------
+
+struct Work {
+    const Kernels* kernels;
+    Cast cast;
+    Layout source, target;
+    uint64_t n, first;
+    Stats* segments;
+    bool failed;
+};
+
+bool usable(const Layout& l, unsigned size) {
+    return l.contiguous && !l.swapped && (uintptr_t)l.address % size == 0;
+}
+
+uint64_t offset_bytes(uint64_t elements, bool packed, const Row& row) {
+    return packed ? elements * row.bits / 8 : elements * row.container();
+}
+
+void run_segment(void* context, uint64_t i) {
+    Work& w = *(Work*)context;
+    const Row &source = ROWS[w.cast.source], &target = ROWS[w.cast.target];
+    const uint64_t begin = i * SEGMENT, n = w.n - begin < SEGMENT ? w.n - begin : SEGMENT;
+    const unsigned from = source.container(), to = target.container();
+    const bool gather = !w.cast.source_packed && !usable(w.source, from);
+    const bool scatter =
+        w.target.address && !w.cast.target_packed && !usable(w.target, to);
+    char *in_block = nullptr, *out_block = nullptr;
+    const char* in = w.source.address + (gather ? 0 : offset_bytes(begin, w.cast.source_packed, source));
+    char* out = w.target.address
+                    ? w.target.address + (scatter ? 0 : offset_bytes(begin, w.cast.target_packed, target))
+                    : nullptr;
+    if (gather) {
+        in_block = (char*)malloc(n * from);
+        if (in_block) {
+            if (w.source.contiguous)
+                memcpy(in_block, w.source.address + begin * from, n * from);
+            else
+                move_elements(w.source, from, begin, n, in_block, true);
+            if (w.source.swapped) swap_bytes(in_block, from, n);
+        }
+        in = in_block;
+    }
+    if (scatter) out = out_block = (char*)malloc(n * to);
+    if ((gather && !in_block) || (scatter && !out_block)) {
+        __atomic_store_n(&w.failed, true, __ATOMIC_RELAXED);
+    } else {
+        w.kernels->run(w.cast, in, out, n, w.first + begin, &w.segments[i]);
+        if (scatter) {
+            if (w.target.swapped) swap_bytes(out_block, to, n);
+            if (w.target.contiguous)
+                memcpy(w.target.address + begin * to, out_block, n * to);
+            else
+                move_elements(w.target, to, begin, n, out_block, false);
+        }
+    }
+    free(in_block);
+    free(out_block);
+}
+
+constexpr uint64_t THREADS_PAY_FROM_BYTES = 1 << 20;
+constexpr uint64_t NONTEMPORAL_FROM_BYTES = 16 << 20;
+
+bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
+                     uint64_t n, uint64_t first, unsigned n_threads, Stats* stats) {
+    const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
+    const uint64_t out_bytes = target.address ? offset_bytes(n, cast.target_packed, to) : 0;
+    cast.nontemporal = out_bytes >= NONTEMPORAL_FROM_BYTES && !cast.target_packed &&
+                       usable(target, to.container());
+    const uint64_t n_segments = (n + SEGMENT - 1) / SEGMENT;
+    if (offset_bytes(n, cast.source_packed, from) + out_bytes < THREADS_PAY_FROM_BYTES) n_threads = 1;
+    Work work{&kernels, cast, simplify(source), simplify(target), n, first, nullptr, false};
+    Stats one;
+    if (n_segments <= 1) {
+        work.segments = &one;
+        if (n) run_segment(&work, 0);
+        stats->merge(one);
+        return !work.failed;
+    }
+    work.segments = (Stats*)malloc(n_segments * sizeof(Stats));
+    if (!work.segments) return false;
+    for (uint64_t i = 0; i < n_segments; ++i) work.segments[i] = one;
+    parallel(n_threads, n_segments, run_segment, &work);
+    for (uint64_t i = 0; i < n_segments; ++i) stats->merge(work.segments[i]);
+    free(work.segments);
+    return !work.failed;
+}
+
+// Element by element: (re, im) is True where either is not zero.
+bool complex_to_bool(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
+                     uint64_t n, uint64_t first, unsigned n_threads, Stats* stats) {
+    const FormatId component = (FormatId)ROWS[cast.source].component;
+    const unsigned size = ROWS[component].container();
+    cast.source = component;
+    uint8_t* pairs = (uint8_t*)malloc(n ? 2 * n : 1);
+    if (!pairs) return false;
+    Layout flat{};
+    flat.address = (char*)pairs;
+    flat.contiguous = true;
+    const bool done = cast_components(kernels, cast, components_of(source, size), flat, 2 * n,
+                                      2 * first, n_threads, stats);
+    for (uint64_t i = 0; i < n; ++i) pairs[i] = pairs[2 * i] | pairs[2 * i + 1];
+    if (target.address) {
+        if (target.contiguous)
+            memcpy(target.address, pairs, n);
+        else
+            move_elements(simplify(target), 1, 0, n, (char*)pairs, false);
+    }
+    free(pairs);
+    return done;
+}
+
+void zero_imaginary(const Layout& target, unsigned component_size, uint64_t n) {
+    const unsigned step = 2 * component_size;
+    if (target.contiguous) {
+        for (uint64_t i = 0; i < n; ++i)
+            memset(target.address + i * step + component_size, 0, component_size);
+        return;
+    }
+    Layout imaginary = simplify(target);
+    imaginary.address += component_size;
+    static const char zeros[BLOCK * 8] = {};
+    for (uint64_t i = 0; i < n; i += BLOCK)
+        move_elements(imaginary, component_size, i, n - i < BLOCK ? n - i : BLOCK, (char*)zeros, false);
+}
+
+}  // namespace
+
+bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
+                 uint64_t n_elements, uint64_t first, unsigned n_threads, Stats* stats) {
+    const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
+    const bool from_complex = from.kind == Kind::Complex, to_complex = to.kind == Kind::Complex;
+    if (from_complex && !to_complex)
+        return complex_to_bool(kernels, cast, source, target, n_elements, first, n_threads, stats);
+    if (!to_complex)
+        return cast_components(kernels, cast, source, target, n_elements, first, n_threads, stats);
+    const unsigned to_size = ROWS[to.component].container();
+    cast.target = (FormatId)to.component;
+    if (from_complex) {
+        cast.source = (FormatId)from.component;
+        const unsigned size = ROWS[cast.source].container();
+        return cast_components(kernels, cast, components_of(source, size),
+                               target.address ? components_of(target, to_size) : target,
+                               2 * n_elements, 2 * first, n_threads, stats);
+    }
+    Layout real = target;
+    if (target.address && target.contiguous) {  // every second component
+        real.contiguous = false;
+        real.n_dims = 1;
+        real.shape[0] = (int64_t)n_elements;
+        real.strides[0] = 2 * to_size;
+    }
+    if (target.address && n_elements) zero_imaginary(target, to_size, n_elements);
+    return cast_components(kernels, cast, source, real, n_elements, first, n_threads, stats);
+}
+
+}  // namespace tc

@@ -1,0 +1,288 @@
+// A carrier block to the codes of a floating format: one rounding, every policy.
+//
+// A finite magnitude is significand * 2^k, with the hidden bit made explicit. Shifting the
+// significand right by `shift` leaves it in units of the target's spacing at that magnitude (its
+// subnormal spacing below the smallest normal), so that
+//
+//     code = ((significand + add) >> shift) + ((target exponent - 1) << mantissa bits)
+//
+// where `add` decides the rounding and the hidden bit of a normal result carries into the exponent
+// field. A code above max_code is the overflow: the exponent was never bounded.
+#pragma once
+#include "decode.hpp"
+
+namespace tc {
+namespace {
+
+// Counts of one block that a policy needs.
+struct Counts {
+    uint64_t overflow = 0;
+    uint64_t nan_lost = 0;
+    uint64_t infinite = 0;  // counted for Overflow::Wrap only, which has no answer for them
+    TC_INLINE constexpr Counts() {}
+};
+
+template <class U>
+struct FloatTarget {
+    int mantissa_bits, bias, sign_shift;
+    U max_code;
+    U overflow_code;  // magnitude code of what overflows
+    U infinity_code;  // magnitude code of what infinity becomes
+    U last_counted;   // magnitudes above this are NaN or an infinity the target has
+    U nan_code, nan_payload_mask;
+    bool unsigned_zero;
+
+    TC_INLINE FloatTarget(const Row& row, Overflow overflow, U carrier_infinity)
+        : mantissa_bits(row.mantissa_bits),
+          bias(row.bias),
+          sign_shift(row.bits - 1),
+          max_code((U)row.max_code) {
+        const U ieee = (U)(row.infinity ? row.infinity_code : row.nan_code);
+        overflow_code = overflow == Overflow::Ieee ? ieee : max_code;
+        infinity_code = row.infinity ? (U)row.infinity_code : overflow_code;
+        last_counted = row.infinity ? carrier_infinity - 1 : carrier_infinity;
+        nan_code = (U)row.nan_code;
+        nan_payload_mask = row.nan == Nan::Ieee ? ((U)1 << row.mantissa_bits) - 1 : 0;
+        unsigned_zero = row.nan == Nan::NegativeZero;
+    }
+};
+
+// What is added to the significand before the shift.
+template <Rounding R, class U>
+TC_INLINE U rounding_add(U significand, U shift, U negative) {
+    if constexpr (R == Rounding::NearestEven)
+        return (((U)1 << (shift - 1)) - 1) + ((significand >> shift) & 1);
+    if constexpr (R == Rounding::Down) return negative ? ((U)1 << shift) - 1 : 0;
+    if constexpr (R == Rounding::Up) return negative ? 0 : ((U)1 << shift) - 1;
+    return 0;
+}
+
+// The stochastic decision: away from zero iff floor(fraction * 2^32) + random >= 2^32, where
+// `shift` may exceed the width of the significand.
+TC_INLINE uint64_t stochastic_up(uint64_t significand, uint64_t shift, uint32_t random) {
+    uint64_t t;
+    if (shift <= 32)
+        t = (significand & ((1ull << shift) - 1)) << (32 - shift);
+    else if (shift < 64)
+        t = (significand & ((1ull << shift) - 1)) >> (shift - 32);
+    else
+        t = shift - 32 < 64 ? significand >> (shift - 32) : 0;
+    return (t + random) >> 32;
+}
+
+template <class C, Rounding R, class Out>
+Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<typename Bits<C>::U>& t,
+                         uint64_t seed, uint64_t first) {
+    using B = Bits<C>;
+    using U = typename B::U;
+    using I = typename B::I;
+    const U max_code = t.max_code, overflow_code = t.overflow_code, last = t.last_counted;
+    const U infinity_code = t.infinity_code, nan_code = t.nan_code, payload = t.nan_payload_mask;
+    const int m_bits = t.mantissa_bits, sign_shift = t.sign_shift;
+    const I rebias = (I)t.bias - B::BIAS;
+    const I base_shift = B::M - m_bits;
+    const U keep_sign_of_zero = t.unsigned_zero ? 0 : 1;
+    U n_overflow = 0;
+    for (uint64_t i = 0; i < n; ++i) {
+        const U u = bits_of(in[i]), a = u & B::ABS, negative = u >> (B::WIDTH - 1);
+        const U field = a >> B::M, normal = field != 0;
+        const U significand = (a & B::FRACTION) | (normal << B::M);
+        const I te = (I)(field + 1 - normal) + rebias;  // exponent field in the target, unbounded
+        const I te_clamped = te < 1 ? 1 : te;
+        I shift = base_shift + (te_clamped - te);
+        U q;
+        if constexpr (R == Rounding::Stochastic) {
+            q = shift < B::WIDTH ? significand >> shift : 0;
+            q += (U)stochastic_up(significand, (uint64_t)shift, rand32(seed, first + i));
+        } else {
+            shift = shift > B::M + 2 ? B::M + 2 : shift;
+            q = (significand + rounding_add<R, U>(significand, (U)shift, negative)) >> shift;
+        }
+        const U code = q + ((U)(te_clamped - 1) << m_bits);
+        const bool over = (I)code > (I)max_code;
+        n_overflow += (U)(over && (I)a <= (I)last);
+        U r = over ? overflow_code : code;
+        r = (I)a >= (I)B::INF ? infinity_code : r;
+        r = (I)a > (I)B::INF ? nan_code | ((a >> base_shift) & payload) : r;
+        const U sign = negative & (keep_sign_of_zero | (U)(r != 0));
+        out[i] = (Out)(r | sign << sign_shift);
+    }
+    Counts counts;
+    counts.overflow = n_overflow;
+    return counts;
+}
+
+// float8_e8m0fnu: exponents only, one bit of precision, neither zero nor sign. The code is the
+// rounded exponent field; ties go to the even code.
+template <class C, Rounding R>
+Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow, uint64_t seed,
+                        uint64_t first) {
+    using B = Bits<C>;
+    using U = typename B::U;
+    using I = typename B::I;
+    // Codes of float32's subnormals, which have no exponent field of their own: the magnitudes
+    // from which the result is 2^-127 (code 0) and 2^-126 (code 1).
+    constexpr U from_0 = R == Rounding::NearestEven ? 0x300000 : R == Rounding::Up ? 0x200001 : 0x400000;
+    constexpr U from_1 = R == Rounding::NearestEven ? 0x600001 : R == Rounding::Up ? 0x400001 : 0x800000;
+    const bool ieee = overflow == Overflow::Ieee;
+    U n_overflow = 0;
+    for (uint64_t i = 0; i < n; ++i) {
+        const U u = bits_of(in[i]), a = u & B::ABS;
+        U rounded;
+        if constexpr (R == Rounding::Stochastic)
+            rounded = (a >> B::M) + (U)stochastic_up(a & B::FRACTION, B::M, rand32(seed, first + i));
+        else
+            rounded = (a + rounding_add<R, U>(a, (U)B::M, 0)) >> B::M;
+        I code = (I)rounded - (B::BIAS - 127);
+        if constexpr (B::BIAS == 127)
+            if (a < 0x00800000) code = (I)(a >= from_0) + (I)(a >= from_1) - 1;
+        code = a == 0 ? -1 : code;
+        code = u >> (B::WIDTH - 1) ? -1 : code;
+        const bool nan = (I)a > (I)B::INF;
+        const bool over = (code < 0 || code > 254) && !nan;
+        n_overflow += (U)over;
+        const I clamped = code < 0 ? 0 : code > 254 ? 254 : code;
+        out[i] = (uint8_t)(nan || (over && ieee) ? 255 : clamped);
+    }
+    Counts counts;
+    counts.overflow = n_overflow;
+    return counts;
+}
+
+template <class C>
+uint64_t count_nan(const C* in, uint64_t n) {
+    typename Bits<C>::U count = 0;
+    for (uint64_t i = 0; i < n; ++i) count += (bits_of(in[i]) & Bits<C>::ABS) > Bits<C>::INF;
+    return count;
+}
+
+template <class C, Rounding R>
+Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
+    const Row& row = ROWS[cast.target];
+    if (cast.target == F_float8_e8m0fnu) {
+        if constexpr (sizeof(C) == 4 && R == Rounding::Stochastic) {  // subnormals: as float64
+            double wide[BLOCK];
+            for (uint64_t i = 0; i < n; ++i) wide[i] = (double)in[i];
+            return encode_e8m0_loop<double, R>(wide, (uint8_t*)out, n, cast.overflow, cast.seed, first);
+        } else {
+            return encode_e8m0_loop<C, R>(in, (uint8_t*)out, n, cast.overflow, cast.seed, first);
+        }
+    }
+    const FloatTarget<typename Bits<C>::U> t(row, cast.overflow, Bits<C>::INF);
+    Counts counts;
+    if (row.bits <= 8)
+        counts = encode_float_loop<C, R>(in, (uint8_t*)out, n, t, cast.seed, first);
+    else if (row.bits == 16)
+        counts = encode_float_loop<C, R>(in, (uint16_t*)out, n, t, cast.seed, first);
+    else if constexpr (sizeof(C) == 8)
+        counts = encode_float_loop<C, R>(in, (uint32_t*)out, n, t, cast.seed, first);
+    if (!row.has_nan()) {  // NaN came out as code 0, perhaps with a sign
+        counts.nan_lost = count_nan(in, n);
+        if (counts.nan_lost)
+            for (uint64_t i = 0; i < n; ++i)
+                if ((bits_of(in[i]) & Bits<C>::ABS) > Bits<C>::INF) ((uint8_t*)out)[i] = 0;
+    }
+    return counts;
+}
+
+// float32 -> bfloat16, nearest even, as integer arithmetic (the hardware's own instruction flushes
+// subnormals); n_overflow counts the finite values that reach infinity.
+TC_INLINE uint64_t encode_bf16_nearest(const float* in, uint16_t* out, uint64_t n, uint16_t over_code) {
+    uint32_t n_overflow = 0;
+    for (uint64_t i = 0; i < n; ++i) {
+        const uint32_t u = bits_of(in[i]), a = u & 0x7fffffffu;
+        const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1)) >> 16;
+        const bool over = (int32_t)a >= 0x7f7f8000 && (int32_t)a < 0x7f800000;
+        n_overflow += over;
+        uint32_t r = over ? over_code | (u >> 16 & 0x8000u) : rounded;
+        r = (int32_t)a > 0x7f800000 ? u >> 16 | 0x40u : r;
+        out[i] = (uint16_t)r;
+    }
+    return n_overflow;
+}
+
+// float32 -> float16, nearest even.
+#if defined(__F16C__)
+TC_INLINE uint64_t encode_f16_nearest(const float* in, uint16_t* out, uint64_t n, uint16_t over_code) {
+    // What rounds to 65536 or more overflows: magnitudes from 65520 on.
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), from = _mm256_set1_epi32(0x477fefff);
+    const __m256i infinity = _mm256_set1_epi32(0x7f800000);
+    __m256i count = _mm256_setzero_si256();
+    const __m128i max = _mm_set1_epi16((short)over_code), sign = _mm_set1_epi16((short)0x8000);
+    uint64_t i = 0, n_overflow = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256 x = _mm256_loadu_ps(in + i);
+        const __m256i a = _mm256_and_si256(_mm256_castps_si256(x), abs);
+        const __m256i over =
+            _mm256_and_si256(_mm256_cmpgt_epi32(infinity, a), _mm256_cmpgt_epi32(a, from));
+        __m128i h = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+        const __m128i over16 =
+            _mm_packs_epi32(_mm256_castsi256_si128(over), _mm256_extracti128_si256(over, 1));
+        const __m128i clipped = _mm_or_si128(_mm_and_si128(h, sign), max);
+        h = _mm_blendv_epi8(h, clipped, over16);
+        count = _mm256_sub_epi32(count, over);
+        _mm_storeu_si128((__m128i*)(out + i), h);
+    }
+    alignas(32) uint32_t lanes[8];
+    _mm256_store_si256((__m256i*)lanes, count);
+    for (uint32_t lane : lanes) n_overflow += lane;
+    for (; i < n; ++i) {
+        const uint32_t a = bits_of(in[i]) & 0x7fffffffu;
+        const bool over = a > 0x477fefffu && a < 0x7f800000u;
+        const uint16_t h = (uint16_t)_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(in[i]), 0), 0);
+        out[i] = over ? (uint16_t)((h & 0x8000u) | over_code) : h;
+        n_overflow += over;
+    }
+    return n_overflow;
+}
+#endif
+
+// Codes of the target, one per container; finite values, infinities and NaNs by the policy.
+template <class C>
+Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
+    if constexpr (sizeof(C) == 4) {
+        if (cast.rounding == Rounding::NearestEven) {
+            const Row& row = ROWS[cast.target];
+            const uint16_t over = (uint16_t)(cast.overflow == Overflow::Ieee ? row.infinity_code : row.max_code);
+            Counts counts;
+            if (cast.target == F_bfloat16) {
+                counts.overflow = encode_bf16_nearest(in, (uint16_t*)out, n, over);
+                return counts;
+            }
+#if defined(__F16C__)
+            if (cast.target == F_float16) {
+                counts.overflow = encode_f16_nearest(in, (uint16_t*)out, n, over);
+                return counts;
+            }
+#endif
+        }
+        if (cast.target == F_float32) {
+            if ((const void*)in != out) __builtin_memcpy(out, in, n * 4);
+            return Counts();
+        }
+        if (cast.target == F_float64) {
+            double* d = (double*)out;
+            for (uint64_t i = 0; i < n; ++i) d[i] = (double)in[i];
+            return Counts();
+        }
+    } else if (cast.target == F_float64) {
+        if ((const void*)in != out) __builtin_memcpy(out, in, n * 8);
+        return Counts();
+    }
+    switch (cast.rounding) {
+        case Rounding::NearestEven:
+            return encode_float_rounded<C, Rounding::NearestEven>(in, out, n, first, cast);
+        case Rounding::TowardZero:
+            return encode_float_rounded<C, Rounding::TowardZero>(in, out, n, first, cast);
+        case Rounding::Down:
+            return encode_float_rounded<C, Rounding::Down>(in, out, n, first, cast);
+        case Rounding::Up:
+            return encode_float_rounded<C, Rounding::Up>(in, out, n, first, cast);
+        case Rounding::Stochastic:
+            return encode_float_rounded<C, Rounding::Stochastic>(in, out, n, first, cast);
+    }
+    __builtin_unreachable();
+}
+
+}  // namespace
+}  // namespace tc

@@ -1,0 +1,339 @@
+// One instruction set's kernels: this file is compiled once per set with -DTC_ISA=<its name>.
+//
+// Everything but the exported Kernels lives in an anonymous namespace and uses nothing from the
+// standard library, so that no function compiled for one instruction set is ever linked into
+// another's code.
+#include <stdlib.h>
+
+#include "pack.hpp"
+#include "table.hpp"
+
+#define TC_JOIN(a, b) a##b
+#define TC_NAME(isa) TC_JOIN(KERNELS_, isa)
+#define TC_TEXT_(x) #x
+#define TC_TEXT(x) TC_TEXT_(x)
+
+namespace tc {
+namespace {
+
+constexpr double NOT_SATURATED = __builtin_nan("");
+
+// What a decoded result must equal to be a saturated 64-bit extreme (2^63 - 1 reads as 2^63).
+TC_INLINE double saturated_mark(const Row& target) {
+    if (!target.is_integer() || target.bits != 64) return NOT_SATURATED;
+    return target.is_signed ? 0x1p63 : 0x1p64;
+}
+
+template <class C>
+void carrier_stats(const Cast& cast, const C* x, const void* codes, uint64_t n, Stats* s) {
+    const Row& target = ROWS[cast.target];
+    if (sizeof(C) == 4 && !fits_float(target)) {
+        double wide[BLOCK], y[BLOCK];
+        for (uint64_t i = 0; i < n; ++i) wide[i] = (double)x[i];
+        decode_double(cast.target, codes, y, n, false);
+        stats_block<double>(wide, y, n, saturated_mark(target), s);
+        return;
+    }
+    C y[BLOCK];
+    if constexpr (sizeof(C) == 4)
+        decode_float(cast.target, codes, y, n);
+    else
+        decode_double(cast.target, codes, y, n, false);
+    stats_block<C>(x, y, n, saturated_mark(target), s);
+}
+
+// Statistics of a block whose source is integer: n_overflow is already known to the caller.
+void integer_stats(const Cast& cast, const void* in, const void* codes, uint64_t n, Stats* s) {
+    const Row& target = ROWS[cast.target];
+    double y[BLOCK];
+    decode_double(cast.target, codes, y, n, false);
+    const void* integers = target.is_integer() ? codes : nullptr;
+    if (cast.source == F_int64) return stats_integer((const int64_t*)in, y, integers, target, n, s);
+    if (cast.source == F_uint64) return stats_integer((const uint64_t*)in, y, integers, target, n, s);
+    double x[BLOCK];
+    decode_double(cast.source, in, x, n, false);
+    stats_block<double>(x, y, n, NOT_SATURATED, s);
+}
+
+template <class C>
+Counts encode_carrier(const Cast& cast, const C* x, void* codes, uint64_t n, uint64_t first) {
+    const Row& target = ROWS[cast.target];
+    if (target.is_integer()) {
+        if constexpr (sizeof(C) == 4) {
+            if (target.bits > 16) {
+                double wide[BLOCK];
+                for (uint64_t i = 0; i < n; ++i) wide[i] = (double)x[i];
+                return encode_int(wide, codes, n, first, cast);
+            }
+        }
+        return encode_int(x, codes, n, first, cast);
+    }
+    if (target.kind == Kind::Bool) {
+        encode_bool(x, (uint8_t*)codes, n);
+        return Counts();
+    }
+    return encode_float(x, codes, n, first, cast);
+}
+
+// One block, codes unpacked on both sides.
+Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t n, uint64_t first,
+                        Stats* s) {
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    if (cast.source == cast.target) {
+        if (source.bits < 8)
+            for (uint64_t i = 0; i < n; ++i)
+                ((uint8_t*)codes)[i] = ((const uint8_t*)in)[i] & (uint8_t)((1u << source.bits) - 1);
+        else if (codes != in)
+            __builtin_memcpy(codes, in, n * source.container());
+        if (cast.full) {
+            if (source.is_integer()) {
+                integer_stats(cast, in, codes, n, s);
+            } else if (fits_float(source)) {
+                float x[BLOCK];
+                decode_float(cast.source, in, x, n);
+                stats_block<float>(x, x, n, NOT_SATURATED, s);
+            } else {
+                stats_block<double>((const double*)in, (const double*)in, n, NOT_SATURATED, s);
+            }
+        }
+        return Counts();
+    }
+    if (source.kind != Kind::Float && !target.has_nan() && target.kind != Kind::Float) {
+        Counts counts;
+        if (target.kind == Kind::Bool)
+            integers_to_bool(cast.source, in, (uint8_t*)codes, n);
+        else
+            counts = cast_integers(in, codes, n, cast);
+        if (cast.full) integer_stats(cast, in, codes, n, s);
+        return counts;
+    }
+    if (fits_float(source)) {
+        float block[BLOCK];
+        const float* x = (const float*)in;
+        if (cast.source != F_float32) {
+            decode_float(cast.source, in, block, n);
+            x = block;
+        }
+        const Counts counts = encode_carrier(cast, x, codes, n, first);
+        if (cast.full) carrier_stats(cast, x, codes, n, s);
+        return counts;
+    }
+    double block[BLOCK];
+    const double* x = (const double*)in;
+    const bool integer = source.is_integer();
+    if (cast.source != F_float64) {
+        // int64 -> float64 is rounded here; every other float target has 24 bits or fewer
+        if (cast.target == F_float64 && source.bits == 64) {
+            if (cast.rounding == Rounding::NearestEven) {
+                decode_double(cast.source, in, (double*)codes, n, false);
+            } else {
+                encode_double_from_integer(cast, in, (double*)codes, n, first);
+            }
+            if (cast.full) integer_stats(cast, in, codes, n, s);
+            return Counts();
+        }
+        decode_double(cast.source, in, block, n, true);
+        x = block;
+    }
+    const Counts counts = encode_carrier(cast, x, codes, n, first);
+    if (cast.full) {
+        if (integer)
+            integer_stats(cast, in, codes, n, s);
+        else
+            carrier_stats(cast, x, codes, n, s);
+    }
+    return counts;
+}
+
+void add_counts(const Cast& cast, const Counts& c, Stats* s) {
+    s->n_overflow += c.overflow;
+    s->n_nan_lost += c.nan_lost;
+    if (!cast.full) s->n_inf += c.infinite;
+}
+
+// ---- tables -------------------------------------------------------------------------------------
+
+constexpr int N_POLICIES = 4 * 4 * 2;
+Table* tables[N_FORMATS][N_FORMATS][N_POLICIES];
+
+const Table* table_for(const Cast& cast) {
+    const int policy =
+        ((int)cast.overflow * 4 + (int)cast.rounding) * 2 + (int)cast.nan;
+    Table** slot = &tables[cast.source][cast.target][policy];
+    Table* table = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+    if (table) return table;
+    table = (Table*)aligned_alloc(64, (sizeof(Table) + 63) / 64 * 64);
+    if (!table) return nullptr;
+    Cast one = cast;
+    one.source_packed = one.target_packed = one.nontemporal = false;
+    one.full = true;
+    table->any_flagged = false;
+    for (int c = 0; c < 256; ++c) {
+        const uint8_t in = (uint8_t)c;
+        uint64_t out = 0;
+        Stats s;
+        const Counts counts = block_arithmetic(one, &in, &out, 1, 0, &s);
+        add_counts(one, counts, &s);
+        table->code8[c] = (uint8_t)out;
+        table->code16[c] = (uint16_t)out;
+        table->code32[c] = (uint32_t)out;
+        table->code64[c] = out;
+        Answer& a = table->answer[c];
+        a.overflow = s.n_overflow != 0;
+        a.nan_lost = s.n_nan_lost != 0;
+        a.infinite = counts.infinite != 0;
+        a.inexact = s.n_inexact != 0;
+        a.underflow = s.n_underflow != 0;
+        a.nan = s.n_nan != 0;
+        a.inf = s.n_inf != 0;
+        a.finite = s.n_finite != 0;
+        a.value = a.finite ? s.min : 0;
+        a.error = s.max_abs_error;
+        a.error_squared = s.sum_squared_error;
+        a.value_squared = s.sum_squared;
+        table->flagged[c] = a.overflow || a.nan_lost ? 0xff : 0;
+        table->any_flagged |= table->flagged[c] != 0;
+    }
+    Table* theirs = nullptr;
+    if (__atomic_compare_exchange_n(slot, &theirs, table, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return table;
+    free(table);  // another thread was faster, with an equal table
+    return theirs;
+}
+
+// Exact widenings that vector arithmetic does faster than a table of 256.
+TC_INLINE bool arithmetic_is_faster(const Cast& cast) {
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    if (source.kind == Kind::Float || source.bits < 8) return false;
+    return target.kind != Kind::Float ? true : target.bits >= 32;
+}
+
+uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in,
+                     void* codes, uint64_t n, bool nibbles) {
+    switch (target.container()) {
+        case 1: return apply_bytes(t, in, (uint8_t*)codes, n, nibbles);
+        case 2: return apply_wide(t.code16, t.flagged, t.any_flagged, in, (uint16_t*)codes, n);
+        case 4: return apply_wide(t.code32, t.flagged, t.any_flagged, in, (uint32_t*)codes, n);
+        default: return apply_wide(t.code64, t.flagged, t.any_flagged, in, (uint64_t*)codes, n);
+    }
+}
+
+// ---- the run ------------------------------------------------------------------------------------
+
+// Index within a block of the first element that overflows.
+uint64_t first_overflow_in(const Cast& cast, const uint8_t* in, unsigned step, uint64_t n,
+                           uint64_t first) {
+    Cast one = cast;
+    one.full = false;
+    uint64_t out;
+    for (uint64_t i = 0; i < n; ++i) {
+        Stats ignored;
+        if (block_arithmetic(one, in + i * step, &out, 1, first + i, &ignored).overflow)
+            return first + i;
+    }
+    return NO_INDEX;
+}
+
+// dst[0 .. n) = src, around the caches, whole lines where dst is aligned to them.
+TC_INLINE void stream_copy(void* dst, const void* src, uint64_t n) {
+#if defined(__x86_64__)
+    char* d = (char*)dst;
+    const char* s = (const char*)src;
+    const uint64_t head = (0 - (uintptr_t)d) & 63;
+    if (head >= n) {
+        __builtin_memcpy(d, s, n);
+        return;
+    }
+    __builtin_memcpy(d, s, head);
+    uint64_t i = head;
+#if defined(__AVX512F__)
+    for (; i + 64 <= n; i += 64) _mm512_stream_si512((__m512i*)(d + i), _mm512_loadu_si512(s + i));
+#elif defined(__AVX__)
+    for (; i + 64 <= n; i += 64) {
+        const __m256i a = _mm256_loadu_si256((const __m256i*)(s + i));
+        const __m256i b = _mm256_loadu_si256((const __m256i*)(s + i + 32));
+        _mm256_stream_si256((__m256i*)(d + i), a);
+        _mm256_stream_si256((__m256i*)(d + i + 32), b);
+    }
+#else
+    for (; i + 16 <= n; i += 16)
+        _mm_stream_si128((__m128i*)(d + i), _mm_loadu_si128((const __m128i*)(s + i)));
+#endif
+    __builtin_memcpy(d + i, s + i, n - i);
+#else
+    __builtin_memcpy(dst, src, n);
+#endif
+}
+
+void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+         Stats* stats) {
+    const FloatEnvironment environment;
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    const unsigned step = source.container();
+    const bool small = step == 1 && cast.rounding != Rounding::Stochastic &&
+                       cast.source != cast.target && !arithmetic_is_faster(cast);
+    const Table* table = small ? table_for(cast) : nullptr;
+    const bool nibbles = cast.source_packed && source.bits <= 4;
+    uint32_t counts256[256];
+    if (table && cast.full) __builtin_memset(counts256, 0, sizeof counts256);
+    alignas(64) uint8_t unpacked[BLOCK], temporary[BLOCK * 8];
+    for (uint64_t done = 0; done < n; done += BLOCK) {
+        const uint64_t m = n - done < BLOCK ? n - done : BLOCK;
+        const uint8_t* in = (const uint8_t*)source_at +
+                            (cast.source_packed ? done * source.bits / 8 : done * step);
+        uint8_t* out = target_at ? (uint8_t*)target_at + (cast.target_packed
+                                                              ? done * target.bits / 8
+                                                              : done * target.container())
+                                 : nullptr;
+        if (cast.source_packed) {
+            unpack(source.bits, in, unpacked, m);
+            in = unpacked;
+        }
+        const bool direct = out && !cast.target_packed && !cast.nontemporal;
+        void* codes = direct ? out : temporary;
+        if (table) {
+            const uint64_t flagged = apply_table(*table, target, in, codes, m, nibbles);
+            if (cast.full) histogram(in, m, counts256);
+            if (flagged) {
+                if (!cast.full) {
+                    __builtin_memset(counts256, 0, sizeof counts256);
+                    histogram(in, m, counts256);
+                    stats_of_histogram(*table, counts256, false, stats);
+                }
+                for (uint64_t i = 0; stats->first_overflow == NO_INDEX && i < m; ++i)
+                    if (table->answer[in[i]].overflow) stats->first_overflow = first + done + i;
+            }
+        } else {
+            const Counts counts = block_arithmetic(cast, in, codes, m, first + done, stats);
+            add_counts(cast, counts, stats);
+            if (counts.overflow && stats->first_overflow == NO_INDEX)
+                stats->first_overflow = first_overflow_in(cast, in, step, m, first + done);
+        }
+        if (out && cast.target_packed)
+            pack(target.bits, (const uint8_t*)codes, out, m);
+        else if (out && cast.nontemporal)
+            stream_copy(out, codes, m * target.container());
+    }
+    if (table && cast.full) stats_of_histogram(*table, counts256, true, stats);
+#if defined(__x86_64__)
+    if (cast.nontemporal) _mm_sfence();
+#endif
+}
+
+bool supported() {
+#if defined(__AVX512VBMI__)
+    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vbmi2");
+#elif defined(__AVX2__)
+    return __builtin_cpu_supports("x86-64-v3");
+#else
+    return true;
+#endif
+}
+
+}  // namespace
+
+extern const Kernels TC_NAME(TC_ISA);
+const Kernels TC_NAME(TC_ISA) = {TC_TEXT(TC_ISA), run, supported};
+
+}  // namespace tc

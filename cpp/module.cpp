@@ -1,0 +1,242 @@
+// tensorcast._core: the kernels, to Python. Stable ABI of CPython 3.11 and up.
+//
+// Formats and policies arrive as small integers: the index in formats.FORMATS, policy.OVERFLOWS,
+// policy.ROUNDINGS and policy.NANS. kernels/cpu.py is the only caller.
+#include <Python.h>
+#include <string.h>
+
+#include "api.hpp"
+
+namespace {
+
+using namespace tc;
+
+const Kernels* default_kernels = nullptr;
+
+bool to_u64(PyObject* object, uint64_t* out) {
+    *out = PyLong_AsUnsignedLongLong(object);
+    return !(*out == (unsigned long long)-1 && PyErr_Occurred());
+}
+
+bool to_size(PyObject* object, int64_t* out) {
+    *out = PyLong_AsLongLong(object);
+    return !(*out == -1 && PyErr_Occurred());
+}
+
+PyObject* index_or_none(uint64_t index) {
+    if (index == NO_INDEX) Py_RETURN_NONE;
+    return PyLong_FromUnsignedLongLong(index);
+}
+
+// The fields of Stats in the order that kernels/cpu.py names.
+PyObject* stats_tuple(const Stats& s) {
+    return Py_BuildValue("KKNKKKKKddLLddd", (unsigned long long)s.n_overflow,
+                         (unsigned long long)s.n_nan_lost, index_or_none(s.first_overflow),
+                         (unsigned long long)s.n_inexact, (unsigned long long)s.n_underflow,
+                         (unsigned long long)s.n_nan, (unsigned long long)s.n_inf,
+                         (unsigned long long)s.n_finite, s.min, s.max, (long long)s.min_integer,
+                         (long long)s.max_integer, s.max_abs_error, s.sum_squared_error,
+                         s.sum_squared);
+}
+
+// What every cast takes: source, target, overflow, rounding, nan, seed, first, full, kernel.
+constexpr Py_ssize_t N_COMMON = 9;
+
+bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kernels** kernels) {
+    int64_t small[5], full;
+    const int64_t limits[5] = {N_FORMATS, N_FORMATS, 4, 5, 2};
+    for (int i = 0; i < 5; ++i) {
+        if (!to_size(args[i], &small[i])) return false;
+        if (small[i] < 0 || small[i] >= limits[i]) {
+            PyErr_Format(PyExc_ValueError, "argument %d is out of range", i);
+            return false;
+        }
+    }
+    if (!to_u64(args[5], &cast->seed) || !to_u64(args[6], first) || !to_size(args[7], &full))
+        return false;
+    cast->source = (FormatId)small[0];
+    cast->target = (FormatId)small[1];
+    cast->overflow = (Overflow)small[2];
+    cast->rounding = (Rounding)small[3];
+    cast->nan = (NanPolicy)small[4];
+    cast->full = full != 0;
+    cast->nontemporal = false;
+    *kernels = default_kernels;
+    if (args[8] != Py_None) {
+        Py_ssize_t length;
+        const char* name = PyUnicode_AsUTF8AndSize(args[8], &length);
+        if (!name) return false;
+        *kernels = find_kernels(name);
+        if (!*kernels) {
+            PyErr_Format(PyExc_ValueError, "no kernels called '%s' run on this CPU", name);
+            return false;
+        }
+    }
+    return true;
+}
+
+PyObject* finish(bool done, const Stats& stats) {
+    return done ? stats_tuple(stats) : PyErr_NoMemory();
+}
+
+// cast_chunk(<common>, source, target | None, n_elements): contiguous, packed where sub-byte.
+PyObject* cast_chunk(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    if (n_args != N_COMMON + 3)
+        return PyErr_Format(PyExc_TypeError, "cast_chunk takes %zd arguments", N_COMMON + 3);
+    Cast cast;
+    uint64_t first, n;
+    const Kernels* kernels;
+    if (!parse_common(args, &cast, &first, &kernels) || !to_u64(args[N_COMMON + 2], &n)) return nullptr;
+    const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
+    cast.source_packed = from.bits < 8;
+    cast.target_packed = to.bits < 8;
+    Py_buffer in, out;
+    const bool writes = args[N_COMMON + 1] != Py_None;
+    if (PyObject_GetBuffer(args[N_COMMON], &in, PyBUF_SIMPLE) < 0) return nullptr;
+    if (writes && PyObject_GetBuffer(args[N_COMMON + 1], &out, PyBUF_WRITABLE) < 0) {
+        PyBuffer_Release(&in);
+        return nullptr;
+    }
+    PyObject* result = nullptr;
+    // n * bits cannot overflow once n is bounded by the buffer
+    const bool fits = n <= (uint64_t)1 << 56 && ((n * from.bits + 7) / 8 <= (uint64_t)in.len) &&
+                      (!writes || (n * to.bits + 7) / 8 <= (uint64_t)out.len);
+    if (!fits) {
+        PyErr_Format(PyExc_ValueError, "%llu elements do not fit the buffers given",
+                     (unsigned long long)n);
+    } else {
+        Stats stats;
+        Layout source{}, target{};
+        source.address = (char*)in.buf;
+        target.address = writes ? (char*)out.buf : nullptr;
+        source.contiguous = target.contiguous = true;
+        bool done;
+        Py_BEGIN_ALLOW_THREADS
+        done = cast_tensor(*kernels, cast, source, target, n, first, 1, &stats);
+        Py_END_ALLOW_THREADS
+        result = finish(done, stats);
+    }
+    PyBuffer_Release(&in);
+    if (writes) PyBuffer_Release(&out);
+    return result;
+}
+
+// (address, shape, strides | None when contiguous, packed, swapped)
+bool parse_layout(PyObject* tuple, Layout* layout, bool* packed, uint64_t* n) {
+    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != 5) {
+        PyErr_SetString(PyExc_TypeError, "a layout is (address, shape, strides, packed, swapped)");
+        return false;
+    }
+    layout->address = (char*)PyLong_AsVoidPtr(PyTuple_GetItem(tuple, 0));
+    if (!layout->address && PyErr_Occurred()) return false;
+    PyObject *shape = PyTuple_GetItem(tuple, 1), *strides = PyTuple_GetItem(tuple, 2);
+    const Py_ssize_t n_dims = PyTuple_Size(shape);
+    if (n_dims < 0) return false;
+    // one dimension is kept free for the components of complex elements
+    if (n_dims >= MAX_DIMS) {
+        PyErr_Format(PyExc_ValueError, "%zd dimensions; at most %d are supported", n_dims, MAX_DIMS - 1);
+        return false;
+    }
+    layout->contiguous = strides == Py_None;
+    layout->n_dims = layout->contiguous ? 0 : (int)n_dims;
+    *n = 1;
+    for (Py_ssize_t d = 0; d < n_dims; ++d) {
+        if (!to_size(PyTuple_GetItem(shape, d), &layout->shape[d])) return false;
+        *n *= (uint64_t)layout->shape[d];
+        if (layout->contiguous) continue;
+        PyObject* stride = PyTuple_GetItem(strides, d);
+        if (!stride || !to_size(stride, &layout->strides[d])) return false;
+    }
+    *packed = PyObject_IsTrue(PyTuple_GetItem(tuple, 3)) == 1;
+    layout->swapped = PyObject_IsTrue(PyTuple_GetItem(tuple, 4)) == 1;
+    return true;
+}
+
+// cast_tensor(<common>, source layout, target layout | None, n_threads)
+PyObject* cast_strided(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    if (n_args != N_COMMON + 3)
+        return PyErr_Format(PyExc_TypeError, "cast_tensor takes %zd arguments", N_COMMON + 3);
+    Cast cast;
+    uint64_t first, n, n_target;
+    int64_t n_threads;
+    const Kernels* kernels;
+    Layout source{}, target{};
+    cast.target_packed = false;
+    if (!parse_common(args, &cast, &first, &kernels) || !to_size(args[N_COMMON + 2], &n_threads) ||
+        !parse_layout(args[N_COMMON], &source, &cast.source_packed, &n))
+        return nullptr;
+    if (args[N_COMMON + 1] == Py_None) {
+        target.contiguous = true;
+    } else {
+        if (!parse_layout(args[N_COMMON + 1], &target, &cast.target_packed, &n_target)) return nullptr;
+        if (n != n_target) {
+            PyErr_SetString(PyExc_ValueError, "source and target differ in their number of elements");
+            return nullptr;
+        }
+    }
+    Stats stats;
+    bool done;
+    Py_BEGIN_ALLOW_THREADS
+    done = cast_tensor(*kernels, cast, source, target, n, first,
+                       n_threads < 1 ? 1u : (unsigned)n_threads, &stats);
+    Py_END_ALLOW_THREADS
+    return finish(done, stats);
+}
+
+// xxh64(data, seed) -> int
+PyObject* py_xxh64(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    if (n_args != 2) return PyErr_Format(PyExc_TypeError, "xxh64 takes 2 arguments");
+    uint64_t seed;
+    Py_buffer in;
+    if (!to_u64(args[1], &seed) || PyObject_GetBuffer(args[0], &in, PyBUF_SIMPLE) < 0) return nullptr;
+    uint64_t digest;
+    Py_BEGIN_ALLOW_THREADS
+    digest = xxh64(in.buf, (size_t)in.len, seed);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&in);
+    return PyLong_FromUnsignedLongLong(digest);
+}
+
+// kernels() -> ((name, supported by this CPU), ...), best first
+PyObject* list_kernels(PyObject*, PyObject*) {
+    Py_ssize_t n = 0;
+    while (ALL_KERNELS[n]) ++n;
+    PyObject* tuple = PyTuple_New(n);
+    for (Py_ssize_t i = 0; tuple && i < n; ++i) {
+        const Kernels& k = *ALL_KERNELS[i];
+        PyObject* pair = Py_BuildValue("sN", k.name, PyBool_FromLong(k.supported()));
+        if (!pair || PyTuple_SetItem(tuple, i, pair) < 0) {
+            Py_DECREF(tuple);
+            return nullptr;
+        }
+    }
+    return tuple;
+}
+
+PyMethodDef methods[] = {
+    {"cast_chunk", (PyCFunction)(void (*)(void))cast_chunk, METH_FASTCALL, nullptr},
+    {"cast_tensor", (PyCFunction)(void (*)(void))cast_strided, METH_FASTCALL, nullptr},
+    {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},
+    {"kernels", list_kernels, METH_NOARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+int execute(PyObject* module) {
+    default_kernels = pick_kernels();
+    PyObject* formats = PyTuple_New(N_FORMATS);
+    if (!formats) return -1;
+    for (int i = 0; i < N_FORMATS; ++i)
+        if (PyTuple_SetItem(formats, i, PyUnicode_FromString(ROWS[i].name)) < 0) return -1;
+    return PyModule_AddObject(module, "formats", formats);
+}
+
+PyModuleDef_Slot slots[] = {{Py_mod_exec, (void*)execute}, {0, nullptr}};
+
+PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_core", "tensorcast's compiled kernels.", 0, methods, slots,
+    nullptr, nullptr, nullptr,
+};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__core() { return PyModuleDef_Init(&definition); }

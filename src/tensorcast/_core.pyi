@@ -1,0 +1,38 @@
+from collections.abc import Buffer
+
+formats: tuple[str, ...]
+
+_Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
+
+def cast_chunk(
+    source_format: int,
+    target_format: int,
+    overflow: int,
+    rounding: int,
+    nan: int,
+    seed: int,
+    first_index: int,
+    full: bool,
+    kernel: str | None,
+    source: Buffer,
+    target: Buffer | None,
+    n_elements: int,
+    /,
+) -> tuple[int, int, int | None, int, int, int, int, int, float, float, int, int, float, float, float]: ...
+def cast_tensor(
+    source_format: int,
+    target_format: int,
+    overflow: int,
+    rounding: int,
+    nan: int,
+    seed: int,
+    first_index: int,
+    full: bool,
+    kernel: str | None,
+    source: _Layout,
+    target: _Layout | None,
+    n_threads: int,
+    /,
+) -> tuple[int, int, int | None, int, int, int, int, int, float, float, int, int, float, float, float]: ...
+def xxh64(data: Buffer, seed: int, /) -> int: ...
+def kernels() -> tuple[tuple[str, bool], ...]: ...

@@ -1,0 +1,137 @@
+"""A typed block of memory, described: what the kernels read and write.
+
+A `Buffer` owns nothing and copies nothing; it keeps its owner alive.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+from .errors import CastError
+from .formats import Format
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Where the elements of one tensor lie.
+
+    Attributes:
+        address: of the element with index 0 in every dimension, in bytes.
+        shape: elements per dimension; () for a scalar.
+        strides: bytes from one element to the next per dimension, any sign, 0 for a broadcast
+            dimension. For a packed buffer strides are not used and the elements are contiguous.
+        format: the number format of the elements.
+        device: "cpu", or a device in torch's spelling ("cuda:0").
+        owner: the object that keeps the memory alive.
+        writable: whether a write is allowed.
+        packed: a sub-byte format with several elements to a byte, first element in the lowest
+            bits; False: one code per byte in the low bits (as NumPy's ml_dtypes arrays are).
+        byte_swapped: whether each component is in the other byte order than the machine's.
+    """
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    format: Format
+    device: str = "cpu"
+    owner: object = field(default=None, repr=False, compare=False)
+    writable: bool = True
+    packed: bool = False
+    byte_swapped: bool = False
+
+    @property
+    def n_elements(self) -> int:
+        """Elements in all."""
+        return prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes from one element to the next when contiguous and not packed."""
+        return self.format.container_bits // 8
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes the elements take when contiguous."""
+        if self.packed:
+            return self.format.n_bytes(self.n_elements)
+        return self.n_elements * self.itemsize
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in C order without gaps."""
+        if self.packed:
+            return True
+        expected = self.itemsize
+        for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
+            if n != 1 and stride != expected:
+                return self.n_elements == 0
+            expected *= n
+        return True
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First byte and one past the last byte that the elements touch."""
+        if self.n_elements == 0:
+            return self.address, self.address
+        if self.packed:
+            return self.address, self.address + self.n_bytes
+        low = high = self.address
+        for n, stride in zip(self.shape, self.strides, strict=True):
+            reach = (n - 1) * stride
+            low, high = low + min(0, reach), high + max(0, reach)
+        return low, high + self.itemsize
+
+
+def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Byte strides of a C-ordered block.
+
+    Example:
+        >>> contiguous_strides((2, 3), 4)
+        (12, 4)
+    """
+    strides: list[int] = []
+    step = itemsize
+    for n in reversed(shape):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+def numpy_buffer(array: object, format: Format | None = None, *, writable: bool = False) -> Buffer:
+    """The buffer of a NumPy array (ml_dtypes too), sharing its memory.
+
+    Args:
+        array: a `numpy.ndarray` of any strides and byte order.
+        format: the format of the codes, where the array's own dtype does not say (uint8 codes
+            of a float8); None takes the dtype's.
+        writable: whether the caller means to write.
+
+    Raises:
+        CastError: the array is read-only and `writable` is asked for.
+    """
+    import numpy as np
+
+    from .formats import lookup
+
+    if not isinstance(array, np.ndarray):
+        raise CastError(f"expected a numpy.ndarray, found {type(array).__name__}")
+    if array.dtype.hasobject or array.dtype.fields is not None:
+        raise CastError(f"an array of dtype {array.dtype} holds no numbers of one format")
+    if writable and not array.flags.writeable:
+        raise CastError("the array is read-only; write into a copy of it")
+    row = format if format is not None else lookup(array.dtype)
+    if row.container_bits != array.itemsize * 8:
+        raise CastError(
+            f"codes of {row.name} take {row.container_bits // 8} bytes each, but the array's "
+            f"dtype {array.dtype} has {array.itemsize}"
+        )
+    return Buffer(
+        address=array.__array_interface__["data"][0] if array.size else 0,
+        shape=array.shape,
+        strides=array.strides,
+        format=row,
+        owner=array,
+        writable=array.flags.writeable,
+        byte_swapped=not array.dtype.isnative,
+    )

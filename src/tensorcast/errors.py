@@ -1,0 +1,53 @@
+"""Every exception tensorcast raises on purpose.
+
+Each one is also the built-in exception a caller would expect (`ValueError`, `OverflowError`,
+`OSError`), so code that already catches those keeps working.
+"""
+
+from __future__ import annotations
+
+
+class TensorcastError(Exception):
+    """The root of tensorcast's own exceptions: catch this to catch them all."""
+
+
+class FormatError(TensorcastError, ValueError):
+    """A number format is unknown, ambiguous, or cannot do what was asked of it."""
+
+
+class PolicyError(TensorcastError, ValueError):
+    """A cast policy is misspelt or does not fit the target format; raised before any work."""
+
+
+class CastError(TensorcastError, ValueError):
+    """A cast is refused: complex to real, shapes that differ, a buffer that cannot be used."""
+
+
+class CastOverflowError(CastError, OverflowError):
+    """Under `overflow="raise"`, values lie outside the target's range; nothing was written."""
+
+
+class CastNanError(CastError):
+    """Under `nan="raise"`, NaNs meet a target that has no NaN; nothing was written."""
+
+
+class InexactCastError(CastError):
+    """Under `exact=True`, at least one value would change; nothing was written."""
+
+
+class CheckpointError(TensorcastError):
+    """A checkpoint cannot be read, planned or written."""
+
+
+class CorruptFileError(CheckpointError, ValueError):
+    """A file breaks the rules of its format: the message names path, tensor, offset,
+    what was expected and what was found."""
+
+
+class UnsupportedCheckpointError(CheckpointError):
+    """The checkpoint is sound, but casting it would corrupt it (scaled weights), or its kind
+    is not known."""
+
+
+class DestinationError(CheckpointError, OSError):
+    """The destination cannot be used: it exists, lies inside the source, or lacks space."""

@@ -1,0 +1,1 @@
+"""The loops behind every cast: `table` picks, `cpu` runs the C++ extension."""

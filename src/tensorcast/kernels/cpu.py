@@ -1,0 +1,173 @@
+"""The C++ kernels: contiguous chunks and strided tensors on the CPU.
+
+Nothing here decides or raises for values: results come back as `RawStats`, and the floor above
+(`tensorcast.cast`) turns them into a `Loss` or an error. The GIL is released while a kernel runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Buffer as BytesLike
+from functools import cache
+from typing import Final, NamedTuple
+
+from .. import _core
+from ..buffer import Buffer
+from ..formats import FORMATS, Format
+from ..policy import NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
+
+_FORMAT_INDEX: Final = {name: i for i, name in enumerate(FORMATS)}
+_OVERFLOW_INDEX: Final = {name: i for i, name in enumerate(OVERFLOWS)}
+_ROUNDING_INDEX: Final = {name: i for i, name in enumerate(ROUNDINGS)}
+_NAN_INDEX: Final = {name: i for i, name in enumerate(NANS)}
+
+if tuple(_core.formats) != tuple(FORMATS):  # the rows the extension was built from
+    raise ImportError("tensorcast._core was built from other format rows: build and install again")
+
+
+class RawStats(NamedTuple):
+    """What a kernel counted; complex elements count as two values.
+
+    The first three fields are always there, `n_inf` also under overflow="wrap"; the rest only when
+    all statistics were asked for. min and max are infinite when no value is finite; for int64 and
+    uint64 sources `min_integer` and `max_integer` hold them exactly (uint64: less 2^63).
+    """
+
+    n_overflow: int
+    n_nan_lost: int
+    first_overflow: int | None
+    n_inexact: int
+    n_underflow: int
+    n_nan: int
+    n_inf: int
+    n_finite: int
+    min: float
+    max: float
+    min_integer: int
+    max_integer: int
+    max_abs_error: float
+    sum_squared_error: float
+    sum_squared: float
+
+
+def available() -> tuple[str, ...]:
+    """Names of the kernel sets this CPU can run, best first; the first is the default.
+
+    Example:
+        >>> "baseline" in available()
+        True
+    """
+    return tuple(name for name, supported in _core.kernels() if supported)
+
+
+def built() -> tuple[str, ...]:
+    """Names of the kernel sets in this build, whether or not this CPU can run them."""
+    return tuple(name for name, _ in _core.kernels())
+
+
+@cache
+def default_threads() -> int:
+    """Threads that a large cast uses: TENSORCAST_NUM_THREADS, else the CPUs this process may use."""
+    asked = os.environ.get("TENSORCAST_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cast_chunk(
+    source: BytesLike,
+    target: BytesLike | None,
+    source_format: Format,
+    target_format: Format,
+    policy: ResolvedPolicy,
+    n_elements: int,
+    first_index: int = 0,
+    full: bool = False,
+    kernel: str | None = None,
+) -> RawStats:
+    """Cast contiguous elements in the machine's byte order, sub-byte formats packed.
+
+    Args:
+        source: bytes-like, at least `source_format.n_bytes(n_elements)` long.
+        target: writable bytes-like, at least `target_format.n_bytes(n_elements)` long, not
+            overlapping the source; None measures only.
+        n_elements: of the chunk.
+        first_index: index of the chunk's first element in its tensor: stochastic rounding and
+            `first_overflow` count from there.
+        full: all statistics, not only the counts a policy needs.
+        kernel: a name of `available()`; None takes the best.
+
+    Raises:
+        ValueError: a buffer is too short, or the kernel cannot run here.
+    """
+    return RawStats(
+        *_core.cast_chunk(
+            _FORMAT_INDEX[source_format.name],
+            _FORMAT_INDEX[target_format.name],
+            _OVERFLOW_INDEX[policy.overflow],
+            _ROUNDING_INDEX[policy.rounding],
+            _NAN_INDEX[policy.nan],
+            policy.seed,
+            first_index,
+            full,
+            kernel,
+            source,
+            target,
+            n_elements,
+        )
+    )
+
+
+def cast_buffer(
+    source: Buffer,
+    target: Buffer | None,
+    target_format: Format,
+    policy: ResolvedPolicy,
+    full: bool = False,
+    kernel: str | None = None,
+    n_threads: int | None = None,
+) -> RawStats:
+    """Cast a tensor of any strides and byte order into another of the same shape.
+
+    Args:
+        source, target: CPU buffers of the same shape that do not overlap; target None measures
+            only.
+        target_format: of the target; given apart because the target may be None.
+        n_threads: at most; None takes `default_threads()`.
+
+    Raises:
+        ValueError: the shapes differ in their number of elements.
+    """
+    return RawStats(
+        *_core.cast_tensor(
+            _FORMAT_INDEX[source.format.name],
+            _FORMAT_INDEX[target_format.name],
+            _OVERFLOW_INDEX[policy.overflow],
+            _ROUNDING_INDEX[policy.rounding],
+            _NAN_INDEX[policy.nan],
+            policy.seed,
+            0,
+            full,
+            kernel,
+            _layout(source),
+            None if target is None else _layout(target),
+            n_threads or default_threads(),
+        )
+    )
+
+
+def _layout(buffer: Buffer) -> tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]:
+    strides = None if buffer.is_contiguous else buffer.strides
+    return buffer.address, buffer.shape, strides, buffer.packed, buffer.byte_swapped
+
+
+def xxh64(data: BytesLike, seed: int = 0) -> int:
+    """The XXH64 digest of bytes.
+
+    Example:
+        >>> hex(xxh64(b"tensorcast"))
+        '0x7d1e6a0d6b1c3e4f'
+    """
+    return int(_core.xxh64(data, seed))

@@ -1,0 +1,122 @@
+"""What a cast does where the target cannot hold a value: the policy, checked before any work.
+
+>>> from tensorcast.policy import Policy
+>>> Policy(overflow="saturate").resolve("float32", "int8").rounding
+'toward-zero'
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from .errors import CastError, PolicyError
+from .formats import Format, lookup
+
+Overflow = Literal["raise", "saturate", "wrap", "ieee"]
+Rounding = Literal["nearest-even", "toward-zero", "down", "up", "stochastic"]
+Nan = Literal["raise", "zero"]
+
+OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
+ROUNDINGS: Final[tuple[Rounding, ...]] = get_args(Rounding)
+NANS: Final[tuple[Nan, ...]] = get_args(Nan)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a cast treats what the target format cannot hold.
+
+    Attributes:
+        overflow: for a finite value that, rounded to the target's precision with an unbounded
+            exponent, lies outside the target's finite range, and for an infinity the target
+            does not have. "raise": nothing is written. "saturate": the nearest finite extreme.
+            "wrap": modulo 2^bits, integer targets only (an infinity still raises). "ieee":
+            infinity, or NaN in a format without infinity; float targets only.
+        rounding: "nearest-even", "toward-zero", "down" (toward -infinity), "up" (toward
+            +infinity), "stochastic" (up with the probability of the discarded fraction, from
+            `seed` and the element's index). None: nearest-even to floats, toward-zero to
+            integers.
+        nan: for a NaN where the target has none: "raise", or "zero" (+0).
+        exact: refuse the cast if any value would change.
+        seed: of stochastic rounding, 0 to 2^64 - 1.
+
+    Raises:
+        PolicyError: a value is none of the above.
+    """
+
+    overflow: Overflow = "raise"
+    rounding: Rounding | None = None
+    nan: Nan = "raise"
+    exact: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _one_of("overflow", self.overflow, OVERFLOWS)
+        if self.rounding is not None:
+            _one_of("rounding", self.rounding, ROUNDINGS)
+        _one_of("nan", self.nan, NANS)
+        if not isinstance(self.exact, bool):
+            raise PolicyError(f"exact={self.exact!r} is not True or False")
+        if not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
+            raise PolicyError(f"seed={self.seed!r} is not an integer from 0 to 2^64 - 1")
+
+    def resolve(self, source: Format | str, target: Format | str) -> ResolvedPolicy:
+        """The policy with its defaults filled in for one pair of formats.
+
+        Raises:
+            PolicyError: the overflow policy does not fit the target: "wrap" needs an integer
+                target, "ieee" a float target with an infinity or a NaN.
+            CastError: the source is complex and the target real.
+        """
+        source, target = lookup(source), lookup(target)
+        if source.is_complex and not target.is_complex and target.kind != "bool":
+            raise CastError(
+                f"{source.name} to {target.name} would drop the imaginary part; take .real (or "
+                "abs) first, or cast to complex64 or complex128"
+            )
+        if self.overflow == "wrap" and not target.is_integer:
+            raise PolicyError(
+                f'overflow="wrap" is modulo 2^bits and needs an integer target, not {target.name}; '
+                f'use "saturate"{_ieee_too(target)} or "raise"'
+            )
+        if self.overflow == "ieee" and not _has_ieee(target):
+            lacks = (
+                "has neither infinity nor NaN" if target.is_float else "is not a floating format"
+            )
+            other = '"saturate" or "wrap"' if target.is_integer else '"saturate"'
+            raise PolicyError(
+                f'overflow="ieee" gives infinity or NaN, but {target.name} {lacks}; '
+                f'use {other} or "raise"'
+            )
+        default: Rounding = "toward-zero" if target.is_integer else "nearest-even"
+        return ResolvedPolicy(
+            self.overflow, self.rounding or default, self.nan, self.exact, self.seed
+        )
+
+
+@dataclass(frozen=True)
+class ResolvedPolicy:
+    """A policy that fits its pair of formats, every default filled in; see `Policy`."""
+
+    overflow: Overflow
+    rounding: Rounding
+    nan: Nan
+    exact: bool
+    seed: int
+
+
+def _has_ieee(target: Format) -> bool:
+    return target.is_complex or (target.is_float and (target.infinity or target.has_nan))
+
+
+def _ieee_too(target: Format) -> str:
+    return ', "ieee"' if _has_ieee(target) else ""
+
+
+def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value in choices:
+        return
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise PolicyError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")
