@@ -1,0 +1,208 @@
+"""Tensors in chunks of a fixed size, worked off by a few threads with buffers of their own.
+
+Chunks are the same whatever the number of threads, so digests, reports and bytes are too.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ..errors import CheckpointError
+from ..formats import Format
+from .safetensors import open_regular
+
+CHUNK_BYTES: Final = 1 << 19
+"""Bytes of a chunk in its wider format: source and target of a chunk stay in a core's cache."""
+
+MAX_THREADS: Final = 16
+"""Threads taken without being asked: past these the file system is the limit."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive elements of one tensor.
+
+    Attributes:
+        step: index of the tensor's step.
+        number: of the chunk in the tensor, from 0.
+        first: flat index of its first element.
+        n_elements: its elements.
+    """
+
+    step: int
+    number: int
+    first: int
+    n_elements: int
+
+
+def chunk_elements(*formats: Format) -> int:
+    """Elements per chunk of a tensor of these formats: a multiple of 8, so chunks of sub-byte
+    formats end on whole bytes."""
+    return CHUNK_BYTES * 8 // max(format.bits for format in formats) // 8 * 8
+
+
+def n_chunks(n_elements: int, per_chunk: int) -> int:
+    """Chunks of a tensor; an empty tensor has one, of no elements."""
+    return max(1, -(-n_elements // per_chunk))
+
+
+def chunks(step: int, n_elements: int, per_chunk: int) -> Iterator[Chunk]:
+    """The chunks of one tensor, in order."""
+    for number in range(n_chunks(n_elements, per_chunk)):
+        first = number * per_chunk
+        yield Chunk(step, number, first, min(per_chunk, n_elements - first))
+
+
+@dataclass(frozen=True)
+class Buffers:
+    """What one thread works in, touched once and used for every chunk."""
+
+    source: memoryview
+    target: memoryview
+
+    @staticmethod
+    def make() -> Buffers:
+        """Page-aligned buffers of one chunk each."""
+        return Buffers(
+            memoryview(mmap.mmap(-1, CHUNK_BYTES)), memoryview(mmap.mmap(-1, CHUNK_BYTES))
+        )
+
+
+def n_threads(asked: int | None = None) -> int:
+    """Threads to use: what is asked, else TENSORCAST_NUM_THREADS, else a thread per CPU of the
+    affinity mask, at most `MAX_THREADS`.
+
+    Raises:
+        CheckpointError: the number is not a positive integer.
+    """
+    if asked is None:
+        text = os.environ.get("TENSORCAST_NUM_THREADS")
+        if text is None:
+            return min(MAX_THREADS, _n_cpus())
+        if not text.isdecimal():
+            raise CheckpointError(f"TENSORCAST_NUM_THREADS={text!r} is not a positive integer")
+        asked = int(text)
+    if asked < 1:
+        raise CheckpointError(f"the number of threads is 1 or more, not {asked}")
+    return asked
+
+
+def _n_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Files:
+    """Open descriptors by path, shared by the threads, closed one by one or all at the end."""
+
+    def __init__(self, flags: int | None = None) -> None:
+        """Open for reading regular files, or with `flags`."""
+        self._flags = flags
+        self._open: dict[Path, int] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in list(self._open):
+            self.close(path)
+
+    def __getitem__(self, path: Path) -> int:
+        """The descriptor, opened at its first use."""
+        descriptor = self._open.get(path)
+        if descriptor is None:
+            with self._lock:
+                descriptor = self._open.get(path)
+                if descriptor is None:
+                    descriptor = (
+                        open_regular(path)
+                        if self._flags is None
+                        else os.open(path, self._flags | os.O_CLOEXEC)
+                    )
+                    self._open[path] = descriptor
+        return descriptor
+
+    def close(self, path: Path) -> None:
+        """Close it, if it is open."""
+        with self._lock:
+            descriptor = self._open.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def work_off(
+    work: Callable[[Chunk, Buffers], None],
+    todo: Iterable[Chunk],
+    *,
+    threads: int,
+    tick: Callable[[], None],
+    wake: threading.Event,
+    interval: float = 0.05,
+) -> None:
+    """Call `work` on every chunk, from `threads` threads, starting them in order.
+
+    Args:
+        work: reads, casts, writes; must not call Python code that blocks for long.
+        todo: the chunks.
+        threads: how many threads.
+        tick: called in the calling thread whenever `wake` is set, every `interval` seconds, and
+            at the end.
+        wake: set by `work` to have `tick` called soon.
+        interval: seconds.
+
+    Raises:
+        Exception: what `work` raised first; chunks under way are finished, no more are begun.
+        KeyboardInterrupt: likewise.
+    """
+    pending = iter(todo)
+    taking = threading.Lock()
+    stop = threading.Event()
+    errors: list[BaseException] = []
+    running = threads
+
+    def loop() -> None:
+        nonlocal running
+        try:
+            buffers = Buffers.make()
+            while not stop.is_set():
+                with taking:
+                    chunk = next(pending, None)
+                if chunk is None:
+                    break
+                work(chunk, buffers)
+        except BaseException as error:
+            errors.append(error)
+            stop.set()
+        finally:
+            with taking:
+                running -= 1
+            wake.set()
+
+    workers = [threading.Thread(target=loop, daemon=True) for _ in range(threads)]
+    try:
+        for worker in workers:
+            worker.start()
+        while running:
+            wake.wait(interval)
+            wake.clear()
+            if errors:
+                break
+            tick()
+    except BaseException:
+        stop.set()
+        raise
+    finally:
+        for worker in workers:
+            if worker.ident is not None:
+                worker.join()
+    if errors:
+        raise errors[0]
+    tick()

@@ -1,0 +1,385 @@
+"""The stream itself: read a chunk, cast it, digest it, write it; and look at it again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ..cast import cast_chunk
+from ..errors import CheckpointError, CorruptFileError, DestinationError
+from ..kernels.cpu import xxh64
+from ..loss import Loss
+from ..policy import ResolvedPolicy
+from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
+from .plan import Plan, Step
+from .protocol import TensorInfo
+from .workspace import read_into, write_all
+
+Phase = Literal["measure", "resume", "convert", "verify", "finish"]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        phase: "measure" (looking for tensors to keep), "resume" (checking finished shards),
+            "convert", "verify" (reading back), "finish" (other files, the last rename).
+        n_bytes_done, n_bytes_total: of the phase, in bytes read.
+        file: the file last finished, or "".
+    """
+
+    phase: Phase
+    n_bytes_done: int
+    n_bytes_total: int
+    file: str = ""
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass
+class TensorState:
+    """One step under way: the losses of its chunks merged in their order, and their digests."""
+
+    digests: bytearray
+    loss: Loss | None = None
+    next: int = 0
+    waiting: dict[int, Loss] = field(default_factory=dict)
+
+    def add(self, number: int, loss: Loss) -> None:
+        """Take the loss of one chunk; chunks may come in any order."""
+        self.waiting[number] = loss
+        while self.next in self.waiting:
+            later = self.waiting.pop(self.next)
+            self.loss = later if self.loss is None else self.loss.merge(later)
+            self.next += 1
+
+
+def per_chunk(step: Step) -> int:
+    """Elements per chunk of a step."""
+    return chunk_elements(*(tensor.format for tensor in (*step.inputs, *step.outputs)))
+
+
+def step_chunks(steps: Sequence[Step], wanted: Sequence[int]) -> Iterator[Chunk]:
+    """The chunks of the wanted steps, in order."""
+    for index in wanted:
+        step = steps[index]
+        yield from chunks(index, step.outputs[0].n_elements, per_chunk(step))
+
+
+def read_chunk(
+    files: Files, path: Path, tensor: TensorInfo, chunk: Chunk, buffer: memoryview
+) -> memoryview:
+    """The bytes of a chunk, in the buffer.
+
+    Raises:
+        CorruptFileError: the file ends early; it has changed since its header was read.
+    """
+    begin = tensor.offset + tensor.format.n_bytes(chunk.first)
+    view = buffer[: tensor.format.n_bytes(chunk.n_elements)]
+    try:
+        n = read_into(files[path], view, begin)
+    except OSError as error:
+        raise CheckpointError(
+            f"{str(path)!r}, tensor {tensor.name!r}, byte {begin}: reading failed: {error}"
+        ) from error
+    if n != len(view):
+        raise CorruptFileError(
+            f"{str(path)!r}, tensor {tensor.name!r}, byte {begin + n}: expected "
+            f"{len(view) - n} more bytes, found the end of the file"
+        )
+    return view
+
+
+def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
+    """Whether a cast with this loss is refused by its policy."""
+    overflows = policy.overflow == "raise" and loss.n_overflow > 0
+    return overflows or (policy.nan == "raise" and loss.n_nan_lost > 0)
+
+
+def measure_steps(
+    plan: Plan,
+    wanted: Sequence[int],
+    *,
+    report: bool,
+    threads: int,
+    progress: Report | None = None,
+) -> dict[int, Loss]:
+    """What casting the wanted steps would lose, with nothing written.
+
+    Args:
+        report: everything a `Loss` can tell, or only the cheap counts.
+    """
+    states = {index: TensorState(bytearray()) for index in wanted}
+    paths = {index: plan.root / plan.steps[index].inputs[0].file for index in wanted}
+    total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
+    done = _Counter()
+
+    with Files() as files:
+
+        def work(chunk: Chunk, buffers: Buffers) -> None:
+            step = plan.steps[chunk.step]
+            source, policy = step.inputs[0], step.policy
+            assert policy is not None
+            view = read_chunk(files, paths[chunk.step], source, chunk, buffers.source)
+            loss = cast_chunk(
+                view,
+                None,
+                source.format,
+                step.outputs[0].format,
+                policy,
+                n_elements=chunk.n_elements,
+                first_index=chunk.first,
+                report=report,
+            )
+            with done.lock:
+                states[chunk.step].add(chunk.number, loss)
+                done.n_bytes += len(view)
+
+        def tick() -> None:
+            if progress is not None:
+                progress(Progress("measure", done.n_bytes, total))
+
+        work_off(
+            work,
+            step_chunks(plan.steps, wanted),
+            threads=threads,
+            tick=tick,
+            wake=threading.Event(),
+        )
+    losses = {index: state.loss for index, state in states.items()}
+    return {index: loss for index, loss in losses.items() if loss is not None}
+
+
+def digest_steps(
+    plan: Plan,
+    root: Path,
+    wanted: Sequence[int],
+    *,
+    phase: Phase,
+    threads: int,
+    progress: Report | None = None,
+    check: Callable[[Chunk, int], None] | None = None,
+) -> dict[int, bytes]:
+    """The digests of the chunks that stand written in `root`, eight bytes each, by step.
+
+    Args:
+        check: called with every chunk and its digest.
+    """
+    digests = {
+        index: bytearray(8 * n_chunks(step.outputs[0].n_elements, per_chunk(step)))
+        for index, step in ((index, plan.steps[index]) for index in wanted)
+    }
+    paths = {index: root / plan.steps[index].outputs[0].file for index in wanted}
+    total = sum(plan.steps[index].outputs[0].n_bytes for index in wanted)
+    done = _Counter()
+
+    with Files() as files:
+
+        def work(chunk: Chunk, buffers: Buffers) -> None:
+            target = plan.steps[chunk.step].outputs[0]
+            view = read_chunk(files, paths[chunk.step], target, chunk, buffers.target)
+            digest = xxh64(view)
+            _put(digests[chunk.step], chunk.number, digest)
+            if check is not None:
+                check(chunk, digest)
+            with done.lock:
+                done.n_bytes += len(view)
+
+        def tick() -> None:
+            if progress is not None:
+                progress(Progress(phase, done.n_bytes, total))
+
+        work_off(
+            work,
+            step_chunks(plan.steps, wanted),
+            threads=threads,
+            tick=tick,
+            wake=threading.Event(),
+        )
+    return {index: bytes(digest) for index, digest in digests.items()}
+
+
+class Converter:
+    """Writes the steps of unfinished shards into files that stand ready, shard after shard."""
+
+    def __init__(self, plan: Plan, root: Path, *, report: bool) -> None:
+        """
+        Args:
+            plan: what to do.
+            root: where the shards stand, at full size and with their headers.
+            report: whether to ask for the full `Loss`.
+        """
+        self.plan = plan
+        self.root = root
+        self.report = report
+        self.states: dict[int, TensorState] = {}
+        self.failed = False
+        self._paths: dict[int, tuple[Path, Path]] = {}
+        self._done = _Counter()
+        self._finished: deque[str] = deque()
+        self._wake = threading.Event()
+
+    def run(
+        self,
+        shards: Sequence[str],
+        *,
+        threads: int,
+        finish: Callable[[str, int], None],
+        progress: Report | None,
+    ) -> None:
+        """Write the named shards.
+
+        Args:
+            finish: called in this thread with a shard's file and its open descriptor when all
+                of it is written, while the next one is being written.
+
+        When a policy refuses a tensor nothing more is written, `failed` is set, and the
+        remaining tensors are measured, so that `states` knows every tensor that fails.
+        """
+        plan = self.plan
+        names = set(shards)
+        wanted = [i for i, step in enumerate(plan.steps) if step.outputs[0].file in names]
+        left: dict[Path, int] = {}
+        source_root = plan.root
+        for index in wanted:
+            step = plan.steps[index]
+            n = n_chunks(step.outputs[0].n_elements, per_chunk(step))
+            self.states[index] = TensorState(bytearray(8 * n))
+            paths = source_root / step.inputs[0].file, self.root / step.outputs[0].file
+            self._paths[index] = paths
+            for path in paths:
+                left[path] = left.get(path, 0) + n
+        total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
+        last = ""
+
+        with Files() as sources, Files(os.O_WRONLY) as targets:
+
+            def work(chunk: Chunk, buffers: Buffers) -> None:
+                step = plan.steps[chunk.step]
+                n = self._one(step, chunk, buffers, sources, targets)
+                source, target = self._paths[chunk.step]
+                with self._done.lock:
+                    self._done.n_bytes += n
+                    left[source] -= 1
+                    left[target] -= 1
+                    source_done, target_done = left[source] == 0, left[target] == 0
+                if source_done:
+                    sources.close(source)
+                if target_done and not self.failed:
+                    self._finished.append(step.outputs[0].file)
+                    self._wake.set()
+
+            def tick() -> None:
+                nonlocal last
+                while self._finished and not self.failed:
+                    last = self._finished.popleft()
+                    path = self.root / last
+                    finish(last, targets[path])
+                    targets.close(path)
+                if progress is not None:
+                    progress(Progress("convert", self._done.n_bytes, total, last))
+
+            work_off(
+                work,
+                step_chunks(plan.steps, wanted),
+                threads=threads,
+                tick=tick,
+                wake=self._wake,
+            )
+            for name in (name for name in shards if self.root / name not in left):
+                if not self.failed:  # a shard without tensors
+                    finish(name, targets[self.root / name])
+
+    def _one(
+        self, step: Step, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files
+    ) -> int:
+        """One chunk from end to end; the bytes read."""
+        source, target = step.inputs[0], step.outputs[0]
+        if self.failed and step.policy is None:
+            return 0
+        source_path, path = self._paths[chunk.step]
+        data = read_chunk(sources, source_path, source, chunk, buffers.source)
+        out = data
+        state = self.states[chunk.step]
+        if step.policy is not None:
+            out = buffers.target[: target.format.n_bytes(chunk.n_elements)]
+            loss = cast_chunk(
+                data,
+                None if self.failed else out,
+                source.format,
+                target.format,
+                step.policy,
+                n_elements=chunk.n_elements,
+                first_index=chunk.first,
+                report=self.report,
+            )
+            with self._done.lock:
+                state.add(chunk.number, loss)
+            if fails(step.policy, loss):
+                self.failed = True
+        if self.failed:
+            return len(data)
+        _put(state.digests, chunk.number, xxh64(out))
+        begin = target.offset + target.format.n_bytes(chunk.first)
+        try:
+            write_all(targets[path], out, begin)
+        except OSError as error:
+            raise write_error(error, path, tensor=target.name, offset=begin) from error
+        return len(data)
+
+    def failures(self) -> list[int]:
+        """The steps whose policy refuses their values."""
+        return [
+            index
+            for index, state in sorted(self.states.items())
+            if state.loss is not None
+            and (policy := self.plan.steps[index].policy) is not None
+            and fails(policy, state.loss)
+        ]
+
+
+def write_error(
+    error: OSError, path: Path, *, tensor: str | None = None, offset: int | None = None
+) -> DestinationError:
+    """The error of a write that failed, with what is known of where."""
+    where = f"{str(path)!r}"
+    if tensor is not None:
+        where += f", tensor {tensor!r}"
+    if offset is not None:
+        where += f", byte {offset}"
+    hint = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "; free some space and run again"
+    elif error.errno == errno.EFBIG:
+        hint = "; the file system or `ulimit -f` allows no file of this size"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    failed = DestinationError(
+        f"{where}: writing failed: {reason}{hint}. The destination was not touched"
+    )
+    failed.errno = error.errno
+    return failed
+
+
+def tensor_digest(digests: bytes | bytearray) -> str:
+    """The digest of a tensor: XXH64 of its chunks' digests in order, in hexadecimal."""
+    return f"{xxh64(digests):016x}"
+
+
+def _put(digests: bytearray, number: int, digest: int) -> None:
+    digests[8 * number : 8 * number + 8] = digest.to_bytes(8, "little")
+
+
+class _Counter:
+    """Bytes done, under the lock that guards the other shared numbers too."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_bytes = 0

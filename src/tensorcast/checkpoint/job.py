@@ -1,0 +1,284 @@
+"""One settled plan at work in one workspace: resume, convert, verify, write the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from ..errors import CheckpointError, CorruptFileError, DestinationError
+from ..loss import Loss
+from . import syscalls
+from .chunks import Chunk
+from .convert import (
+    Converter,
+    Progress,
+    Report,
+    digest_steps,
+    tensor_digest,
+    write_error,
+)
+from .destination import check_space
+from .huggingface import inside
+from .plan import Plan, Shard
+from .plan_json import as_dict
+from .refusal import refusal
+from .safetensors import open_regular, read_header
+from .workspace import Workspace, read_into, sync_directory, write_all
+
+_COPY_BYTES: Final = 1 << 18
+
+
+class Job:
+    """What is known while a plan is executed; see `run.run` for the order of its methods."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        workspace: Workspace,
+        *,
+        report: bool,
+        threads: int,
+        progress: Report | None,
+    ) -> None:
+        self.plan = plan
+        self.root = workspace.new
+        self.losses: dict[str, Loss] = {}
+        self.resumed: list[str] = []
+        self.n_bytes_read = 0
+        self.n_bytes_written = 0
+        self._workspace = workspace
+        self._report = report
+        self._threads = threads
+        self._progress = progress
+        self._digests: dict[int, bytes] = {}  # by step, eight bytes per chunk
+        self._steps: dict[str, list[int]] = {shard.file: [] for shard in plan.shards}
+        for index, step in enumerate(plan.steps):
+            self._steps[step.outputs[0].file].append(index)
+
+    @property
+    def product(self) -> Path:
+        """What becomes the destination."""
+        return self.root if self.plan.directory else self.root / self.plan.shards[0].file
+
+    # -- shards an earlier run finished --------------------------------------------------------
+
+    def resume(self) -> None:
+        """Take up the shards whose receipts and bytes agree; remove all others."""
+        key = json.dumps([as_dict(self.plan), self._report], sort_keys=True)
+        receipts = self._workspace.resume(hashlib.sha256(key.encode()).hexdigest())
+        shards = {shard.file: shard for shard in self.plan.shards}
+        for receipt in receipts:
+            shard = shards.get(str(receipt["file"]))
+            if shard is not None and self._take_up(shard, receipt):
+                self.resumed.append(shard.file)
+        self._workspace.keep_only(set(self.resumed))
+
+    def _take_up(self, shard: Shard, receipt: dict[str, Any]) -> bool:
+        """Whether the shard stands there as its receipt says; if so, its losses are known."""
+        path = self.root / shard.file
+        wanted = self._steps[shard.file]
+        try:
+            if not _has_header(path, self.plan.layout(shard).header, shard.n_bytes):
+                return False
+            digests = digest_steps(
+                self.plan,
+                self.root,
+                wanted,
+                phase="resume",
+                threads=self._threads,
+                progress=self._progress,
+            )
+            found = {self.plan.steps[i].outputs[0].name: tensor_digest(digests[i]) for i in wanted}
+            if found != receipt["digests"]:
+                return False
+            losses = {name: Loss(**members) for name, members in receipt["losses"].items()}
+        except (OSError, CorruptFileError, KeyError, TypeError, AttributeError):
+            return False
+        self._digests.update(digests)
+        self.losses.update(losses)
+        return True
+
+    # -- converting ----------------------------------------------------------------------------
+
+    def convert(self) -> None:
+        """Write and sync every shard that is not there yet, with a receipt for each.
+
+        Raises:
+            TensorOverflowError, TensorNanError: the policy refuses values.
+            DestinationError: there is too little space, or a write failed.
+        """
+        plan = self.plan
+        todo = [shard for shard in plan.shards if shard.file not in self.resumed]
+        there = sum(shard.n_bytes for shard in plan.shards if shard.file in self.resumed)
+        check_space(plan, n_bytes_there=there)
+        for shard in todo:
+            self._prepare(shard)
+        converter = Converter(plan, self.root, report=self._report)
+
+        def finish(file: str, descriptor: int) -> None:
+            try:
+                os.fsync(descriptor)
+                sync_directory(self.root)
+                self._workspace.add_receipt(self._receipt(converter, file))
+            except OSError as error:
+                raise write_error(error, self.root / file) from error
+
+        converter.run(
+            [shard.file for shard in todo],
+            threads=self._threads,
+            finish=finish,
+            progress=self._progress,
+        )
+        if converter.failed:
+            raise refusal(plan, converter.failures(), threads=self._threads)
+        for index, state in converter.states.items():
+            step = plan.steps[index]
+            self._digests[index] = bytes(state.digests)
+            if state.loss is not None:
+                self.losses[step.outputs[0].name] = state.loss
+            self.n_bytes_read += step.inputs[0].n_bytes
+        self.n_bytes_written += sum(shard.n_bytes for shard in todo)
+        order = {step.outputs[0].name: index for index, step in enumerate(plan.steps)}
+        self.losses = dict(sorted(self.losses.items(), key=lambda item: order[item[0]]))
+
+    def _prepare(self, shard: Shard) -> None:
+        """The shard's file at its full size, its blocks reserved, its header written."""
+        path = self.root / shard.file
+        layout = self.plan.layout(shard)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                syscalls.allocate(descriptor, shard.n_bytes)
+                write_all(descriptor, layout.header, 0)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise write_error(error, path) from error
+
+    def _receipt(self, converter: Converter, file: str) -> dict[str, Any]:
+        digests: dict[str, str] = {}
+        losses: dict[str, dict[str, Any]] = {}
+        for index in self._steps[file]:
+            name, state = self.plan.steps[index].outputs[0].name, converter.states[index]
+            digests[name] = tensor_digest(state.digests)
+            if state.loss is not None:
+                losses[name] = dataclasses.asdict(state.loss)
+        return {"file": file, "digests": digests, "losses": losses}
+
+    # -- verifying -----------------------------------------------------------------------------
+
+    def verify(self) -> None:
+        """Read every shard back: header by the strict reader, data against the digests.
+
+        Raises:
+            CorruptFileError: a written file does not read back as it was made.
+        """
+        plan = self.plan
+        for shard in plan.shards:
+            layout = plan.layout(shard)
+            data_file, tensors = read_header(self.root / shard.file, shard.file)
+            if tensors != layout.tensors or data_file.metadata != shard.metadata:
+                raise CorruptFileError(
+                    f"{str(self.root / shard.file)!r}: expected the header that was written, "
+                    "found another; the destination was not touched"
+                )
+
+        def check(chunk: Chunk, digest: int) -> None:
+            written = self._digests[chunk.step][8 * chunk.number : 8 * chunk.number + 8]
+            expected = int.from_bytes(written, "little")
+            if digest != expected:
+                tensor = plan.steps[chunk.step].outputs[0]
+                offset = tensor.offset + tensor.format.n_bytes(chunk.first)
+                raise CorruptFileError(
+                    f"{str(self.root / tensor.file)!r}, tensor {tensor.name!r}, byte {offset}: "
+                    f"expected bytes with XXH64 {expected:016x}, found {digest:016x}: the disk "
+                    "does not give back what was written; the destination was not touched"
+                )
+
+        digest_steps(
+            plan,
+            self.root,
+            range(len(plan.steps)),
+            phase="verify",
+            threads=self._threads,
+            progress=self._progress,
+            check=check,
+        )
+
+    # -- everything else -----------------------------------------------------------------------
+
+    def write_others(self) -> None:
+        """The texts of the plan and copies of the source's other files, on disk.
+
+        Raises:
+            DestinationError: a write failed.
+        """
+        if not self.plan.directory:
+            return
+        if self._progress is not None:
+            self._progress(Progress("finish", 0, 0))
+        folders = {self.root}
+        for name in (*self.plan.texts, *self.plan.extra_files):
+            path = self.root / name
+            text = self.plan.texts.get(name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                folders.add(path.parent)
+                if text is None:
+                    inside(self.plan.root, name)
+                    n_bytes = _copy(self.plan.root / name, path)
+                else:
+                    n_bytes = _write(path, text.encode("utf-8"))
+            except (CheckpointError, DestinationError):
+                raise
+            except OSError as error:
+                raise write_error(error, path) from error
+            self.n_bytes_written += n_bytes
+        for folder in folders:
+            sync_directory(folder)
+
+
+def _has_header(path: Path, header: bytes, n_bytes: int) -> bool:
+    descriptor = open_regular(path)
+    try:
+        buffer = bytearray(len(header))
+        n = read_into(descriptor, memoryview(buffer), 0)
+        return os.fstat(descriptor).st_size == n_bytes and buffer[:n] == header
+    finally:
+        os.close(descriptor)
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _write(path: Path, data: bytes) -> int:
+    descriptor = _create(path)
+    try:
+        write_all(descriptor, data, 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return len(data)
+
+
+def _copy(source: Path, path: Path) -> int:
+    reading = open_regular(source)
+    try:
+        descriptor = _create(path)
+        try:
+            done = 0
+            while piece := os.pread(reading, _COPY_BYTES, done):
+                write_all(descriptor, piece, done)
+                done += len(piece)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    finally:
+        os.close(reading)
+    return done

@@ -1,0 +1,200 @@
+"""Execute a plan: the thin shell around decisions made elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from dataclasses import dataclass, field
+
+from ..errors import CorruptFileError
+from ..loss import Loss
+from . import open_checkpoint
+from .chunks import n_threads
+from .convert import Report, fails, measure_steps
+from .destination import check_place, check_replaceable
+from .errors import Interrupted, TensorNanError, TensorOverflowError
+from .job import Job
+from .plan import Plan, Step, plan
+from .safetensors import read_header
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did.
+
+    Attributes:
+        plan: the plan that was executed; under overflow="keep", with its kept tensors.
+        losses: by tensor that was cast; the full `Loss` with report=True, else its counts.
+        kept: tensors left in their source format because the target does not hold them, with
+            the reason.
+        skipped: files of the source directory left behind, with the reason.
+        warnings: of the plan.
+        n_bytes_read, n_bytes_written: tensor data read, and bytes of the files written, in
+            this run.
+        seconds: it took.
+        verified: whether the written files were read back and compared.
+        resumed: shards an earlier, stopped run had finished.
+    """
+
+    plan: Plan
+    losses: dict[str, Loss] = field(hash=False)
+    kept: dict[str, str] = field(hash=False)
+    skipped: dict[str, str] = field(hash=False)
+    warnings: tuple[str, ...]
+    n_bytes_read: int
+    n_bytes_written: int
+    seconds: float
+    verified: bool
+    resumed: tuple[str, ...]
+
+
+def run(
+    plan: Plan,
+    *,
+    force: bool = False,
+    verify: bool = False,
+    report: bool = False,
+    threads: int | None = None,
+    progress: Report | None = None,
+) -> Result:
+    """Convert the plan's source; the destination appears complete, in one step, or not at all.
+
+    Args:
+        plan: from `tensorcast.checkpoint.plan.plan`, or read with `Plan.from_json`.
+        force: replace an existing destination; it lives until the new one is complete.
+        verify: read the written files back and compare them with what the casts gave.
+        report: the full `Loss` of every tensor, not only its counts.
+        threads: see `chunks.n_threads`.
+        progress: called in this thread with a `Progress`, some times a second.
+
+    Raises:
+        TensorOverflowError, TensorNanError: the policy refuses values; every tensor concerned
+            is named, with the format that would hold it.
+        DestinationError: the destination exists, lies in the source, lacks space, or a write
+            failed.
+        CorruptFileError: the source changed since it was planned, or a written file does not
+            read back.
+        Interrupted: SIGINT; finished shards stay for the next run.
+    """
+    began = time.perf_counter()
+    threads = n_threads(threads)
+    check_place(plan)
+    _check_source(plan)
+    with Workspace(plan.destination) as workspace:
+        try:
+            check_replaceable(plan, force=force)
+            kept: dict[str, str] = {}
+            if plan.request.overflow == "keep":
+                plan, kept = _settle(plan, threads, progress)
+            job = Job(plan, workspace, report=report, threads=threads, progress=progress)
+            job.resume()
+            job.convert()
+            if verify:
+                job.verify()
+            job.write_others()
+            _check_unchanged(plan)
+            workspace.commit(job.product, force=force)
+        except BaseException as error:
+            finished = _leave(workspace, error)
+            if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
+                again = f"run again to resume ({finished} finished shards stay)"
+                raise Interrupted(
+                    f"interrupted; {again if finished else 'nothing was left behind'}"
+                ) from None
+            raise
+    return Result(
+        plan=plan,
+        losses=job.losses,
+        kept=kept,
+        skipped=plan.skipped,
+        warnings=plan.warnings,
+        n_bytes_read=job.n_bytes_read,
+        n_bytes_written=job.n_bytes_written,
+        seconds=time.perf_counter() - began,
+        verified=verify,
+        resumed=tuple(job.resumed),
+    )
+
+
+def _check_source(plan: Plan) -> None:
+    """The source's files are those that were planned."""
+    for file in plan.files:
+        found, _ = read_header(plan.root / file.name, file.name)
+        if found != file:
+            changed = [
+                field.name
+                for field in dataclasses.fields(file)
+                if getattr(found, field.name) != getattr(file, field.name)
+            ]
+            raise CorruptFileError(
+                f"{str(plan.root / file.name)!r}: expected the file as it was planned, found "
+                f"another {', '.join(changed)}; plan again"
+            )
+
+
+def _check_unchanged(plan: Plan) -> None:
+    """Nobody wrote to the source's files while they were read."""
+    for file in plan.files:
+        status = os.stat(plan.root / file.name)
+        found = (status.st_size, status.st_mtime_ns, status.st_ino)
+        if found != (file.n_bytes, file.mtime_ns, file.inode):
+            raise CorruptFileError(
+                f"{str(plan.root / file.name)!r}: expected a file that stays as it is, found it "
+                "changed during the run; nothing was written"
+            )
+
+
+def _leave(workspace: Workspace, error: BaseException) -> int:
+    """Tidy up after a failure: finished shards stay where the next run can use them."""
+    useless = (TensorOverflowError, TensorNanError)
+    receipts = [] if isinstance(error, useless) else workspace.receipts()
+    if receipts:
+        workspace.keep_only({str(receipt["file"]) for receipt in receipts})
+    else:
+        workspace.sweep()
+    return len(receipts)
+
+
+def _settle(plan_: Plan, threads: int, progress: Report | None) -> tuple[Plan, dict[str, str]]:
+    """The plan with the tensors kept that its policy would refuse, found by measuring."""
+    wanted = [index for index, step in enumerate(plan_.steps) if _can_fail(step)]
+    losses = measure_steps(plan_, wanted, report=False, threads=threads, progress=progress)
+    kept: dict[str, str] = {}
+    for index, loss in losses.items():
+        step = plan_.steps[index]
+        if step.policy is not None and fails(step.policy, loss):
+            what = [f"{loss.n_overflow} values exceed"] * bool(loss.n_overflow)
+            what += [f"{loss.n_nan_lost} NaNs do not fit"] * bool(loss.n_nan_lost)
+            kept[step.inputs[0].name] = f"{' and '.join(what)} {step.outputs[0].format}"
+    if not kept:
+        return plan_, kept
+    request = plan_.request
+    settled = plan(
+        open_checkpoint(plan_.source),
+        plan_.destination,
+        request.to,
+        rules=request.rules,
+        overflow=request.overflow,
+        rounding=request.rounding,
+        nan=request.nan,
+        seed=request.seed,
+        max_shard_size=request.max_shard_size,
+        kept=kept,
+    )
+    if settled.files != plan_.files:
+        raise CorruptFileError(f"{plan_.source!r} changed while it was measured; plan again")
+    return settled, kept
+
+
+def _can_fail(step: Step) -> bool:
+    """Whether a value of the source's format can be refused."""
+    if step.policy is None:
+        return False
+    source, target = step.inputs[0].format, step.outputs[0].format
+    over = source.max_exact > target.max_exact or source.min_exact < target.min_exact
+    over = over or (source.component.infinity and not target.component.infinity)
+    zero = not target.signed and target.is_float  # float8_e8m0fnu has no zero
+    nan = step.policy.nan == "raise" and source.component.has_nan and not target.has_nan
+    return over or zero or nan

@@ -1,0 +1,81 @@
+"""Linux calls that Python's os module lacks; each says whether it could be done at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import ctypes
+
+_AT_FDCWD: Final = -100
+_RENAME_NOREPLACE: Final = 1
+_RENAME_EXCHANGE: Final = 2
+_UNSUPPORTED: Final = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTTY)
+
+
+@cache
+def _libc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *arguments: Any) -> bool:
+    """Whether the call was made; False where system or file system has no such call.
+
+    Raises:
+        OSError: it was made and failed.
+    """
+    function = getattr(_libc(), name, None)
+    if function is None:
+        return False
+    import ctypes
+
+    while function(*arguments) != 0:
+        code = ctypes.get_errno()
+        if code == errno.EINTR:
+            continue
+        if code in _UNSUPPORTED:
+            return False
+        raise OSError(code, os.strerror(code))
+    return True
+
+
+def allocate(descriptor: int, n_bytes: int) -> None:
+    """Give the file its size, with the disk's blocks reserved where the file system can.
+
+    `os.posix_fallocate` would write a byte to every block where it cannot.
+    """
+    import ctypes
+
+    done = n_bytes > 0 and _call(
+        "fallocate", descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(n_bytes)
+    )
+    if not done:
+        os.ftruncate(descriptor, n_bytes)
+
+
+def rename_new(source: str, target: str) -> bool:
+    """Rename, failing with FileExistsError if `target` exists; False: cannot be done here."""
+    return _rename(source, target, _RENAME_NOREPLACE)
+
+
+def exchange(one: str, other: str) -> bool:
+    """Swap two names in one step; False: cannot be done here."""
+    return _rename(one, other, _RENAME_EXCHANGE)
+
+
+def _rename(source: str, target: str, flags: int) -> bool:
+    old, new = os.fsencode(source), os.fsencode(target)
+    try:
+        return _call("renameat2", _AT_FDCWD, old, _AT_FDCWD, new, flags)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), source, None, target) from None
