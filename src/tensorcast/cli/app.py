@@ -18,7 +18,6 @@ from tensorcast import __version__
 from tensorcast.errors import FormatError, PolicyError, TensorcastError
 from tensorcast.report.text import Span, line, safe
 
-from .interrupt import hint
 from .terminal import show, write
 
 OK: Final = 0
@@ -71,7 +70,7 @@ class LazyGroup(click.Group):
             import difflib
 
             near = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "tensorcast --help lists them."
+            hint = f"did you mean {near[0]!r}?" if near else "tensorcast --help lists them"
             ctx.fail(f"no command is called {safe(name)!r}; {hint}")
         return super().resolve_command(ctx, args)
 
@@ -98,42 +97,64 @@ def run(arguments: Sequence[str]) -> int:
         result: Any = cli.main(arguments, prog_name="tensorcast", standalone_mode=False)
         return result if isinstance(result, int) else OK
     except (click.Abort, KeyboardInterrupt) as interruption:
-        if debug and not isinstance(interruption, click.Abort):
-            raise
-        return _fail(arguments, "Interrupted", ["interrupted", *hint()], INTERRUPTED)
+        cause = interruption.__cause__ or interruption  # click wraps it
+        if debug:
+            _print_traceback(cause)
+        return _fail(arguments, "Interrupted", [str(cause) or "interrupted"], INTERRUPTED)
     except click.ClickException as error:
         return _fail(arguments, "UsageError", _usage(error), error.exit_code)
     except (TensorcastError, OSError) as error:
         if debug:
-            raise
-        usage = isinstance(error, (FormatError, PolicyError))
-        return _fail(arguments, type(error).__name__, [_message(error)], USAGE if usage else FAILED)
+            _print_traceback(error)
+        code = USAGE if isinstance(error, (FormatError, PolicyError)) else FAILED
+        return _fail(arguments, type(error).__name__, _message(error), code, error)
 
 
-def _message(error: BaseException) -> str:
+def _print_traceback(error: BaseException) -> None:
+    import traceback
+
+    write("".join(traceback.format_exception(error)), sys.stderr)
+
+
+def _message(error: BaseException) -> list[str]:
+    findings = getattr(error, "findings", None)
+    if findings:
+        from tensorcast.report.findings import texts
+
+        return texts(findings)
     if isinstance(error, OSError) and error.strerror:
         where = [os.fsdecode(f) for f in (error.filename, error.filename2) if f is not None]
-        return ": ".join([" -> ".join(where), error.strerror] if where else [error.strerror])
-    return str(error) or type(error).__name__
+        return [": ".join([" -> ".join(where), error.strerror] if where else [error.strerror])]
+    return [str(error) or type(error).__name__]
 
 
 def _usage(error: click.ClickException) -> list[str]:
     context = getattr(error, "ctx", None)
     lines = [error.format_message()]
     if context is not None:
-        lines.append(f"{context.command_path} --help shows how it is used.")
+        lines.append(f"{context.command_path} --help shows how it is used")
     return lines
 
 
-def _fail(arguments: Sequence[str], kind: str, message: list[str], code: int) -> int:
+def _fail(
+    arguments: Sequence[str],
+    kind: str,
+    message: list[str],
+    code: int,
+    error: BaseException | None = None,
+) -> int:
     """Says what went wrong: lines on stderr, and with --json a document on stdout too."""
     first, *hints = [safe(part) for text in message for part in text.splitlines() or [""]]
     show([line(Span("error: ", "bad"), first)], sys.stderr)
     show([line("  ", hint) for hint in hints], sys.stderr)
     if "--json" in arguments:
+        from tensorcast.report import findings
         from tensorcast.report.document import document, dump
 
         named = next((a for a in arguments if a in COMMANDS), "")
-        error = {"kind": kind, "message": "\n".join(message), "exit_code": code}
-        write(dump(document(named, {"error": error}, version=__version__)) + "\n")
+        body = {"kind": kind, "message": "\n".join(message), "exit_code": code}
+        found = getattr(error, "findings", None)
+        if found:
+            body["findings"] = findings.describe(found)
+        write(dump(document(named, {"error": body}, version=__version__)) + "\n")
     return code

@@ -12,7 +12,6 @@ from tensorcast import __version__
 from tensorcast.checkpoint.plan import Plan
 from tensorcast.report.text import Span, line, safe
 
-from .interrupt import resumable
 from .memory import n_bytes_peak
 from .terminal import screen, show, write
 
@@ -33,7 +32,6 @@ def execute(
     from .progress import progress
 
     show([line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings], sys.stderr)
-    resumable("finished files are kept: run the same command again to resume")
     with _termination_interrupts(), progress() as tracker:
         result = run(
             plan, force=force, verify=verify, report=report, threads=threads, progress=tracker
@@ -44,11 +42,11 @@ def execute(
     if as_json:
         from tensorcast.report.document import document, dump
 
-        body = outcome.describe(plan, result, n_bytes_peak=peak)
+        body = outcome.describe(result, n_bytes_peak=peak)
         write(dump(document(command, body, version=__version__)) + "\n")
     else:
         width = screen(sys.stdout).width
-        show(outcome.lines(plan, result, width=width, n_bytes_peak=peak, report=report))
+        show(outcome.lines(result, width=width, n_bytes_peak=peak, report=report))
 
 
 @contextmanager

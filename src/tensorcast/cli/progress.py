@@ -18,7 +18,7 @@ from tensorcast.report.text import Span, columns, line, safe, shorten
 from .terminal import Screen, draw, screen, write
 
 if TYPE_CHECKING:
-    from tensorcast.checkpoint.run import Progress
+    from tensorcast.checkpoint.convert import Progress
 
 # phase of a job -> what a person reads
 _VERBS: Final = {

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from tensorcast.checkpoint.plan import Plan
 from tensorcast.checkpoint.run import Result
 
 from .document import Json
@@ -23,19 +22,20 @@ WORST: Final = 10
 
 
 def lines(
-    plan: Plan, result: Result, *, width: int | None, n_bytes_peak: int | None, report: bool
+    result: Result, *, width: int | None, n_bytes_peak: int | None, report: bool
 ) -> list[Line]:
     """The summary; with `report` a table of the tensors that lost most.
 
     Args:
         n_bytes_peak: the process's own memory at its highest, None when not known.
     """
-    shards = plural(len(plan.shards), "file")
+    plan = result.plan
+    before, after = plan.n_bytes_read, plan.n_bytes_written
+    sizes = f"{human_bytes(before)} -> {human_bytes(after)} ({percent(after, before)})"
     seconds = max(result.seconds, 1e-9)
     speed = (result.n_bytes_read + result.n_bytes_written) / seconds
     facts = [
-        f"{human_bytes(plan.n_bytes_read)} -> {human_bytes(plan.n_bytes_written)} "
-        f"({percent(plan.n_bytes_written, plan.n_bytes_read)}) in {shards}",
+        f"{sizes} in {plural(len(plan.shards), 'file')}",
         f"{duration(result.seconds)}, {human_bytes(speed)}/s read and written",
     ]
     if n_bytes_peak is not None:
@@ -44,7 +44,7 @@ def lines(
         (Span("wrote", "good"), safe(plan.destination)),
         ("", ", ".join(facts)),
     ]
-    for sum_ in totals(plan, result):
+    for sum_ in totals(result):
         rows.append((Span(f"to {sum_.target}", "dim"), _loss(sum_, report)))
     rows += [(Span("kept", "dim"), text) for text in _kept(result)]
     if result.resumed:
@@ -54,16 +54,16 @@ def lines(
         rows.append((Span("verified", "good"), "what was written reads back the same"))
     found = layout([Column(""), Column("")], rows, width=None)
     if report:
-        table = worst(plan, result, width=width)
+        table = worst(result, width=width)
         if table:
             found += [(), *table]
     return found
 
 
-def totals(plan: Plan, result: Result) -> list[Total]:
+def totals(result: Result) -> list[Total]:
     """The losses summed per target format, the format of most tensors first."""
     targets: dict[str, dict[str, Loss]] = {}
-    for step in plan.steps:
+    for step in result.plan.steps:
         for output in step.outputs:
             if step.policy is not None and output.name in result.losses:
                 losses = targets.setdefault(output.format.name, {})
@@ -82,21 +82,27 @@ def _loss(sum_: Total, report: bool) -> str:
     return f"{cast}, {sum_.sentence()}"
 
 
+def _reasons(result: Result) -> dict[str, str]:
+    """Tensor -> why its format stayed."""
+    return {
+        output.name: result.kept.get(output.name) or step.kept or "as it was"
+        for step in result.plan.steps
+        if step.policy is None
+        for output in step.outputs
+    }
+
+
 def _kept(result: Result) -> list[str]:
-    """The tensors that stayed in their format, by the reason."""
-    reasons = Counter(result.kept.values())
-    names = {reason: name for name, reason in reversed(result.kept.items())}
-    return [
-        f"{plural(n, 'tensor')}: {safe(reason)}"
-        if n > 1
-        else f"{safe(names[reason])}: {safe(reason)}"
-        for reason, n in reasons.items()
-    ]
+    """The tensors that stayed in their format, by the reason; those that would not fit by name."""
+    reasons = _reasons(result)
+    found = [f"{safe(name)}: {safe(why)}" for name, why in result.kept.items()]
+    others = Counter(why for name, why in reasons.items() if name not in result.kept)
+    return found + [f"{plural(n, 'tensor')}: {safe(why)}" for why, n in others.items()]
 
 
-def worst(plan: Plan, result: Result, *, width: int | None, most: int = WORST) -> list[Line]:
+def worst(result: Result, *, width: int | None, most: int = WORST) -> list[Line]:
     """The tensors that lost most: overflow first, then by SQNR."""
-    targets = {o.name: o.format.name for step in plan.steps for o in step.outputs}
+    targets = {o.name: o.format.name for step in result.plan.steps for o in step.outputs}
     changed = [
         (name, loss)
         for name, loss in result.losses.items()
@@ -137,8 +143,9 @@ def _sqnr(loss: Loss) -> float:
     return inf if loss.sqnr_db is None else loss.sqnr_db
 
 
-def describe(plan: Plan, result: Result, *, n_bytes_peak: int | None) -> Json:
+def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
     """The outcome, JSON-ready; `losses` has one entry per cast tensor."""
+    plan = result.plan
     return {
         "source": plan.source,
         "destination": plan.destination,
@@ -152,8 +159,9 @@ def describe(plan: Plan, result: Result, *, n_bytes_peak: int | None) -> Json:
         "seconds": round(result.seconds, 6),
         "verified": result.verified,
         "resumed": list(result.resumed),
-        "kept": dict(result.kept),
-        "warnings": list(plan.warnings),
-        "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals(plan, result)],
+        "kept": _reasons(result),
+        "skipped": dict(result.skipped),
+        "warnings": list(result.warnings),
+        "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals(result)],
         "losses": {name: loss.to_dict() for name, loss in result.losses.items()},
     }

@@ -59,19 +59,17 @@ def _tree(plan: Plan, width: int | None, full: bool) -> list[Line]:
     ]
     rows: list[list[str | Span]] = []
     for row in grow(entries, full=full):
-        source, target, dimensions, where_to = (*(row.cells or ("", "", "")), "")[:4]
-        before, after = (human_bytes(size) for size in row.sizes)
+        origin, target, dimensions, where_to = (*(row.cells or ("", "", "")), "")[:4]
+        sizes = [human_bytes(size) for size in row.sizes]
         if row.copies > 1:
-            before, after = f"{row.copies} x {before}", f"{row.copies} x {after}"
-        style = "" if row.cells else "dim"
+            sizes = [f"{row.copies} x {size}" for size in sizes]
         rows.append(
             [
                 row.label if row.cells else Span(row.label, "name"),
-                source,
+                origin,
                 Span(target, "dim" if target == "kept" else ""),
                 dimensions,
-                Span(before, "dim") if style else before,
-                Span(after, "dim") if style else after,
+                *(Span(size, "" if row.cells else "dim") for size in sizes),
                 safe(where_to),
             ]
         )
@@ -97,13 +95,9 @@ def _summary(plan: Plan, free: tuple[str, int] | None) -> list[Line]:
     casts = [step for step in plan.steps if step.policy is not None]
     n_before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
     n_after = sum(tensor.n_bytes for step in casts for tensor in step.outputs)
-    rows.append(
-        (
-            "cast",
-            f"{plural(len(casts), 'tensor')}, "
-            f"{human_bytes(n_before)} -> {human_bytes(n_after)} ({percent(n_after, n_before)})",
-        )
-    )
+    share = percent(n_after, n_before)
+    sizes = f"{human_bytes(n_before)} -> {human_bytes(n_after)} ({share})"
+    rows.append(("cast", f"{plural(len(casts), 'tensor')}, {sizes}"))
     kept: dict[str, tuple[int, int]] = {}
     for step in plan.steps:
         if step.policy is None:
@@ -127,7 +121,7 @@ def _summary(plan: Plan, free: tuple[str, int] | None) -> list[Line]:
     if free is not None:
         space += f", {human_bytes(free[1])} free in {safe(free[0])}"
     rows.append(("space", space))
-    cells = [[Span(key, "dim"), text] for key, text in rows]
+    cells: list[list[str | Span]] = [[Span(key, "dim"), text] for key, text in rows]
     return layout([Column(""), Column("")], cells, width=None)
 
 

@@ -50,7 +50,7 @@ class Row:
         cells: of the entry, or None for a group.
         sizes: of one copy of this row (itself and what lies under it) within one copy of its
             parents.
-        copies: how many siblings are folded into the row.
+        copies: how many are folded into the row, within one copy of its parents.
         members: indices of the entries the row stands for, over all copies of its parents too.
     """
 
@@ -160,12 +160,12 @@ class _Plot:
             for label, places in self.folded(node):
                 child = node.ordered[places[0]][1]
                 under = self.groups(child) if child.entry is None else []
-                short = len(under) == 1 or (
-                    len(under) == 2 and not any(_at(child, paths[0]).ordered for _, paths in under)
-                )
-                if len(places) == 1 and short:
+                pair = len(places) == 1 and len(under) == 2
+                if len(under) == 1 or (
+                    pair and not any(_at(child, paths[0]).ordered for _, paths in under)
+                ):
                     for step, paths in under:
-                        joined = [(places[0], *path) for path in paths]
+                        joined = [(place, *path) for place in places for path in paths]
                         found.append((f"{label}.{step}", joined))
                 else:
                     found.append((label, [(place,) for place in places]))

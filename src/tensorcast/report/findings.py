@@ -1,0 +1,57 @@
+"""What a person reads when a policy refuses values: every tensor, how many, and the ways out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .document import Json
+from .units import count, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tensorcast.checkpoint.errors import Finding
+
+
+def texts(findings: Sequence[Finding]) -> list[str]:
+    """A headline, a line per tensor, and the options that would let the job through."""
+    n = len(findings)
+    targets = ", ".join(dict.fromkeys(finding.target for finding in findings))
+    found = [f"{n:,} tensor{'s do' if n > 1 else ' does'} not fit {targets}; nothing was written"]
+    found += [_one(finding) for finding in findings]
+    first = findings[0]
+    ways = [f"--rule '{first.tensor}={first.holds}' gives a tensor another format"]
+    if any(finding.n_overflow for finding in findings):
+        ways.append("--overflow saturate takes the nearest value there is")
+    if any(finding.n_nan_lost for finding in findings):
+        ways.append("--nan zero turns NaN into 0")
+    ways.append("--overflow keep leaves such tensors as they are")
+    return [*found, "ways out:", *("  " + way for way in ways)]
+
+
+def _one(finding: Finding) -> str:
+    parts: list[str] = []
+    of = f"of {count(finding.n_elements)}"
+    if finding.n_overflow:
+        largest = f" (largest {number(finding.amax)})" if finding.amax is not None else ""
+        parts.append(f"{count(finding.n_overflow)} {of} values out of range{largest}")
+    if finding.n_nan_lost:
+        parts.append(f"{count(finding.n_nan_lost)} {of} values NaN")
+    return f"  {finding.tensor}: {', '.join(parts)}; {finding.holds} holds them"
+
+
+def describe(findings: Sequence[Finding]) -> list[Json]:
+    """The findings, JSON-ready."""
+    return [
+        {
+            "tensor": finding.tensor,
+            "source": finding.source,
+            "target": finding.target,
+            "n_elements": finding.n_elements,
+            "n_overflow": finding.n_overflow,
+            "n_nan_lost": finding.n_nan_lost,
+            "amax": finding.amax,
+            "holds": finding.holds,
+        }
+        for finding in findings
+    ]

@@ -1,0 +1,60 @@
+"""Names made safe, widths, shortening."""
+
+from __future__ import annotations
+
+import pytest
+
+from tensorcast.report.text import ASCII_GLYPHS, ELLIPSIS, columns, pad, safe, shorten
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("encoder.layer.0.weight", "encoder.layer.0.weight"),
+        ("\x1b]0;owned\x07", "\\x1b]0;owned\\x07"),
+        ("a\nb\rc\td", "a\\x0ab\\x0dc\\x09d"),
+        ("\x9b31m", "\\x9b31m"),  # the one-byte CSI
+        ("\x7f", "\\x7f"),
+        ("abc\u202etxt", "abc\\u202etxt"),  # right-to-left override
+        ("a\u200bb\u2028c", "a\\u200bb\\u2028c"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\udcff", "\\udcff"),  # a file name that is not UTF-8
+        ("\u5c42.\u00fc", "\u5c42.\u00fc"),
+        ("back\\slash", "back\\slash"),
+        ("back\\x1b\x1b", "back\\\\x1b\\x1b"),
+    ],
+)
+def test_safe(name: str, printed: str) -> None:
+    assert safe(name) == printed
+    assert safe(name).isprintable()
+
+
+def test_every_character_is_printable_afterwards() -> None:
+    for code in (*range(0x3000), *range(0xD800, 0xE010), *range(0xFE00, 0x10000), 0x10FFFF):
+        assert safe("x" + chr(code)).isprintable(), hex(code)
+
+
+@pytest.mark.parametrize("width", range(12))
+def test_shorten_keeps_to_the_width(width: int) -> None:
+    for name in ("abcdefghijkl", "\u5c42\u5c42\u5c42\u5c42\u5c42\u5c42", "ab"):
+        short = shorten(name, width)
+        assert columns(short) <= width
+        if columns(name) > width > 2:
+            assert ELLIPSIS in short
+
+
+def test_shorten_keeps_both_ends() -> None:
+    assert shorten("encoder.layer.0.weight", 11) == "encod\u2026eight"
+
+
+def test_pad_counts_columns_not_characters() -> None:
+    assert pad("\u5c42", 4) == "\u5c42  "
+    assert pad("x", 3, "right") == "  x"
+
+
+def test_ascii_glyphs_keep_columns_aligned() -> None:
+    for glyph, stand_in in ASCII_GLYPHS.items():
+        assert columns(chr(glyph)) == 1
+        assert isinstance(stand_in, str)
+        assert len(stand_in) == 1
+        assert stand_in.isascii()
