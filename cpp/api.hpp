@@ -27,15 +27,37 @@ struct Cast {
     NanPolicy nan;
     bool source_packed;
     bool target_packed;
-    bool full;         // all statistics, not only the counts that a policy needs
-    bool nontemporal;  // the output is too large for the caches: store around them
-    uint64_t seed;
+    bool full;            // all statistics, not only the counts that a policy needs
+    bool nontemporal;     // the output is too large for the caches: store around them
+    uint8_t index_shift;  // element i draws random number i << index_shift
+    uint64_t keys;        // seed_keys(seed) of stochastic rounding
 };
+
+// The mixer is lowbias32 with the constants of github.com/skeeto/hash-prospector (public domain).
+TC_INLINE uint32_t mix32(uint32_t x) {
+    x ^= x >> 16;
+    x *= 0x21f0aaadu;
+    x ^= x >> 15;
+    x *= 0xd35a2d97u;
+    x ^= x >> 15;
+    return x;
+}
+
+// The two 32-bit keys of a seed, as in reference.seed_keys: the seed is mixed before it meets an
+// index, or neighbouring seeds would draw the same numbers in another order.
+TC_INLINE uint64_t seed_keys(uint64_t seed) {
+    const uint32_t low = uint32_t(seed), high = uint32_t(seed >> 32);
+    const uint32_t second = high ^ mix32(low ^ 0x9E3779B9u);
+    return uint64_t(second) << 32 | (low ^ mix32(second ^ 0x85EBCA6Bu));
+}
 
 struct Stats {
     uint64_t n_overflow = 0;
     uint64_t n_nan_lost = 0;
     uint64_t first_overflow = NO_INDEX;
+    // of what overflows, with Overflow::Raise only: the largest magnitude, and where it is
+    double largest_overflow = -1;
+    uint64_t largest_index = NO_INDEX;
     // below: only with Cast::full
     uint64_t n_inexact = 0;
     uint64_t n_underflow = 0;
@@ -57,6 +79,10 @@ struct Stats {
         n_overflow += later.n_overflow;
         n_nan_lost += later.n_nan_lost;
         if (later.first_overflow < first_overflow) first_overflow = later.first_overflow;
+        if (later.largest_overflow > largest_overflow) {
+            largest_overflow = later.largest_overflow;
+            largest_index = later.largest_index;
+        }
         n_inexact += later.n_inexact;
         n_underflow += later.n_underflow;
         n_nan += later.n_nan;

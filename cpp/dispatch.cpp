@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api.hpp"
+#include "isa/bits.hpp"
 
 namespace tc {
 
@@ -221,20 +221,64 @@ bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, co
     return !work.failed;
 }
 
+// The statistics of complex to bool: the real component against the result, the imaginary one
+// against 0.
+void complex_to_bool_stats(FormatId component, const Layout& source, const uint8_t* results,
+                           uint64_t n, Stats* s) {
+    const unsigned size = ROWS[component].container();
+    const Layout pairs = simplify(components_of(source, size));
+    char block[16];
+    for (uint64_t i = 0; i < 2 * n; ++i) {
+        if (source.contiguous)
+            memcpy(block, source.address + i * size, size);
+        else
+            move_elements(pairs, size, i, 1, block, true);
+        if (source.swapped) swap_bytes(block, size, 1);
+        float single;
+        double x;
+        memcpy(&single, block, 4);
+        memcpy(&x, block, 8);
+        if (size == 4) x = (double)single;
+        const double y = i % 2 ? 0 : results[i / 2];
+        if (x != x) {
+            ++s->n_nan;
+            continue;
+        }
+        s->n_inexact += x != y;
+        if (x - x != 0) {
+            ++s->n_inf;
+            continue;
+        }
+        ++s->n_finite;
+        if (x < s->min) s->min = x;
+        if (x > s->max) s->max = x;
+        const double error = x - y, magnitude = error < 0 ? -error : error;
+        if (magnitude > s->max_abs_error) s->max_abs_error = magnitude;
+        s->sum_squared_error += error * error;
+        s->sum_squared += x * x;
+    }
+}
+
 // Element by element: (re, im) is True where either is not zero.
 bool complex_to_bool(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
                      uint64_t n, uint64_t first, unsigned n_threads, Stats* stats) {
     const FormatId component = (FormatId)ROWS[cast.source].component;
     const unsigned size = ROWS[component].container();
-    cast.source = component;
     uint8_t* pairs = (uint8_t*)malloc(n ? 2 * n : 1);
     if (!pairs) return false;
     Layout flat{};
     flat.address = (char*)pairs;
     flat.contiguous = true;
+    const bool full = cast.full;
+    cast.source = component;
+    cast.full = false;
     const bool done = cast_components(kernels, cast, components_of(source, size), flat, 2 * n,
                                       2 * first, n_threads, stats);
     for (uint64_t i = 0; i < n; ++i) pairs[i] = pairs[2 * i] | pairs[2 * i + 1];
+    if (full) {
+        const FloatEnvironment environment;
+        complex_to_bool_stats(component, source, pairs, n, stats);
+    }
     if (target.address) {
         if (target.contiguous)
             memcpy(target.address, pairs, n);
@@ -274,9 +318,12 @@ bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const 
     if (from_complex) {
         cast.source = (FormatId)from.component;
         const unsigned size = ROWS[cast.source].container();
-        return cast_components(kernels, cast, components_of(source, size),
-                               target.address ? components_of(target, to_size) : target,
-                               2 * n_elements, 2 * first, n_threads, stats);
+        const bool done = cast_components(kernels, cast, components_of(source, size),
+                                          target.address ? components_of(target, to_size) : target,
+                                          2 * n_elements, 2 * first, n_threads, stats);
+        if (stats->first_overflow != NO_INDEX) stats->first_overflow /= 2;
+        if (stats->largest_index != NO_INDEX) stats->largest_index /= 2;
+        return done;
     }
     Layout real = target;
     if (target.address && target.contiguous) {  // every second component
@@ -285,6 +332,7 @@ bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const 
         real.shape[0] = (int64_t)n_elements;
         real.strides[0] = 2 * to_size;
     }
+    cast.index_shift = 1;  // the real component of element i is component 2 i
     if (target.address && n_elements) zero_imaginary(target, to_size, n_elements);
     return cast_components(kernels, cast, source, real, n_elements, first, n_threads, stats);
 }

@@ -30,8 +30,9 @@ PyObject* index_or_none(uint64_t index) {
 
 // The fields of Stats in the order that kernels/cpu.py names.
 PyObject* stats_tuple(const Stats& s) {
-    return Py_BuildValue("KKNKKKKKddLLddd", (unsigned long long)s.n_overflow,
+    return Py_BuildValue("KKNNdKKKKKddLLddd", (unsigned long long)s.n_overflow,
                          (unsigned long long)s.n_nan_lost, index_or_none(s.first_overflow),
+                         index_or_none(s.largest_index), s.largest_overflow,
                          (unsigned long long)s.n_inexact, (unsigned long long)s.n_underflow,
                          (unsigned long long)s.n_nan, (unsigned long long)s.n_inf,
                          (unsigned long long)s.n_finite, s.min, s.max, (long long)s.min_integer,
@@ -52,7 +53,8 @@ bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kern
             return false;
         }
     }
-    if (!to_u64(args[5], &cast->seed) || !to_u64(args[6], first) || !to_size(args[7], &full))
+    uint64_t seed;
+    if (!to_u64(args[5], &seed) || !to_u64(args[6], first) || !to_size(args[7], &full))
         return false;
     cast->source = (FormatId)small[0];
     cast->target = (FormatId)small[1];
@@ -61,6 +63,8 @@ bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kern
     cast->nan = (NanPolicy)small[4];
     cast->full = full != 0;
     cast->nontemporal = false;
+    cast->index_shift = 0;
+    cast->keys = seed_keys(seed);
     *kernels = default_kernels;
     if (args[8] != Py_None) {
         Py_ssize_t length;

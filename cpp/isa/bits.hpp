@@ -61,20 +61,10 @@ class FloatEnvironment {
 #endif
 };
 
-// 32 random bits of one element. The mixer is lowbias32 with the constants of
-// github.com/skeeto/hash-prospector (public domain); reference.rand32 is the same function.
-TC_INLINE uint32_t mix32(uint32_t x) {
-    x ^= x >> 16;
-    x *= 0x21f0aaadu;
-    x ^= x >> 15;
-    x *= 0xd35a2d97u;
-    x ^= x >> 15;
-    return x;
-}
-
-TC_INLINE uint32_t rand32(uint64_t seed, uint64_t index) {
-    uint32_t x = mix32(uint32_t(index) ^ uint32_t(seed));
-    return mix32(x ^ uint32_t(seed >> 32) ^ uint32_t(index >> 32) * 0x9E3779B9u);
+// 32 random bits of one element: reference.rand32, given the keys of the seed (api.hpp).
+TC_INLINE uint32_t rand32(uint64_t keys, uint64_t index) {
+    uint32_t x = mix32(uint32_t(index) ^ uint32_t(keys));
+    return mix32(x ^ uint32_t(keys >> 32) ^ uint32_t(index >> 32) * 0x9E3779B9u);
 }
 
 }  // namespace

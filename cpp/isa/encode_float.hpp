@@ -57,6 +57,15 @@ TC_INLINE U rounding_add(U significand, U shift, U negative) {
     return 0;
 }
 
+// The random numbers of the elements from `first` on.
+struct Draw {
+    uint64_t keys, first;
+    int shift;
+    TC_INLINE Draw(const Cast& cast, uint64_t begin)
+        : keys(cast.keys), first(begin), shift(cast.index_shift) {}
+    TC_INLINE uint32_t operator()(uint64_t i) const { return rand32(keys, (first + i) << shift); }
+};
+
 // The stochastic decision: away from zero iff floor(fraction * 2^32) + random >= 2^32, where
 // `shift` may exceed the width of the significand.
 TC_INLINE uint64_t stochastic_up(uint64_t significand, uint64_t shift, uint32_t random) {
@@ -72,7 +81,7 @@ TC_INLINE uint64_t stochastic_up(uint64_t significand, uint64_t shift, uint32_t 
 
 template <class C, Rounding R, class Out>
 Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<typename Bits<C>::U>& t,
-                         uint64_t seed, uint64_t first) {
+                         Draw draw) {
     using B = Bits<C>;
     using U = typename B::U;
     using I = typename B::I;
@@ -93,7 +102,7 @@ Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<ty
         U q;
         if constexpr (R == Rounding::Stochastic) {
             q = shift < B::WIDTH ? significand >> shift : 0;
-            q += (U)stochastic_up(significand, (uint64_t)shift, rand32(seed, first + i));
+            q += (U)stochastic_up(significand, (uint64_t)shift, draw(i));
         } else {
             shift = shift > B::M + 2 ? B::M + 2 : shift;
             q = (significand + rounding_add<R, U>(significand, (U)shift, negative)) >> shift;
@@ -113,26 +122,28 @@ Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<ty
 }
 
 // float8_e8m0fnu: exponents only, one bit of precision, neither zero nor sign. The code is the
-// rounded exponent field; ties go to the even code.
+// rounded exponent field. A tie goes to the larger magnitude, since with one digit of precision no
+// significand is even (IEEE 754-2019, 4.3.1).
 template <class C, Rounding R>
-Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow, uint64_t seed,
-                        uint64_t first) {
+Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow, Draw draw) {
     using B = Bits<C>;
     using U = typename B::U;
     using I = typename B::I;
     // Codes of float32's subnormals, which have no exponent field of their own: the magnitudes
     // from which the result is 2^-127 (code 0) and 2^-126 (code 1).
     constexpr U from_0 = R == Rounding::NearestEven ? 0x300000 : R == Rounding::Up ? 0x200001 : 0x400000;
-    constexpr U from_1 = R == Rounding::NearestEven ? 0x600001 : R == Rounding::Up ? 0x400001 : 0x800000;
+    constexpr U from_1 = R == Rounding::NearestEven ? 0x600000 : R == Rounding::Up ? 0x400001 : 0x800000;
     const bool ieee = overflow == Overflow::Ieee;
     U n_overflow = 0;
     for (uint64_t i = 0; i < n; ++i) {
         const U u = bits_of(in[i]), a = u & B::ABS;
         U rounded;
         if constexpr (R == Rounding::Stochastic)
-            rounded = (a >> B::M) + (U)stochastic_up(a & B::FRACTION, B::M, rand32(seed, first + i));
+            rounded = (a >> B::M) + (U)stochastic_up(a & B::FRACTION, B::M, draw(i));
         else
-            rounded = (a + rounding_add<R, U>(a, (U)B::M, 0)) >> B::M;
+            rounded = (a + (R == Rounding::NearestEven ? (U)1 << (B::M - 1)
+                                                       : rounding_add<R, U>(a, (U)B::M, 0))) >>
+                      B::M;
         I code = (I)rounded - (B::BIAS - 127);
         if constexpr (B::BIAS == 127)
             if (a < 0x00800000) code = (I)(a >= from_0) + (I)(a >= from_1) - 1;
@@ -159,23 +170,24 @@ uint64_t count_nan(const C* in, uint64_t n) {
 template <class C, Rounding R>
 Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
     const Row& row = ROWS[cast.target];
+    const Draw draw(cast, first);
     if (cast.target == F_float8_e8m0fnu) {
         if constexpr (sizeof(C) == 4 && R == Rounding::Stochastic) {  // subnormals: as float64
             double wide[BLOCK];
             for (uint64_t i = 0; i < n; ++i) wide[i] = (double)in[i];
-            return encode_e8m0_loop<double, R>(wide, (uint8_t*)out, n, cast.overflow, cast.seed, first);
+            return encode_e8m0_loop<double, R>(wide, (uint8_t*)out, n, cast.overflow, draw);
         } else {
-            return encode_e8m0_loop<C, R>(in, (uint8_t*)out, n, cast.overflow, cast.seed, first);
+            return encode_e8m0_loop<C, R>(in, (uint8_t*)out, n, cast.overflow, draw);
         }
     }
     const FloatTarget<typename Bits<C>::U> t(row, cast.overflow, Bits<C>::INF);
     Counts counts;
     if (row.bits <= 8)
-        counts = encode_float_loop<C, R>(in, (uint8_t*)out, n, t, cast.seed, first);
+        counts = encode_float_loop<C, R>(in, (uint8_t*)out, n, t, draw);
     else if (row.bits == 16)
-        counts = encode_float_loop<C, R>(in, (uint16_t*)out, n, t, cast.seed, first);
+        counts = encode_float_loop<C, R>(in, (uint16_t*)out, n, t, draw);
     else if constexpr (sizeof(C) == 8)
-        counts = encode_float_loop<C, R>(in, (uint32_t*)out, n, t, cast.seed, first);
+        counts = encode_float_loop<C, R>(in, (uint32_t*)out, n, t, draw);
     if (!row.has_nan()) {  // NaN came out as code 0, perhaps with a sign
         counts.nan_lost = count_nan(in, n);
         if (counts.nan_lost)

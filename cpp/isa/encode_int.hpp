@@ -20,7 +20,7 @@ struct IntTarget {
 // however large the value. Narrow formats use float32, 32 and 64 bits use float64.
 template <class C, Rounding R, bool WRAP, class Out>
 uint64_t encode_int_loop(const C* in, Out* out, uint64_t n, const IntTarget<typename Bits<C>::U>& t,
-                         uint64_t seed, uint64_t first) {
+                         Draw draw) {
     using B = Bits<C>;
     using U = typename B::U;
     using I = typename B::I;
@@ -36,7 +36,7 @@ uint64_t encode_int_loop(const C* in, Out* out, uint64_t n, const IntTarget<type
         U q;
         if constexpr (R == Rounding::Stochastic) {
             q = shift <= 0 ? significand : shift < B::WIDTH ? significand >> shift : 0;
-            if (shift > 0) q += (U)stochastic_up(significand, (uint64_t)shift, rand32(seed, first + i));
+            if (shift > 0) q += (U)stochastic_up(significand, (uint64_t)shift, draw(i));
         } else {
             const U right = (U)(shift < 1 ? 1 : shift > B::M + 2 ? B::M + 2 : shift);
             const U add = rounding_add<R, U>(significand, right, negative);
@@ -110,7 +110,7 @@ TC_INLINE Counts encode_narrow_int(const float* in, Out* out, uint64_t n, const 
     const uint64_t done = n / 32 * 32;
     Counts counts =
         encode_narrow_int_avx2<R, Out>(in, out, done, low, (float)row.max_code, t.mask);
-    counts.overflow += encode_int_loop<float, R, false, Out>(in + done, out + done, n - done, t, 0, 0);
+    counts.overflow += encode_int_loop<float, R, false, Out>(in + done, out + done, n - done, t, Draw(Cast{}, 0));
     counts.nan_lost += count_nan(in + done, n - done);
     return counts;
 }
@@ -125,9 +125,10 @@ Counts encode_int_as(const C* in, Out* out, uint64_t n, uint64_t first, const Ca
         if (!wrap) return encode_narrow_int<R, Out>(in, out, n, row);
 #endif
     const IntTarget<typename Bits<C>::U> t(row);
+    const Draw draw(cast, first);
     Counts counts;
-    counts.overflow = wrap ? encode_int_loop<C, R, true, Out>(in, out, n, t, cast.seed, first)
-                           : encode_int_loop<C, R, false, Out>(in, out, n, t, cast.seed, first);
+    counts.overflow = wrap ? encode_int_loop<C, R, true, Out>(in, out, n, t, draw)
+                           : encode_int_loop<C, R, false, Out>(in, out, n, t, draw);
     counts.nan_lost = count_nan(in, n);
     if (wrap)
         for (uint64_t i = 0; i < n; ++i)
@@ -253,6 +254,7 @@ Counts cast_integers(const void* in, void* out, uint64_t n, const Cast& cast) {
 void encode_double_from_integer(const Cast& cast, const void* in, double* out, uint64_t n,
                                 uint64_t first) {
     const bool is_signed = cast.source == F_int64;
+    const Draw draw(cast, first);
     for (uint64_t i = 0; i < n; ++i) {
         const uint64_t u = ((const uint64_t*)in)[i];
         const bool negative = is_signed && (int64_t)u < 0;
@@ -264,7 +266,7 @@ void encode_double_from_integer(const Cast& cast, const void* in, double* out, u
                           : cast.rounding == Rounding::Up ? !negative
                                                           : false;
         if (cast.rounding == Rounding::Stochastic)
-            q += excess ? stochastic_up(a, (uint64_t)excess, rand32(cast.seed, first + i)) : 0;
+            q += excess ? stochastic_up(a, (uint64_t)excess, draw(i)) : 0;
         else
             q += rest != 0 && away;
         const double d = (double)(int64_t)q * (double)(1ull << excess);

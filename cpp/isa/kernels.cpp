@@ -25,7 +25,7 @@ TC_INLINE double saturated_mark(const Row& target) {
 }
 
 template <class C>
-void carrier_stats(const Cast& cast, const C* x, const void* codes, uint64_t n, Stats* s) {
+void carrier_errors(const Cast& cast, const C* x, const void* codes, uint64_t n, Stats* s) {
     const Row& target = ROWS[cast.target];
     if (sizeof(C) == 4 && !fits_float(target)) {
         double wide[BLOCK], y[BLOCK];
@@ -42,7 +42,46 @@ void carrier_stats(const Cast& cast, const C* x, const void* codes, uint64_t n, 
     stats_block<C>(x, y, n, saturated_mark(target), s);
 }
 
-// Statistics of a block whose source is integer: n_overflow is already known to the caller.
+// Numbers that an integer target rounds to zero: overflow can give a zero too, and is not underflow.
+template <class C>
+uint64_t count_rounded_to_zero(const Cast& cast, const C* x, uint64_t n, uint64_t first) {
+    const Rounding r = cast.rounding;
+    uint64_t count = 0;
+    if (r == Rounding::Stochastic) {
+        const Draw draw(cast, first);
+        for (uint64_t i = 0; i < n; ++i) {
+            const double a = __builtin_fabs((double)x[i]);
+            if (!(a > 0 && a < 1)) continue;
+            const uint64_t u = bits_of(a), field = u >> 52;
+            const uint64_t significand =
+                (u & Bits<double>::FRACTION) | (uint64_t)(field != 0) << 52;
+            const uint64_t shift = 52 + 1023 - (field ? field : 1);
+            count += !stochastic_up(significand, shift, draw(i));
+        }
+        return count;
+    }
+    const C low = r == Rounding::Up || r == Rounding::TowardZero ? C(-1) : r == Rounding::Down ? C(0) : C(-0.5);
+    const C high = r == Rounding::Down || r == Rounding::TowardZero ? C(1) : r == Rounding::Up ? C(0) : C(0.5);
+    if (r == Rounding::NearestEven)
+        for (uint64_t i = 0; i < n; ++i) count += x[i] >= low && x[i] <= high && x[i] != 0;
+    else
+        for (uint64_t i = 0; i < n; ++i) count += x[i] > low && x[i] < high && x[i] != 0;
+    return count;
+}
+
+template <class C>
+void carrier_stats(const Cast& cast, const C* x, const void* codes, uint64_t n, uint64_t first,
+                   Stats* s) {
+    const Row& target = ROWS[cast.target];
+    if (target.is_integer()) {
+        const uint64_t underflow = s->n_underflow + count_rounded_to_zero(cast, x, n, first);
+        carrier_errors(cast, x, codes, n, s);
+        s->n_underflow = underflow;
+    } else {
+        carrier_errors(cast, x, codes, n, s);
+    }
+}
+// Statistics of a block whose source is integer: no rounding takes one to zero.
 void integer_stats(const Cast& cast, const void* in, const void* codes, uint64_t n, Stats* s) {
     const Row& target = ROWS[cast.target];
     double y[BLOCK];
@@ -52,7 +91,9 @@ void integer_stats(const Cast& cast, const void* in, const void* codes, uint64_t
     if (cast.source == F_uint64) return stats_integer((const uint64_t*)in, y, integers, target, n, s);
     double x[BLOCK];
     decode_double(cast.source, in, x, n, false);
+    const uint64_t underflow = s->n_underflow;
     stats_block<double>(x, y, n, NOT_SATURATED, s);
+    s->n_underflow = underflow;
 }
 
 template <class C>
@@ -115,7 +156,7 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
             x = block;
         }
         const Counts counts = encode_carrier(cast, x, codes, n, first);
-        if (cast.full) carrier_stats(cast, x, codes, n, s);
+        if (cast.full) carrier_stats(cast, x, codes, n, first, s);
         return counts;
     }
     double block[BLOCK];
@@ -140,7 +181,7 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         if (integer)
             integer_stats(cast, in, codes, n, s);
         else
-            carrier_stats(cast, x, codes, n, s);
+            carrier_stats(cast, x, codes, n, first, s);
     }
     return counts;
 }
@@ -167,7 +208,7 @@ const Table* table_for(const Cast& cast) {
     Cast one = cast;
     one.source_packed = one.target_packed = one.nontemporal = false;
     one.full = true;
-    table->any_flagged = false;
+    table->any_flagged = table->any_overflow = false;
     for (int c = 0; c < 256; ++c) {
         const uint8_t in = (uint8_t)c;
         uint64_t out = 0;
@@ -193,6 +234,7 @@ const Table* table_for(const Cast& cast) {
         a.value_squared = s.sum_squared;
         table->flagged[c] = a.overflow || a.nan_lost ? 0xff : 0;
         table->any_flagged |= table->flagged[c] != 0;
+        table->any_overflow |= a.overflow;
     }
     Table* theirs = nullptr;
     if (__atomic_compare_exchange_n(slot, &theirs, table, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -220,18 +262,27 @@ uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in,
 
 // ---- the run ------------------------------------------------------------------------------------
 
-// Index within a block of the first element that overflows.
-uint64_t first_overflow_in(const Cast& cast, const uint8_t* in, unsigned step, uint64_t n,
-                           uint64_t first) {
+// Notes the first element that overflows in a block where some do and, for a refusal to name, the
+// largest.
+void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_t n, uint64_t first,
+                     Stats* s) {
+    const bool wants_largest = cast.overflow == Overflow::Raise;
+    if (s->first_overflow != NO_INDEX && !wants_largest) return;
+    double values[BLOCK];
+    decode_double(cast.source, in, values, n, false);
     Cast one = cast;
     one.full = false;
     uint64_t out;
     for (uint64_t i = 0; i < n; ++i) {
+        const double magnitude = __builtin_fabs(values[i]);
+        if (s->first_overflow != NO_INDEX && !(magnitude > s->largest_overflow)) continue;
         Stats ignored;
-        if (block_arithmetic(one, in + i * step, &out, 1, first + i, &ignored).overflow)
-            return first + i;
+        if (!block_arithmetic(one, in + i * step, &out, 1, first + i, &ignored).overflow) continue;
+        if (s->first_overflow == NO_INDEX) s->first_overflow = first + i;
+        if (!wants_largest) return;
+        s->largest_overflow = magnitude;
+        s->largest_index = first + i;
     }
-    return NO_INDEX;
 }
 
 // dst[0 .. n) = src, around the caches, whole lines where dst is aligned to them.
@@ -300,14 +351,12 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
                     histogram(in, m, counts256);
                     stats_of_histogram(*table, counts256, false, stats);
                 }
-                for (uint64_t i = 0; stats->first_overflow == NO_INDEX && i < m; ++i)
-                    if (table->answer[in[i]].overflow) stats->first_overflow = first + done + i;
+                if (table->any_overflow) locate_overflow(cast, in, step, m, first + done, stats);
             }
         } else {
             const Counts counts = block_arithmetic(cast, in, codes, m, first + done, stats);
             add_counts(cast, counts, stats);
-            if (counts.overflow && stats->first_overflow == NO_INDEX)
-                stats->first_overflow = first_overflow_in(cast, in, step, m, first + done);
+            if (counts.overflow) locate_overflow(cast, in, step, m, first + done, stats);
         }
         if (out && cast.target_packed)
             pack(target.bits, (const uint8_t*)codes, out, m);

@@ -140,13 +140,12 @@ void stats_integer(const S* x, const double* y, const void* integers, const Row&
         if (key > s->max_integer) s->max_integer = key;
         __int128 b = 0;
         double error;
-        bool changed = true, zero = false;
+        bool changed = true;
         if (integers && target.bits == 64) {
             b = target.is_signed ? (__int128)((const int64_t*)integers)[i]
                                  : (__int128)((const uint64_t*)integers)[i];
             error = (double)(a - b);
             changed = a != b;
-            zero = b == 0;
         } else if (!is_finite(y[i])) {
             ++s->n_inexact;
             continue;
@@ -154,12 +153,10 @@ void stats_integer(const S* x, const double* y, const void* integers, const Row&
             b = (__int128)y[i];
             error = (double)(a - b);
             changed = a != b;
-            zero = b == 0;
         } else {
             error = (double)x[i] - y[i];
         }
         s->n_inexact += changed;
-        s->n_underflow += a != 0 && zero;
         const double magnitude = __builtin_fabs(error);
         if (magnitude > s->max_abs_error) s->max_abs_error = magnitude;
         error_lanes[i % 8] += error * error;

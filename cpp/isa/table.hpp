@@ -18,7 +18,7 @@ struct Table {
     uint32_t code32[256];
     uint64_t code64[256];
     Answer answer[256];
-    bool any_flagged;
+    bool any_flagged, any_overflow;
 };
 
 #if defined(__AVX2__) && !defined(__AVX512VBMI__)

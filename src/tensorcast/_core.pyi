@@ -2,6 +2,9 @@ from collections.abc import Buffer
 
 formats: tuple[str, ...]
 
+_Stats = tuple[
+    int, int, int | None, int | None, float, int, int, int, int, int, float, float, int, int, float, float, float
+]
 _Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
 
 def cast_chunk(
@@ -18,7 +21,7 @@ def cast_chunk(
     target: Buffer | None,
     n_elements: int,
     /,
-) -> tuple[int, int, int | None, int, int, int, int, int, float, float, int, int, float, float, float]: ...
+) -> _Stats: ...
 def cast_tensor(
     source_format: int,
     target_format: int,
@@ -33,6 +36,6 @@ def cast_tensor(
     target: _Layout | None,
     n_threads: int,
     /,
-) -> tuple[int, int, int | None, int, int, int, int, int, float, float, int, int, float, float, float]: ...
+) -> _Stats: ...
 def xxh64(data: Buffer, seed: int, /) -> int: ...
 def kernels() -> tuple[tuple[str, bool], ...]: ...

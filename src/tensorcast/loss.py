@@ -1,0 +1,206 @@
+"""What a cast loses, counted in the same pass as the cast."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+
+from .formats import FORMATS, Format
+from .kernels.cpu import RawStats
+from .policy import ResolvedPolicy
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a cast lost, or would lose. Complex elements count as two values, except in
+    `n_elements` and `first_overflow`.
+
+    The fields typed `| None` are None when only the counts that a policy needs were asked for
+    (`report=False`); min, max and amax also where no source value is finite.
+
+    Attributes:
+        source, target: names of the formats.
+        n_elements: elements cast.
+        n_overflow: values outside the target's range, infinities too where it has none.
+        n_nan_lost: NaNs the target could not keep.
+        n_inexact: numbers whose result is another number, overflow and underflow included.
+        n_underflow: non-zero numbers in range that became zero.
+        n_nan, n_inf: NaNs and infinities in the source.
+        min, max, amax: over the finite source values; int for integer sources.
+        max_abs_error: largest |source - result| where both are finite, in float64. A cast that
+            raises counts as one that saturates.
+        sum_squared_error, sum_squared: of the errors and of the values, where both source and
+            result are finite, summed in float64 in one fixed order.
+        first_overflow: index (C order) of the first element that overflows, None if none does.
+        largest_overflow, largest_overflow_index: the largest magnitude that overflows and its
+            index, under overflow="raise" only; None if none does.
+    """
+
+    source: str
+    target: str
+    n_elements: int
+    n_overflow: int
+    n_nan_lost: int
+    n_inexact: int | None = None
+    n_underflow: int | None = None
+    n_nan: int | None = None
+    n_inf: int | None = None
+    min: float | int | None = None
+    max: float | int | None = None
+    amax: float | int | None = None
+    max_abs_error: float | None = None
+    sum_squared_error: float | None = None
+    sum_squared: float | None = None
+    first_overflow: int | None = None
+    largest_overflow: float | None = None
+    largest_overflow_index: int | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether every statistic was counted."""
+        return self.n_inexact is not None
+
+    @property
+    def is_lossless(self) -> bool | None:
+        """Whether every value survived; None if it was not counted."""
+        if self.n_inexact is None:
+            return None
+        return self.n_inexact == 0 and self.n_nan_lost == 0
+
+    @property
+    def rmse(self) -> float | None:
+        """Root of the mean squared error over the finite values; None if it was not counted."""
+        if self.sum_squared_error is None:
+            return None
+        n_values = self.n_elements * (2 if FORMATS[self.source].is_complex else 1)
+        n_finite = n_values - (self.n_nan or 0) - (self.n_inf or 0)
+        return math.sqrt(self.sum_squared_error / n_finite) if n_finite else 0.0
+
+    @property
+    def sqnr_db(self) -> float | None:
+        """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels: infinite
+        when nothing was lost, None if it was not counted."""
+        if self.sum_squared_error is None or self.sum_squared is None:
+            return None
+        if self.sum_squared_error == 0:
+            return math.inf
+        if self.sum_squared == 0:
+            return -math.inf
+        # two logarithms: the ratio itself may overflow
+        return 10 * (math.log10(self.sum_squared) - math.log10(self.sum_squared_error))
+
+    def merge(self, later: Loss) -> Loss:
+        """The loss of this part of a tensor and of the part that follows it.
+
+        Raises:
+            ValueError: the parts are of different casts.
+        """
+        if (self.source, self.target) != (later.source, later.target):
+            raise ValueError(
+                f"{self.source} to {self.target} and {later.source} to {later.target} are "
+                "different casts"
+            )
+        larger = later if (later.largest_overflow or 0) > (self.largest_overflow or 0) else self
+        first = self.first_overflow if self.first_overflow is not None else later.first_overflow
+        merged = replace(
+            self,
+            n_elements=self.n_elements + later.n_elements,
+            n_overflow=self.n_overflow + later.n_overflow,
+            n_nan_lost=self.n_nan_lost + later.n_nan_lost,
+            first_overflow=first,
+            largest_overflow=larger.largest_overflow,
+            largest_overflow_index=larger.largest_overflow_index,
+        )
+        if self.n_inexact is None or later.n_inexact is None:
+            return replace(
+                merged,
+                n_inexact=None,
+                n_underflow=None,
+                n_nan=None,
+                n_inf=None,
+                min=None,
+                max=None,
+                amax=None,
+                max_abs_error=None,
+                sum_squared_error=None,
+                sum_squared=None,
+            )
+        return replace(
+            merged,
+            n_inexact=self.n_inexact + later.n_inexact,
+            n_underflow=(self.n_underflow or 0) + (later.n_underflow or 0),
+            n_nan=(self.n_nan or 0) + (later.n_nan or 0),
+            n_inf=(self.n_inf or 0) + (later.n_inf or 0),
+            min=min((x for x in (self.min, later.min) if x is not None), default=None),
+            max=max((x for x in (self.max, later.max) if x is not None), default=None),
+            amax=max((x for x in (self.amax, later.amax) if x is not None), default=None),
+            max_abs_error=max(self.max_abs_error or 0.0, later.max_abs_error or 0.0),
+            sum_squared_error=(self.sum_squared_error or 0.0) + (later.sum_squared_error or 0.0),
+            sum_squared=(self.sum_squared or 0.0) + (later.sum_squared or 0.0),
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """The fields, with `rmse` and `sqnr_db`, as plain Python values."""
+        return {**asdict(self), "rmse": self.rmse, "sqnr_db": self.sqnr_db}
+
+
+def loss_of(
+    raw: RawStats,
+    source: Format,
+    target: Format,
+    policy: ResolvedPolicy,
+    n_elements: int,
+    full: bool,
+) -> Loss:
+    """The loss that a kernel counted.
+
+    Args:
+        raw: what the kernel returned.
+        policy: of the cast; under overflow="wrap" `n_inf` is there even without `full`.
+        full: whether all statistics were asked for.
+    """
+    largest = raw.largest_overflow if raw.largest_overflow_index is not None else None
+    if not full:
+        return Loss(
+            source.name,
+            target.name,
+            n_elements,
+            raw.n_overflow,
+            raw.n_nan_lost,
+            n_inf=raw.n_inf if policy.overflow == "wrap" else None,
+            first_overflow=raw.first_overflow,
+            largest_overflow=largest,
+            largest_overflow_index=raw.largest_overflow_index,
+        )
+    low, high = _extremes(raw, source)
+    return Loss(
+        source.name,
+        target.name,
+        n_elements,
+        raw.n_overflow,
+        raw.n_nan_lost,
+        raw.n_inexact,
+        raw.n_underflow,
+        raw.n_nan,
+        raw.n_inf,
+        low,
+        high,
+        None if low is None or high is None else max(abs(low), abs(high)),
+        raw.max_abs_error,
+        raw.sum_squared_error,
+        raw.sum_squared,
+        raw.first_overflow,
+        largest,
+        raw.largest_overflow_index,
+    )
+
+
+def _extremes(raw: RawStats, source: Format) -> tuple[float | int | None, float | int | None]:
+    if not raw.n_finite:
+        return None, None
+    if source.is_integer and source.bits == 64:  # float64 does not hold them; uint64 came shifted
+        shift = 0 if source.signed else 1 << 63
+        return raw.min_integer + shift, raw.max_integer + shift
+    if source.is_integer or source.kind == "bool":
+        return int(raw.min), int(raw.max)
+    return raw.min + 0.0, raw.max + 0.0  # -0.0 becomes 0.0: which zero came first is not told
