@@ -6,13 +6,17 @@ holds them to the policy.
 
 from __future__ import annotations
 
-from collections.abc import Buffer as BytesLike
+from typing import TYPE_CHECKING
+
 from .buffer import Buffer
 from .errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from .formats import FORMATS, Format
 from .kernels import cpu
 from .loss import Loss, loss_of
 from .policy import ResolvedPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as BytesLike
 
 
 def cast_chunk(

@@ -7,14 +7,16 @@ Nothing here decides or raises for values: results come back as `RawStats`, and 
 from __future__ import annotations
 
 import os
-from collections.abc import Buffer as BytesLike
 from functools import cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .. import _core
 from ..buffer import Buffer
 from ..formats import FORMATS, Format
 from ..policy import NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer as BytesLike
 
 _FORMAT_INDEX: Final = {name: i for i, name in enumerate(FORMATS)}
 _OVERFLOW_INDEX: Final = {name: i for i, name in enumerate(OVERFLOWS)}
