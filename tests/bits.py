@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from tensorcast import reference
@@ -35,6 +36,22 @@ def as_codes(array: object, row: Format) -> np.ndarray:
     if row.bits < 8:  # ml_dtypes keeps sign-extended codes
         array = array & np.uint8((1 << row.bits) - 1)
     return array.reshape(-1, 2) if row.is_complex else array.reshape(-1)
+
+
+def numpy_dtype(row: Format) -> np.dtype:
+    """NumPy's or ml_dtypes' dtype of a format."""
+    name = row.spellings.get("numpy") or row.spellings["ml_dtypes"]
+    return np.dtype(name) if "numpy" in row.spellings else np.dtype(getattr(ml_dtypes, name))
+
+
+def as_array(codes: np.ndarray, row: Format) -> np.ndarray:
+    """Codes as an array of the format's NumPy or ml_dtypes dtype: the inverse of `as_codes`.
+
+    Bytes of bool must be 0 or 1. Memory is shared where nothing has to change.
+    """
+    if row.bits < 8 and row.kind == "int":  # ml_dtypes keeps them sign-extended
+        codes = (codes.view(np.int8) << (8 - row.bits)) >> (8 - row.bits)
+    return np.ascontiguousarray(codes).view(numpy_dtype(row)).reshape(-1)
 
 
 def expect_same_codes(

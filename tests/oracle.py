@@ -203,8 +203,6 @@ def _round(
     if policy.rounding == "nearest-even":
         half = np.where(shift <= 64, shift_left(np.full_like(rest, 1), np.maximum(right - 1, 0)), 0)
         odd = kept & _ONE != 0
-        if target.mantissa_bits == 0 and target.is_float:  # parity of the exponent field
-            odd = (place + target.bias) % 2 != 0
         grows = (half != 0) & ((rest > half) | ((rest == half) & odd))
     elif policy.rounding == "toward-zero":
         grows = np.zeros(rest.shape, bool)

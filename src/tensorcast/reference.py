@@ -18,9 +18,9 @@ The rules, beyond the contract in docs:
   3.4028235e38 toward zero is bfloat16's largest value, float64 1e300 toward zero overflows it.
   A format whose top binade is cut short by NaN codes follows the same rule: the value after
   float8_e4m3fn's 448 would be 480, so 464 is a tie and rounds to 448, and 465 overflows.
-- A tie goes to the even code. Where there are mantissa bits that is the even significand. In
-  float8_e8m0fnu, which has none, it is the even exponent field: 1.5 * 2^k goes to the one of
-  2^k and 2^(k+1) whose code is even, as carry arithmetic on the code gives.
+- A tie goes to the even significand. A format without mantissa bits, float8_e8m0fnu, has none
+  that is even, so there a tie goes to the larger magnitude (IEEE 754-2019, 4.3.1, on numbers of
+  one digit): 1.5 * 2^127 overflows, 1.5 * 2^-128 gives 2^-127.
 - Overflow: "saturate" gives the nearest finite extreme; "ieee" infinity, or the NaN with the
   sign where the NaN has one; "wrap" the rounded integer modulo 2^bits; "raise" reports the code
   that "saturate" gives. An infinity the target does not have overflows; under "wrap" its code
@@ -287,8 +287,7 @@ class _Target:
             rest = significand - (kept << shift)
             inexact = rest != 0
             if inexact:
-                odd = self.code(kept, place) & 1
-                kept += self.grows(rest, shift, odd, negative, index)
+                kept += self.grows(kept, rest, shift, negative, index)
         if not self.is_float:
             value = -kept if negative else kept
             if self.lowest <= value <= self.highest:
@@ -296,7 +295,8 @@ class _Target:
             if self.policy.overflow == "wrap":
                 return Outcome(value & self.mask, overflow=True, inexact=True)
             return Outcome(self.overflowed(negative), overflow=True, inexact=True)
-        code = self.code(kept, place)
+        # a carry into the next binade needs no case of its own
+        code = ((place - self.least) << row.mantissa_bits) + kept
         if not 0 <= code <= self.max_code or (negative and not row.signed):
             return Outcome(self.overflowed(negative or code < 0), overflow=True, inexact=True)
         if kept == 0:
@@ -304,18 +304,12 @@ class _Target:
             return Outcome(zero, inexact=True, underflow=True)
         return Outcome(code | (self.sign if negative else 0), inexact=inexact)
 
-    def code(self, kept: int, place: int) -> int:
-        """The code of kept * 2^place; a carry into the next binade needs no case of its own."""
-        if not self.is_float:
-            return kept
-        return ((place - self.least) << self.row.mantissa_bits) + kept
-
-    def grows(self, rest: int, shift: int, odd: int, negative: bool, index: int) -> bool:
-        """Whether the magnitude is rounded up; `rest` / 2^shift, not 0, is what is discarded."""
+    def grows(self, kept: int, rest: int, shift: int, negative: bool, index: int) -> bool:
+        """Whether the magnitude kept + rest / 2^shift is rounded up; `rest` is not 0."""
         rounding = self.policy.rounding
         if rounding == "nearest-even":
             twice = rest << 1
-            return twice > 1 << shift or (twice == 1 << shift and odd == 1)
+            return twice > 1 << shift or (twice == 1 << shift and kept & 1 == 1)
         if rounding == "toward-zero":
             return False
         if rounding == "stochastic":
