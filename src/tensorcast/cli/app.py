@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "tensorcast --help lists them"
-            ctx.fail(f"no command is called {safe(name)!r}; {hint}")
+            ctx.fail(f"no command is called '{name}'; {hint}")
         return super().resolve_command(ctx, args)
 
 
@@ -91,7 +91,7 @@ def cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line; everything it says goes to stdout and stderr."""
-    arguments = list(arguments)
+    arguments = list(arguments) or ["--help"]
     debug = "--debug" in arguments or os.environ.get("TENSORCAST_DEBUG", "") not in ("", "0")
     try:
         result: Any = cli.main(arguments, prog_name="tensorcast", standalone_mode=False)

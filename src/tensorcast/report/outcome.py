@@ -30,28 +30,24 @@ def lines(
         n_bytes_peak: the process's own memory at its highest, None when not known.
     """
     plan = result.plan
-    before, after = plan.n_bytes_read, plan.n_bytes_written
+    before = plan.n_bytes_read
+    after = sum(output.n_bytes for step in plan.steps for output in step.outputs)
+    rate = human_bytes(result.n_bytes_read / max(result.seconds, 1e-9))
     sizes = f"{human_bytes(before)} -> {human_bytes(after)} ({percent(after, before)})"
-    seconds = max(result.seconds, 1e-9)
-    speed = (result.n_bytes_read + result.n_bytes_written) / seconds
-    facts = [
-        f"{sizes} in {plural(len(plan.shards), 'file')}",
-        f"{duration(result.seconds)}, {human_bytes(speed)}/s read and written",
-    ]
-    if n_bytes_peak is not None:
-        facts.append(f"peak memory {human_bytes(n_bytes_peak)}")
-    rows: list[tuple[str | Span, str | Span]] = [
-        (Span("wrote", "good"), safe(plan.destination)),
-        ("", ", ".join(facts)),
+    peak = "" if n_bytes_peak is None else f", peak memory {human_bytes(n_bytes_peak)}"
+    rows: list[list[str | Span]] = [
+        [Span("wrote", "good"), safe(plan.destination)],
+        [Span("size", "dim"), f"{sizes}, {plural(len(plan.shards), 'file')}"],
+        [Span("time", "dim"), f"{duration(result.seconds)}, reading {rate}/s{peak}"],
     ]
     for sum_ in totals(result):
-        rows.append((Span(f"to {sum_.target}", "dim"), _loss(sum_, report)))
-    rows += [(Span("kept", "dim"), text) for text in _kept(result)]
+        rows.append([Span(f"to {sum_.target}", "dim"), _loss(sum_, report)])
+    rows += [[Span("kept", "dim"), text] for text in _kept(result)]
     if result.resumed:
         done = plural(len(result.resumed), "file")
-        rows.append((Span("resumed", "dim"), f"{done} finished by an earlier run"))
+        rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])
     if result.verified:
-        rows.append((Span("verified", "good"), "what was written reads back the same"))
+        rows.append([Span("verified", "good"), "what was written reads back the same"])
     found = layout([Column(""), Column("")], rows, width=None)
     if report:
         table = worst(result, width=width)

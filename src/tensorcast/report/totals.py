@@ -152,4 +152,5 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
 def _sqnr(squared: float, squared_error: float) -> float:
     if squared_error == 0:
         return inf
-    return 10 * log10(squared / squared_error) if squared > 0 else -inf
+    # two logarithms, as in Loss: the ratio itself may overflow
+    return 10 * (log10(squared) - log10(squared_error)) if squared > 0 else -inf
