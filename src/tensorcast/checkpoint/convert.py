@@ -21,7 +21,7 @@ from .plan import Plan, Step
 from .protocol import TensorInfo
 from .workspace import read_into, write_all
 
-Phase = Literal["measure", "resume", "convert", "verify", "finish"]
+Phase = Literal["measure", "resume", "convert", "verify", "finish", "compare"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Progress:
 
     Attributes:
         phase: "measure" (looking for tensors to keep), "resume" (checking finished shards),
-            "convert", "verify" (reading back), "finish" (other files, the last rename).
+            "convert", "verify" (reading back), "finish" (other files, the last rename), "compare".
         n_bytes_done, n_bytes_total: of the phase, in bytes read.
-        file: the file last finished, or "".
+        file: the shard last finished, or "".
     """
 
     phase: Phase

@@ -73,6 +73,16 @@ def check_replaceable(plan: Plan, *, force: bool) -> None:
         )
 
 
+def space(plan: Plan) -> tuple[int, int | None]:
+    """Bytes the whole destination takes, and bytes free for it (None: the system does not say)."""
+    extra = sum(os.path.getsize(plan.root / name) for name in plan.extra_files)
+    texts = sum(len(text.encode()) for text in plan.texts.values())
+    n_files = len(plan.shards) + len(plan.extra_files) + len(plan.texts)
+    needed = plan.n_bytes_written + extra + texts + n_files * 4096 + _MARGIN_BYTES
+    status = os.statvfs(os.path.dirname(plan.destination))
+    return needed, status.f_bavail * status.f_frsize if status.f_blocks else None
+
+
 def check_space(plan: Plan, *, n_bytes_there: int) -> None:
     """The file system has room for what is still to be written.
 
@@ -82,18 +92,11 @@ def check_space(plan: Plan, *, n_bytes_there: int) -> None:
     Raises:
         DestinationError: it has not; says how much is needed and how much is free.
     """
-    extra = sum(os.path.getsize(plan.root / name) for name in plan.extra_files)
-    texts = sum(len(text.encode()) for text in plan.texts.values())
-    n_files = len(plan.shards) + len(plan.extra_files) + len(plan.texts)
-    needed = plan.n_bytes_written + extra + texts + n_files * 4096 + _MARGIN_BYTES
+    needed, free = space(plan)
     needed -= n_bytes_there
-    parent = os.path.dirname(plan.destination)
-    status = os.statvfs(parent)
-    if status.f_blocks == 0:  # the file system does not say
-        return
-    free = status.f_bavail * status.f_frsize
-    if free < needed:
+    if free is not None and free < needed:
         raise DestinationError(
             f"too little space for {plan.destination!r}: {needed:,} bytes are needed and "
-            f"{free:,} are free on the file system of {parent!r}; nothing was written"
+            f"{free:,} are free on the file system of {os.path.dirname(plan.destination)!r}; "
+            "nothing was written"
         )

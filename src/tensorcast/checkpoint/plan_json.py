@@ -18,7 +18,7 @@ VERSION: Final = 1
 
 def dump(plan: Plan) -> str:
     """See `Plan.to_json`."""
-    return json.dumps(as_dict(plan), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(as_dict(plan), indent=1) + "\n"
 
 
 def as_dict(plan: Plan) -> dict[str, Any]:
