@@ -289,7 +289,7 @@ _ROWS: Final = (
         8,
         signed=False,
         spellings=_everywhere("bool", "BOOL", None, "BOOL"),
-        aliases=("boolean",),
+        aliases=("boolean", "bool_"),
     ),
     # torch's int2 .. int4 and uint2 .. uint4 are dtypes without packing: bits as in the name
     _integer(2, True, ml_dtypes="int2", torch="int2", jax="int2", onnx="INT2"),
@@ -317,10 +317,24 @@ _ROWS: Final = (
         aliases=("fp4", "f4", "e2m1", "float4_e2m1"),
     ),
     _small_float(
-        "float6_e2m3fn", 2, 3, 1, "none", safetensors="F6_E2M3", aliases=("e2m3", "float6_e2m3")
+        "float6_e2m3fn",
+        2,
+        3,
+        1,
+        "none",
+        safetensors="F6_E2M3",
+        onnx="FLOAT6E2M3",
+        aliases=("e2m3", "float6_e2m3"),
     ),
     _small_float(
-        "float6_e3m2fn", 3, 2, 3, "none", safetensors="F6_E3M2", aliases=("e3m2", "float6_e3m2")
+        "float6_e3m2fn",
+        3,
+        2,
+        3,
+        "none",
+        safetensors="F6_E3M2",
+        onnx="FLOAT6E3M2",
+        aliases=("e3m2", "float6_e3m2"),
     ),
     _small_float("float8_e3m4", 3, 4, 3, "ieee", infinity=True, aliases=("e3m4",)),
     _small_float("float8_e4m3", 4, 3, 7, "ieee", infinity=True),
@@ -495,7 +509,9 @@ def lookup(spelling: object) -> Format:
             JAX dtype or scalar type; or Python's bool, int, float, complex, which mean what
             they mean to torch and NumPy: bool, int64, float64, complex128. The *name* "float"
             is torch's and ONNX's float32, "double" is float64. "F8_E4M3" is safetensors'
-            spelling of float8_e4m3fn.
+            spelling of float8_e4m3fn. Not known are the name "int", which is int32 to torch and
+            int64 to Python, and NumPy's type codes: "i8" and "f4" are int8 and float4_e2m1fn,
+            as safetensors spells them (`np.dtype("f4")` is float32).
 
     Raises:
         FormatError: no format is spelled so; the message names the nearest ones.
@@ -528,12 +544,13 @@ def lookup(spelling: object) -> Format:
 
 def _nearest(text: str) -> str:
     wanted = text.rsplit(".", 1)[-1].lower()
-    found: list[str] = []
-    for near in difflib.get_close_matches(wanted, _SPELLED, n=8, cutoff=0.5):
-        name = _SPELLED[near].name
-        if name not in found:
-            found.append(name)
-    return ", ".join(found[:3]) if found else ", ".join(FORMATS)
+    # the beginning of a name ("float8", "fp8") means all that continue it
+    begun = {row.name: row for text, row in _SPELLED.items() if wanted and text.startswith(wanted)}
+    if begun:
+        return ", ".join(name for name in FORMATS if name in begun)
+    near = difflib.get_close_matches(wanted, _SPELLED, n=8, cutoff=0.5)
+    found = list(dict.fromkeys(_SPELLED[text].name for text in near))
+    return ", ".join(found[:3] or FORMATS)
 
 
 def spelled_by(library: str, spelling: str) -> Format | None:
