@@ -226,7 +226,8 @@ def _integer(bits: int, signed: bool, **spellings: str) -> Format:
         "uint8": ("byte",),
         "int16": ("short",),
         "int32": (),
-        "int64": ("long",),
+        "int64": ("long", "longlong"),
+        "uint64": ("ulonglong",),
     }.get(name, ())
     return Format(
         name,

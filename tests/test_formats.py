@@ -1,0 +1,289 @@
+"""The rows: limits against ml_dtypes, NumPy and torch, codes by decoding them, and spellings."""
+
+from __future__ import annotations
+
+import ast
+import json
+import pickle
+import struct
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bits import numpy_dtype
+
+from tensorcast import formats, reference
+from tensorcast.errors import FormatError, TensorcastError
+from tensorcast.formats import FORMATS, Format, lookup, spelled_by
+
+ROWS = list(FORMATS.values())
+FLOATS = [row for row in ROWS if row.is_float]
+BY_CODE = [row for row in ROWS if row.bits <= 16]
+
+
+# -- derived facts -------------------------------------------------------------------------------
+
+
+def test_every_format_of_the_contract_is_there() -> None:
+    integers = [f"{sign}int{bits}" for sign in ("", "u") for bits in (2, 4, 8, 16, 32, 64)]
+    floats = "float4_e2m1fn float6_e2m3fn float6_e3m2fn float8_e3m4 float8_e4m3 \
+        float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz \
+        float8_e8m0fnu float16 bfloat16 float32 float64"
+    assert set(FORMATS) == {"bool", *integers, *floats.split(), "complex64", "complex128"}
+
+
+@pytest.mark.parametrize("row", BY_CODE, ids=str)
+def test_derived_codes_and_limits_by_decoding_every_code(row: Format) -> None:
+    values = [reference.decode(code, row) for code in range(1 << row.bits)]
+    numbers = [value for value in values if isinstance(value, Fraction)]
+    assert row.max_exact == max(numbers)
+    assert row.min_exact == min(numbers)
+    assert row.smallest_exact == min(value for value in numbers if value > 0)
+    if row.kind != "bool":
+        assert values.index(row.max_exact) == row.max_code
+    kinds = [value.kind if isinstance(value, reference.Special) else "number" for value in values]
+    assert row.has_nan == ("nan" in kinds)
+    assert row.infinity == ("infinity" in kinds)
+    assert row.signed_zero == ("zero" in kinds)
+    if row.has_nan:
+        nan = values[row.nan_code]
+        assert nan == reference.Special("nan", negative=False, payload=1 << 51)
+    else:
+        assert row.nan_code is None
+    if row.infinity:
+        assert values[row.infinity_code] == reference.Special("infinity", negative=False)
+    else:
+        assert row.infinity_code is None
+    if row.is_float:
+        above = min(value for value in numbers if value > 1)
+        assert row.epsilon == above - 1
+        normal = row.smallest_normal_exact
+        relative = Fraction(1, 1 << row.mantissa_bits)
+        assert {normal * (1 + i * relative) for i in range(1 << row.mantissa_bits)} <= set(numbers)
+
+
+@pytest.mark.parametrize("row", FLOATS, ids=str)
+def test_float_limits_are_ml_dtypes_and_numpy_s(row: Format) -> None:
+    import ml_dtypes
+
+    info = ml_dtypes.finfo(numpy_dtype(row))
+    assert (row.bits, row.mantissa_bits) == (info.bits, info.nmant)
+    assert (row.max, row.min) == (float(info.max), float(info.min))
+    assert row.smallest_normal == float(info.smallest_normal)
+    assert row.smallest == float(info.smallest_subnormal)
+    assert row.epsilon == float(info.eps)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.is_integer], ids=str)
+def test_integer_limits_are_ml_dtypes_and_numpy_s(row: Format) -> None:
+    import ml_dtypes
+
+    info = ml_dtypes.iinfo(numpy_dtype(row)) if row.bits < 8 else np.iinfo(row.name)
+    assert (row.min, row.max, row.bits) == (info.min, info.max, info.bits)
+    assert (row.smallest, row.smallest_normal, row.epsilon) == (1, 1, 1)
+    assert isinstance(row.max, int)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.is_complex], ids=str)
+def test_complex_limits_are_its_components(row: Format) -> None:
+    assert row.component is FORMATS[f"float{row.bits // 2}"]
+    names = ("max", "min", "smallest", "smallest_normal", "epsilon", "nan_code", "infinity_code")
+    for name in (*names, "has_nan", "signed_zero", "max_code"):
+        assert getattr(row, name) == getattr(row.component, name)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_sizes(row: Format) -> None:
+    assert row.is_packed == (row.bits < 8)
+    assert row.container_bits == max(8, row.bits) == numpy_dtype(row).itemsize * 8
+    assert [row.n_bytes(n) for n in (0, 1, 3, 4, 5, 8)] == [
+        -(-n * row.bits // 8) for n in (0, 1, 3, 4, 5, 8)
+    ]
+    assert (row.component is row) == (not row.is_complex)
+
+
+def test_a_row_is_a_value() -> None:
+    for row in ROWS:
+        assert pickle.loads(pickle.dumps(row)) == row
+        assert str(row) == row.name == next(name for name in FORMATS if FORMATS[name] is row)
+    assert len(set(ROWS)) == len(ROWS)
+    with pytest.raises(AttributeError):
+        FORMATS["int8"].bits = 9
+
+
+def test_the_module_imports_only_the_standard_library() -> None:
+    """The build runs it before anything is installed."""
+    tree = ast.parse(Path(formats.__file__).read_text())
+    imported = {
+        name.name if isinstance(node, ast.Import) else "." * node.level + (node.module or "")
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for name in node.names
+    }
+    assert imported <= {*sys.stdlib_module_names, ".errors"}
+
+
+# -- spellings -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_every_spelling_looks_up(row: Format) -> None:
+    assert lookup(row) is row
+    for spelling in (row.name, *row.aliases, *row.spellings.values()):
+        for text in (spelling, spelling.upper(), spelling.lower(), f" {spelling} "):
+            assert lookup(text) is row
+    for library, spelling in row.spellings.items():
+        assert spelled_by(library, spelling) is row
+        assert lookup(f"{library}.{spelling}") is row
+    for dtype in (numpy_dtype(row), numpy_dtype(row).type, numpy_dtype(row).newbyteorder()):
+        assert lookup(dtype) is row
+
+
+def test_no_spelling_means_two_formats() -> None:
+    seen: dict[str, Format] = {}
+    for row in ROWS:
+        for spelling in {row.name, *row.aliases, *(s.lower() for s in row.spellings.values())}:
+            assert seen.setdefault(spelling, row) is row, spelling
+
+
+@pytest.mark.parametrize(
+    ("spelling", "name"),
+    [
+        (bool, "bool"),
+        (int, "int64"),
+        (float, "float64"),
+        (complex, "complex128"),
+        ("float", "float32"),
+        ("double", "float64"),
+        ("half", "float16"),
+        ("torch.long", "int64"),
+        ("torch.bfloat16", "bfloat16"),
+        ("BF16", "bfloat16"),
+        ("F8_E4M3", "float8_e4m3fn"),
+        ("float8_e4m3", "float8_e4m3"),
+        ("FLOAT8E4M3FN", "float8_e4m3fn"),
+        ("i8", "int8"),
+        ("F4", "float4_e2m1fn"),
+        ("jax.numpy.int4", "int4"),
+        (np.dtype(">f4"), "float32"),
+        (np.bool_, "bool"),
+        (np.intc, "int32"),
+        (np.longlong, "int64"),
+        (np.ulonglong, "uint64"),
+        ("bool_", "bool"),
+    ],
+)
+def test_lookup(spelling: object, name: str) -> None:
+    assert lookup(spelling).name == name
+
+
+def test_spelled_by_is_exact() -> None:
+    assert spelled_by("safetensors", "F8_E4M3").name == "float8_e4m3fn"
+    assert spelled_by("safetensors", "f8_e4m3") is None
+    assert spelled_by("safetensors", "I4") is None
+    assert spelled_by("numpy", "bfloat16") is None
+    assert spelled_by("nobody", "int8") is None
+
+
+@pytest.mark.parametrize(
+    ("spelling", "shown", "nearest"),
+    [
+        ("bflot16", "bflot16", "bfloat16, float16"),
+        ("float8", "float8", ", ".join(name for name in FORMATS if name.startswith("float8"))),
+        ("torch.fp8", "torch.fp8", "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz"),
+        ("int", "int", "int2, int4, int8, int16, int32, int64"),
+        ("e5m3", "e5m3", "float8_e5m2"),
+        (np.dtype("longdouble"), np.dtype("longdouble").name, "float"),
+        ("", "", "bool, int2"),
+        (None, "None", ""),
+        (8, "8", ""),
+    ],
+)
+def test_unknown_names_list_the_nearest(spelling: object, shown: str, nearest: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        lookup(spelling)
+    begin = f"no number format is called {shown!r}; nearest: {nearest}"
+    assert str(caught.value).startswith(begin)
+    listed = str(caught.value).split("nearest: ")[1].split(", ")
+    assert listed
+    assert set(listed) <= set(FORMATS)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, TensorcastError)
+
+
+# torch's dtypes that are no row, and why
+NOT_ROWS = {
+    "complex32": "a pair of float16: torch itself computes little with it",
+    **dict.fromkeys(
+        ("bits1x8", "bits2x4", "bits4x2", "bits8", "bits16"), "bits without a meaning as numbers"
+    ),
+    **dict.fromkeys(
+        ("qint8", "qint32", "quint8", "quint4x2", "quint2x4"),
+        "quantized: numbers only with the scale that the tensor keeps",
+    ),
+    **{
+        f"{sign}int{bits}": "torch has the name and no operation"
+        for sign in ("", "u")
+        for bits in (1, 3, 5, 6, 7)
+    },
+}
+
+
+def test_every_torch_dtype_looks_up_or_is_no_row() -> None:
+    torch = pytest.importorskip("torch")
+    dtypes = {value for value in vars(torch).values() if isinstance(value, torch.dtype)}
+    for dtype in dtypes:
+        name = str(dtype).removeprefix("torch.")
+        if name in NOT_ROWS:
+            with pytest.raises(FormatError):
+                lookup(dtype)
+            continue
+        row = lookup(dtype)
+        assert row.spellings["torch"] == name
+        assert lookup(name) is lookup(str(dtype)) is row
+        assert dtype.itemsize * 8 == row.container_bits
+        assert dtype.is_complex == row.is_complex
+        assert dtype.is_floating_point == row.is_float
+    found = {str(dtype).removeprefix("torch.") for dtype in dtypes}
+    assert found >= {row.spellings["torch"] for row in ROWS if "torch" in row.spellings}
+
+
+# torch 2.13 says 2^-3, but the value after 1 is 1.25
+EPSILON_IN_TORCH = {"float8_e5m2fnuz": 0.125}
+TORCH_FLOATS = [row for row in FLOATS if "torch" in row.spellings and not row.is_packed]
+
+
+@pytest.mark.parametrize("row", TORCH_FLOATS, ids=str)
+def test_float_limits_are_torch_s(row: Format) -> None:
+    torch = pytest.importorskip("torch")
+    info = torch.finfo(getattr(torch, row.spellings["torch"]))
+    assert (row.bits, row.max, row.min) == (info.bits, info.max, info.min)
+    assert row.smallest_normal == info.tiny
+    assert info.eps == EPSILON_IN_TORCH.get(row.name, row.epsilon)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_safetensors_knows_its_spellings(row: Format) -> None:
+    """The library accepts each spelling with the row's size, and has no other for it."""
+    safetensors = pytest.importorskip("safetensors")
+
+    def accepts(spelling: str) -> bool:
+        n_bytes = row.n_bytes(8)
+        header = {"x": {"dtype": spelling, "shape": [8], "data_offsets": [0, n_bytes]}}
+        text = json.dumps(header).encode()
+        text += b" " * (-len(text) % 8)
+        try:
+            safetensors.deserialize(struct.pack("<Q", len(text)) + text + bytes(n_bytes))
+        except safetensors.SafetensorError:
+            return False
+        return True
+
+    if "safetensors" in row.spellings:
+        assert accepts(row.spellings["safetensors"])
+    else:
+        guesses = {row.name, row.name.upper(), *(alias.upper() for alias in row.aliases)}
+        guesses |= {name.replace("FLOAT", "F").replace("INT", "I") for name in guesses}
+        guesses = {guess for guess in guesses if spelled_by("safetensors", guess) is None}
+        assert not any(accepts(guess) for guess in guesses)
