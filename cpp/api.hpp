@@ -29,6 +29,7 @@ struct Cast {
     bool target_packed;
     bool full;            // all statistics, not only the counts that a policy needs
     bool nontemporal;     // the output is too large for the caches: store around them
+    bool quiets;          // of a cast to the same format: NaNs come out quiet all the same
     uint8_t index_shift;  // element i draws random number i << index_shift
     uint64_t keys;        // seed_keys(seed) of stochastic rounding
 };

@@ -332,6 +332,7 @@ bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const 
         real.shape[0] = (int64_t)n_elements;
         real.strides[0] = 2 * to_size;
     }
+    cast.quiets = true;    // float32 to complex64 is no copy
     cast.index_shift = 1;  // the real component of element i is component 2 i
     if (target.address && n_elements) zero_imaginary(target, to_size, n_elements);
     return cast_components(kernels, cast, source, real, n_elements, first, n_threads, stats);

@@ -63,6 +63,7 @@ bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kern
     cast->nan = (NanPolicy)small[4];
     cast->full = full != 0;
     cast->nontemporal = false;
+    cast->quiets = false;
     cast->index_shift = 0;
     cast->keys = seed_keys(seed);
     *kernels = default_kernels;

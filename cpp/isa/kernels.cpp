@@ -116,6 +116,11 @@ Counts encode_carrier(const Cast& cast, const C* x, void* codes, uint64_t n, uin
     return encode_float(x, codes, n, first, cast);
 }
 
+template <class U>
+void quiet_block(U* codes, uint64_t n, U abs, U infinity, U quiet) {
+    for (uint64_t i = 0; i < n; ++i) codes[i] |= (codes[i] & abs) > infinity ? quiet : 0;
+}
+
 // One block, codes unpacked on both sides.
 Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t n, uint64_t first,
                         Stats* s) {
@@ -126,6 +131,10 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
                 ((uint8_t*)codes)[i] = ((const uint8_t*)in)[i] & (uint8_t)((1u << source.bits) - 1);
         else if (codes != in)
             __builtin_memcpy(codes, in, n * source.container());
+        if (cast.quiets && cast.source == F_float32)
+            quiet_block((uint32_t*)codes, n, Bits<float>::ABS, Bits<float>::INF, 0x00400000u);
+        if (cast.quiets && cast.source == F_float64)
+            quiet_block((uint64_t*)codes, n, Bits<double>::ABS, Bits<double>::INF, (uint64_t)1 << 51);
         if (cast.full) {
             if (source.is_integer()) {
                 integer_stats(cast, in, codes, n, s);
