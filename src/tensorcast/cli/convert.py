@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -72,7 +71,11 @@ from .terminal import screen, show, write
     help="Split into files of at most SIZE, like 5GB. [default: the source's files]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
-@click.option("--full", is_flag=True, help="With --dry-run: fold no layers, list all files.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="With --dry-run: list every tensor by its whole name, and all files.",
+)
 @run_options
 @output_options
 def command(
@@ -140,7 +143,7 @@ def _is_directory(destination: Path) -> bool:
 
 
 def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
-    from tensorcast.checkpoint.destination import check_place, check_replaceable
+    from tensorcast.checkpoint.destination import check_place, check_replaceable, space
     from tensorcast.report import planning
 
     check_place(made)
@@ -148,7 +151,6 @@ def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
     if as_json:
         write(made.to_json())
         return
-    place = os.path.dirname(made.destination)
-    status = os.statvfs(place)
-    free = (place, status.f_bavail * status.f_frsize) if status.f_blocks else None
-    show(planning.lines(made, width=screen(sys.stdout).width, full=full, free=free))
+    needed, free = space(made)
+    width = screen(sys.stdout).width
+    show(planning.lines(made, width=width, full=full, n_bytes_needed=needed, n_bytes_free=free))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Final
 
 import click
 
@@ -16,8 +15,6 @@ from tensorcast.report import inspection
 from .options import FormatType, output_options
 from .terminal import screen, show, write
 
-CANDIDATES: Final = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
-
 
 @click.command("inspect")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -28,9 +25,11 @@ CANDIDATES: Final = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
     multiple=True,
     type=FormatType(),
     help="A format to try; repeat for several. Implies --stats. "
-    f"[default: {', '.join(CANDIDATES)}]",
+    "[default: the usual 16-bit and 8-bit floats]",
 )
-@click.option("--full", is_flag=True, help="Fold no repeated layers, list all files and metadata.")
+@click.option(
+    "--full", is_flag=True, help="List every tensor by its whole name, and all files and metadata."
+)
 @output_options
 def command(
     path: Path, stats: bool, candidates: tuple[Format, ...], full: bool, as_json: bool
@@ -43,13 +42,12 @@ def command(
     source = open_checkpoint(path)
     losses: inspection.Losses | None = None
     if stats or candidates:
-        from tensorcast.checkpoint.stats import measure
+        from tensorcast.checkpoint.stats import CANDIDATES, measure
 
         from .progress import progress
 
-        names = tuple(row.name for row in candidates) or CANDIDATES
         with progress() as tracker:
-            losses = measure(source, names, progress=tracker)
+            losses = measure(source, candidates or CANDIDATES, progress=tracker)
     if as_json:
         from tensorcast.report.document import document, dump
 

@@ -130,7 +130,11 @@ class _RichBar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        console = Console(file=stream, no_color=not target.color, width=target.width)
+        class Patient(Console):
+            def on_broken_pipe(self) -> None:  # the job goes on without its bar
+                self.quiet = True
+
+        console = Patient(file=stream, no_color=not target.color, width=target.width)
         self._bars: Any = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),

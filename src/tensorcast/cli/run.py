@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+from typing import BinaryIO
 
 import click
 
@@ -13,11 +13,11 @@ from .options import output_options, run_options
 
 
 @click.command("run")
-@click.argument("plan", type=click.File("r", encoding="utf-8"))
+@click.argument("plan", type=click.File("rb"))
 @run_options
 @output_options
 def command(
-    plan: TextIO,
+    plan: BinaryIO,
     force: bool,
     verify: bool,
     report: bool,
@@ -34,7 +34,7 @@ def command(
     tensorcast run plan.json --verify
     """
     execute(
-        Plan.from_json(plan.read()),
+        Plan.from_json(plan.read().decode("utf-8", "replace")),
         force=force,
         verify=verify,
         report=report,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from tensorcast.checkpoint.compare import Comparison, TensorDifference
+from tensorcast.checkpoint.compare import Comparison, Difference
 
 from .document import Json
 from .table import Column, layout
 from .text import Line, Span, line, safe
 from .units import count, decibels, number, percent, plural, shape
 
-_MANY: Final = 20
+_MANY: Final = 10
 
 
 def acceptable(found: Comparison, min_sqnr: float | None) -> bool:
@@ -22,9 +22,14 @@ def acceptable(found: Comparison, min_sqnr: float | None) -> bool:
     for row in found.tensors:
         if row.equal:
             continue
-        if min_sqnr is None or row.sqnr_db is None or row.sqnr_db < min_sqnr:
+        if min_sqnr is None or not _close(row, min_sqnr):
             return False
     return True
+
+
+def _close(row: Difference, min_sqnr: float) -> bool:
+    """A NaN or infinity on one side only is never close, and does not show in the SQNR."""
+    return row.sqnr_db is not None and row.sqnr_db >= min_sqnr and not row.n_special
 
 
 def lines(
@@ -56,33 +61,35 @@ def lines(
     return result
 
 
-def _worst_first(row: TensorDifference) -> tuple[float, str]:
+def _worst_first(row: Difference) -> tuple[float, str]:
     return (-inf if row.sqnr_db is None else row.sqnr_db, row.name)
 
 
-def _table(rows: list[TensorDifference], width: int | None, min_sqnr: float | None) -> list[Line]:
+def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) -> list[Line]:
     heads = [
         Column("tensor", elastic=True),
         Column("A"),
         Column("B"),
         Column("shape", drop=1),
         Column("differ", "right"),
+        Column("NaN, inf" if any(row.n_special for row in rows) else "", "right"),
         Column("max error", "right"),
         Column("SQNR", "right"),
     ]
     cells: list[list[str | Span]] = []
     for row in rows:
-        same_shape = row.shape_a == row.shape_b
         dimensions = shape(row.shape_a)
         if row.equal:
             differ, sqnr = Span("-", "dim"), Span("equal bits", "good")
-        elif not same_shape:
-            dimensions += f" / {shape(row.shape_b)}"
-            differ, sqnr = Span("shape", "bad"), Span("-")
+        elif row.n_different is None:
+            if row.shape_a != row.shape_b:
+                dimensions += f" / {shape(row.shape_b)}"
+            differ, sqnr = Span("-"), Span("not comparable", "bad")
         else:
-            few = row.sqnr_db is not None and min_sqnr is not None and row.sqnr_db >= min_sqnr
-            differ = Span(percent(row.n_different, row.n_elements))
-            sqnr = Span(decibels(row.sqnr_db), "" if few else "warn")
+            close = min_sqnr is not None and _close(row, min_sqnr)
+            n_different = row.n_different or 0
+            differ = Span(percent(n_different, row.n_elements) if row.n_elements else "0%")
+            sqnr = Span(decibels(row.sqnr_db), "" if close else "warn")
         cells.append(
             [
                 safe(row.name),
@@ -90,6 +97,7 @@ def _table(rows: list[TensorDifference], width: int | None, min_sqnr: float | No
                 row.format_b.name,
                 dimensions,
                 differ,
+                Span(count(row.n_special), "bad") if row.n_special else "",
                 number(row.max_abs_error) if not row.equal else "",
                 sqnr,
             ]
@@ -102,6 +110,9 @@ def _verdict(found: Comparison, n_differing: int, min_sqnr: float | None) -> Lin
     if not n_differing and not found.missing and not found.extra:
         return line(Span("equal", "good"), f": all {plural(n_equal, 'tensor')}, bit by bit")
     facts = [f"{plural(n_differing, 'tensor')} differ" + ("s" if n_differing == 1 else "")]
+    known = [row.sqnr_db for row in found.tensors if not row.equal and row.sqnr_db is not None]
+    if known:
+        facts[0] += f" (worst {decibels(min(known))})"
     facts.append(f"{count(n_equal)} equal")
     if found.missing:
         facts.append(f"{count(len(found.missing))} only in A")
@@ -130,6 +141,7 @@ def describe(found: Comparison, *, min_sqnr: float | None) -> Json:
                 "shape_b": list(row.shape_b),
                 "n_elements": row.n_elements,
                 "n_different": row.n_different,
+                "n_special": row.n_special,
                 "max_abs_error": row.max_abs_error,
                 "sqnr_db": row.sqnr_db,
             }

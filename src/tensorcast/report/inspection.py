@@ -32,7 +32,7 @@ def lines(
 
     Args:
         width: of the terminal; None: as wide as it takes.
-        full: fold no layers, list every file and all metadata.
+        full: every tensor by its whole name, every file and all metadata.
         losses: tensor -> candidate format -> what the cast would lose; adds ranges.
     """
     found: list[Line] = _title(source)

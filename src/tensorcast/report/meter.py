@@ -53,7 +53,7 @@ class Meter:
         if self.rate is not None:
             found.append(f"{human_bytes(self.rate)}/s")
         if self.seconds_left is not None:
-            found.append(f"{duration(round(self.seconds_left))} left")
+            found.append(f"{duration(max(1, round(self.seconds_left)))} left")
         return found
 
 

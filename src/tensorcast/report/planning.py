@@ -15,13 +15,21 @@ _MANY = 8
 _NAMED = 4
 
 
-def lines(plan: Plan, *, width: int | None, full: bool, free: tuple[str, int] | None) -> list[Line]:
+def lines(
+    plan: Plan,
+    *,
+    width: int | None,
+    full: bool,
+    n_bytes_needed: int,
+    n_bytes_free: int | None,
+) -> list[Line]:
     """Which tensor becomes what, where it goes, and the bytes before and after.
 
     Args:
         width: of the terminal; None: as wide as it takes.
-        full: fold nothing, and name the file of every tensor.
-        free: the directory that takes the files and its free bytes.
+        full: every tensor by its whole name and with its file.
+        n_bytes_needed: what the destination takes.
+        n_bytes_free: on its file system; None: not known.
     """
     return [
         line(Span("plan", "title"), "  ", safe(plan.source)),
@@ -31,7 +39,7 @@ def lines(plan: Plan, *, width: int | None, full: bool, free: tuple[str, int] | 
         (),
         *_files(plan, width, full),
         (),
-        *_summary(plan, free),
+        *_summary(plan, n_bytes_needed, n_bytes_free),
         *(line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings),
         line(Span("nothing was written: this is a dry run", "dim")),
     ]
@@ -90,7 +98,7 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
     return layout(heads, rows, width=width)
 
 
-def _summary(plan: Plan, free: tuple[str, int] | None) -> list[Line]:
+def _summary(plan: Plan, n_bytes_needed: int, n_bytes_free: int | None) -> list[Line]:
     rows: list[tuple[str, str]] = []
     casts = [step for step in plan.steps if step.policy is not None]
     n_before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
@@ -117,9 +125,9 @@ def _summary(plan: Plan, free: tuple[str, int] | None) -> list[Line]:
     if request.rounding == "stochastic":
         policy += f" (seed {request.seed})"
     rows.append(("policy", f"{policy}, nan {request.nan}"))
-    space = f"{human_bytes(plan.n_bytes_written)} needed"
-    if free is not None:
-        space += f", {human_bytes(free[1])} free in {safe(free[0])}"
+    space = f"{human_bytes(n_bytes_needed)} needed"
+    if n_bytes_free is not None:
+        space += f", {human_bytes(n_bytes_free)} free there"
     rows.append(("space", space))
     cells: list[list[str | Span]] = [[Span(key, "dim"), text] for key, text in rows]
     return layout([Column(""), Column("")], cells, width=None)

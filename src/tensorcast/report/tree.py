@@ -81,8 +81,10 @@ def grow(entries: Sequence[Entry], *, full: bool = False) -> list[Row]:
 
     Args:
         entries: their names differ; any string is a name.
-        full: fold nothing.
+        full: no tree, but one row per entry with its whole name.
     """
+    if full:
+        return _flat(entries)
     root = _Node()
     for i, entry in enumerate(entries):
         node = root
@@ -90,9 +92,17 @@ def grow(entries: Sequence[Entry], *, full: bool = False) -> list[Row]:
             node = node.children.setdefault(part, _Node())
         node.entry = i
     _measure(root, entries, {})
-    plot = _Plot(entries, full)
+    plot = _Plot(entries)
     plot.emit_under([root], trunk=None)
     return plot.rows
+
+
+def _flat(entries: Sequence[Entry]) -> list[Row]:
+    parts = [tuple(_natural(part) for part in entry.name.split(".")) for entry in entries]
+    return [
+        Row(safe(entries[i].name), entries[i].cells, entries[i].sizes, 1, (i,))
+        for i in sorted(range(len(entries)), key=parts.__getitem__)
+    ]
 
 
 def _measure(node: _Node, entries: Sequence[Entry], known: dict[object, int]) -> None:
@@ -126,7 +136,6 @@ class _Plot:
     """The rows while they are made."""
 
     entries: Sequence[Entry]
-    full: bool
     rows: list[Row] = field(default_factory=list)
     known: dict[int, list[_Group]] = field(default_factory=dict)
 
@@ -176,7 +185,7 @@ class _Plot:
         """The direct children, those alike but for a trailing number together."""
         together: dict[tuple[str, int | None], list[tuple[str, int]]] = {}
         for place, (part, child) in enumerate(node.ordered):
-            numbered = None if self.full else _NUMBERED.fullmatch(part)
+            numbered = _NUMBERED.fullmatch(part)
             if numbered and len(numbered[2]) < 19 and str(int(numbered[2])) == numbered[2]:
                 key = (numbered[1], child.signature)
                 together.setdefault(key, []).append((numbered[2], place))

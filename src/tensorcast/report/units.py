@@ -101,7 +101,8 @@ def duration(seconds: float) -> str:
     if seconds < 0.1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
-        return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2f} s"
+        decimals = 0 if isinstance(seconds, int) else 1 if seconds >= 1 else 2
+        return f"{seconds:.{decimals}f} s"
     whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"

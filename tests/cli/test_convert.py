@@ -1,0 +1,312 @@
+"""tensorcast convert and run: options, plan, result, refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli.program import Run, environment, float32, write_safetensors
+
+
+def header(path: Path) -> dict[str, dict[str, object]]:
+    data = path.read_bytes()
+    (n,) = struct.unpack_from("<Q", data)
+    parsed: dict[str, dict[str, object]] = json.loads(data[8 : 8 + n])
+    return parsed
+
+
+def dtypes(path: Path) -> dict[str, object]:
+    return {name: x["dtype"] for name, x in header(path).items() if name != "__metadata__"}
+
+
+def test_convert(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    done = tensorcast("convert", model.name, "out.safetensors", "--to", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    out = tmp_path / "out.safetensors"
+    assert dtypes(out) == {
+        "ids": "I64",
+        "layer.0.weight": "BF16",
+        "layer.0.bias": "BF16",
+        "layer.1.weight": "BF16",
+        "layer.1.bias": "BF16",
+    }
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"wrote        {out}"
+    assert lines[1] == "size         72 B -> 48 B (66.67%), 1 file"
+    assert lines[2].startswith("time         ")
+    assert "peak memory" in lines[2]
+    assert lines[3] == "to bfloat16  4 tensors, no overflow (--report tells what was rounded)"
+    assert lines[4] == "kept         1 tensor: not a floating format"
+    assert len(lines) == 5
+
+
+def test_report_and_verify(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(
+        tmp_path / "w.safetensors", {"a": float32(1.0), "b": float32(1.001, 1e-9)}
+    )
+    done = tensorcast("convert", path, "out.safetensors", "--to", "f16", "--report", "--verify")
+    assert done.returncode == 0, done.stderr
+    assert "to float16  2 tensors, loses: error " in done.stdout
+    assert "1 value (33.33%) becomes 0" in done.stdout
+    assert "worst b at" in done.stdout
+    assert "verified    what was written reads back the same" in done.stdout
+    (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("b ")]
+    assert row[:4] == ["b", "float16", "0", "1"]
+    assert not [line for line in done.stdout.splitlines() if line.startswith("a ")]
+
+
+def test_json(tensorcast: Run, model: Path) -> None:
+    done = tensorcast("convert", model.name, "o.safetensors", "--to", "F16", "--report", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["tensorcast"]["command"] == "convert"
+    assert document["to"] == "float16"
+    assert document["n_bytes_before"] == 72
+    assert document["kept"] == {"ids": "not a floating format"}
+    assert document["verified"] is False
+    assert set(document["losses"]) == {f"layer.{i}.{n}" for i in (0, 1) for n in ("weight", "bias")}
+    assert document["losses"]["layer.0.bias"]["n_inexact"] == 0
+    assert document["losses"]["layer.0.bias"]["sqnr_db"] == "inf"
+
+
+def test_rules_and_keep(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    done = tensorcast(
+        *("convert", model.name, "out.safetensors", "--to", "bfloat16"),
+        *("--rule", "layer.0.*=F16", "--rule", "nothing.*=F16", "--keep", "*.bias"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert dtypes(tmp_path / "out.safetensors") == {
+        "ids": "I64",
+        "layer.0.weight": "F16",
+        "layer.0.bias": "F32",
+        "layer.1.weight": "BF16",
+        "layer.1.bias": "F32",
+    }
+    assert "warning: the rule 'nothing.*=float16' matches no tensor" in done.stderr
+    assert "to float16   1 tensor, no overflow" in done.stdout
+    assert "kept         2 tensors: the rule 'keep *.bias'" in done.stdout
+
+
+def test_into_a_directory(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert tensorcast("convert", model.name, "folder", "--to", "f16").returncode == 0
+    assert (tmp_path / "folder" / "model.safetensors").is_file()
+
+
+def test_max_shard_size(tensorcast: Run, tmp_path: Path) -> None:
+    tensors = {f"w{i}": ("F32", [250], bytes(1000)) for i in range(4)}
+    path = write_safetensors(tmp_path / "w.safetensors", tensors)
+    done = tensorcast("convert", path, "out", "--to", "bf16", "--max-shard-size", "1kB")
+    assert done.returncode == 0, done.stderr
+    assert "2 files" in done.stdout
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) == 2
+
+
+def test_dry_run(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = tensorcast("convert", model.name, "out.safetensors", "--to", "bf16", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+    lines = done.stdout.splitlines()
+    assert "ids           int64    kept      [3]         24 B      24 B" in lines
+    assert "layer.{0..1}                             2 x 24 B  2 x 12 B" in lines
+    assert "├─ bias       float32  bfloat16  [2]          8 B       4 B" in lines
+    assert "cast    4 tensors, 48 B -> 24 B (50%)" in lines
+    assert any(line.startswith("space   ") and " free there" in line for line in lines)
+    assert lines[-1] == "nothing was written: this is a dry run"
+
+
+def test_full_dry_run_says_where(tensorcast: Run, model: Path) -> None:
+    done = tensorcast(
+        "convert", model.name, "out.safetensors", "--to", "bf16", "--dry-run", "--full"
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = [x for x in done.stdout.splitlines() if x.startswith("layer.1.bias")]
+    assert row.split()[-1] == "out.safetensors"
+
+
+def test_a_plan_is_data_and_runs(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    options = ("--to", "bf16", "--keep", "*.bias")
+    done = tensorcast("convert", model.name, "out.safetensors", *options, "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert plan["tensorcast_plan"] == 1
+    (tmp_path / "plan.json").write_text(done.stdout)
+    assert not (tmp_path / "out.safetensors").exists()
+    ran = tensorcast("run", "plan.json", "--verify")
+    assert ran.returncode == 0, ran.stderr
+    assert "verified" in ran.stdout
+    planned = (tmp_path / "out.safetensors").read_bytes()
+    assert tensorcast("convert", model.name, "again.safetensors", *options).returncode == 0
+    assert (tmp_path / "again.safetensors").read_bytes() == planned
+
+
+def test_a_damaged_plan(tensorcast: Run, tmp_path: Path) -> None:
+    for text in ("", "{}", '{"tensorcast_plan": 99}', '{"tensorcast_plan": 1}', "\xff"):
+        (tmp_path / "plan.json").write_bytes(text.encode("latin-1"))
+        done = tensorcast("run", "plan.json")
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "Traceback" not in done.stderr
+
+
+def test_a_plan_of_a_source_that_changed(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    done = tensorcast(
+        "convert", model.name, "out.safetensors", "--to", "f16", "--dry-run", "--json"
+    )
+    (tmp_path / "plan.json").write_text(done.stdout)
+    write_safetensors(model, {"other": float32(1.0)})
+    ran = tensorcast("run", "plan.json")
+    assert ran.returncode == 1
+    assert "plan again" in ran.stderr
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    """Two tensors that float16 cannot hold, and one that it can."""
+    return write_safetensors(
+        tmp_path / "huge.safetensors",
+        {"a": float32(1.0, 70000.0), "b": float32(-1e6), "c": float32(2.0)},
+    )
+
+
+def test_an_overflow_names_every_tensor_and_the_ways_out(
+    tensorcast: Run, huge: Path, tmp_path: Path
+) -> None:
+    done = tensorcast("convert", huge, "out.safetensors", "--to", "float16")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "error: 2 tensors do not fit float16; nothing was written",
+        "    a: 1 of 2 values out of range (largest 70000); bfloat16 holds them",
+        "    b: 1 of 1 values out of range (largest 1000000); bfloat16 holds them",
+        "  ways out:",
+        "    --rule 'a=bfloat16' gives a tensor another format",
+        "    --overflow saturate takes the nearest value there is",
+        "    --overflow keep leaves such tensors as they are",
+    ]
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_an_overflow_as_json(tensorcast: Run, huge: Path) -> None:
+    done = tensorcast("convert", huge, "out.safetensors", "--to", "float16", "--json")
+    assert done.returncode == 1
+    error = json.loads(done.stdout)["error"]
+    assert [finding["tensor"] for finding in error["findings"]] == ["a", "b"]
+    assert error["findings"][0]["holds"] == "bfloat16"
+
+
+@pytest.mark.parametrize("way", ["saturate", "ieee", "keep"])
+def test_the_ways_out(tensorcast: Run, huge: Path, tmp_path: Path, way: str) -> None:
+    done = tensorcast("convert", huge, "out.safetensors", "--to", "float16", "--overflow", way)
+    assert done.returncode == 0, done.stderr
+    kept = way == "keep"
+    assert dtypes(tmp_path / "out.safetensors") == {
+        "a": "F32" if kept else "F16",
+        "b": "F32" if kept else "F16",
+        "c": "F16",
+    }
+    if kept:
+        assert "kept        a: 1 values exceed float16" in done.stdout
+        assert "to float16  1 tensor, no overflow" in done.stdout
+    else:
+        assert "overflows: 2 values in 2 tensors beyond 65504" in done.stdout
+
+
+def test_nan(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "nan.safetensors", {"w": float32(float("nan"), 1.0)})
+    done = tensorcast("convert", path, "out.safetensors", "--to", "F4")
+    assert done.returncode == 1
+    assert "w: 1 of 2 values NaN; " in done.stderr
+    assert "--nan zero turns NaN into 0" in done.stderr
+    assert "saturate" not in done.stderr
+    assert tensorcast("convert", path, "o", "--to", "F4", "--nan", "zero").returncode == 0
+
+
+def test_stochastic_rounding_follows_the_seed(tensorcast: Run, tmp_path: Path) -> None:
+    values = float32(*(1 + i / 4096 for i in range(256)))
+    path = write_safetensors(tmp_path / "w.safetensors", {"w": values})
+    written = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        done = tensorcast(
+            *("convert", path, f"{name}.safetensors", "--to", "bf16"),
+            *("--rounding", "stochastic", "--seed", seed, "--threads", "1"),
+        )
+        assert done.returncode == 0, done.stderr
+        written.append((tmp_path / f"{name}.safetensors").read_bytes())
+    assert written[0] == written[1] != written[2]
+
+
+def test_the_destination_is_protected(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    out.write_bytes(b"precious")
+    done = tensorcast("convert", model.name, out.name, "--to", "f16")
+    assert done.returncode == 1
+    assert "exists; pass --force" in done.stderr
+    assert out.read_bytes() == b"precious"
+    assert tensorcast("convert", model.name, out.name, "--to", "f16", "--force").returncode == 0
+    assert dtypes(out)["layer.0.bias"] == "F16"
+    same = tensorcast("convert", model.name, model.name, "--to", "f16", "--force")
+    assert same.returncode == 1
+    assert "the same" in same.stderr
+    absent = tensorcast("convert", model.name, "no/such/out.safetensors", "--to", "f16")
+    assert absent.returncode == 1
+    for arguments in (["--dry-run"], ["--dry-run", "--json"]):
+        assert (
+            tensorcast("convert", model.name, out.name, "--to", "f16", *arguments).returncode == 1
+        )
+
+
+def test_scaled_weights_are_refused(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(
+        tmp_path / "scaled.safetensors",
+        {"l.weight": ("F8_E4M3", [1], b"\0"), "l.weight_scale_inv": float32(1.0)},
+    )
+    done = tensorcast("convert", path, "out.safetensors", "--to", "bf16")
+    assert done.returncode == 1
+    assert "weight_scale_inv" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) -> None:
+    """Stopped in the middle: one line, exit code 3, and no destination."""
+    source = tmp_path / "big.safetensors"
+    n_bytes = 1 << 29
+    write_safetensors(source, {})
+    text = json.dumps(
+        {"w": {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}}
+    )
+    head = text.encode() + b" " * (-len(text) % 8)
+    with source.open("wb") as file:
+        file.write(struct.pack("<Q", len(head)) + head)
+        file.truncate(8 + len(head) + n_bytes)  # sparse: zeros
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tensorcast.cli", "convert", source, tmp_path / "out"),
+            *("--to", "float16", "--rounding", "stochastic", "--threads", "1", "--verify"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    deadline = time.monotonic() + 30
+    while not [p for p in os.listdir(tmp_path) if ".tensorcast-" in p]:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert out == ""
+    assert err.strip().startswith("error: interrupted")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,183 @@
+"""tensorcast inspect: the tree, totals, JSON, hostile files."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+from cli.program import Run, float32, write_safetensors, zeros
+
+TREE = """\
+model.safetensors
+safetensors file, 5 tensors, 15 elements, 72 B
+
+tensor        format   shape      bytes
+ids           int64    [3]         24 B
+layer.{0..1}                   2 x 24 B
+├─ bias       float32  [2]          8 B
+└─ weight     float32  [2, 2]      16 B
+
+format   tensors  elements  bytes
+float32        4        12   48 B
+int64          1         3   24 B
+total          5        15   72 B
+
+metadata  format = pt
+"""
+
+
+def test_the_tree(tensorcast: Run, model: Path) -> None:
+    done = tensorcast("inspect", model.name)
+    assert done.returncode == 0
+    assert done.stdout == TREE
+    assert done.stderr == ""
+
+
+def test_full_folds_nothing(tensorcast: Run, model: Path) -> None:
+    lines = tensorcast("inspect", "--full", model.name).stdout.splitlines()
+    assert "layer.0.bias    float32  [2]       8 B" in lines
+    assert "layer.1.weight  float32  [2, 2]   16 B" in lines
+
+
+def test_json(tensorcast: Run, model: Path) -> None:
+    document = json.loads(tensorcast("inspect", "--json", model.name).stdout)
+    assert document["tensorcast"]["schema"] == 1
+    assert document["tensorcast"]["command"] == "inspect"
+    assert document["kind"] == "safetensors"
+    assert document["n_tensors"] == len(document["tensors"]) == 5
+    assert document["n_bytes"] == 72
+    assert document["metadata"] == {"format": "pt"}
+    assert document["formats"]["float32"] == {"n_tensors": 4, "n_elements": 12, "n_bytes": 48}
+    first = document["tensors"][0]
+    assert first["name"] == "ids"
+    assert first["shape"] == [3]
+    assert first["offset"] + document["n_bytes"] == model.stat().st_size
+    assert "candidates" not in document
+
+
+def test_colour_and_width_of_a_forced_terminal(tensorcast: Run, model: Path) -> None:
+    assert "\x1b[" not in tensorcast("inspect", model.name).stdout
+    assert "\x1b[" in tensorcast("inspect", model.name, FORCE_COLOR="1").stdout
+    both = tensorcast("inspect", model.name, FORCE_COLOR="1", NO_COLOR="1")
+    assert both.stdout == TREE
+
+
+def test_names_cannot_steer_the_terminal(tensorcast: Run, tmp_path: Path) -> None:
+    names = ["a\x1b[2Jb", "c\u202ed", "e\nf", "g\x9bh", "\x07.\x08"]
+    path = write_safetensors(
+        tmp_path / "evil.safetensors",
+        {name: float32(1.0) for name in names},
+        {"\x1b]0;title\x07": "\x1b[31mred"},
+    )
+    for arguments in (["inspect"], ["inspect", "--full"], ["inspect", "--json"]):
+        done = tensorcast(*arguments, path)
+        assert done.returncode == 0, done.stderr
+        assert not [c for c in done.stdout if c != "\n" and not c.isprintable()]
+    assert "a\\x1b[2Jb" in tensorcast("inspect", path).stdout
+    document = json.loads(tensorcast("inspect", "--json", path).stdout)
+    assert {tensor["name"] for tensor in document["tensors"]} == set(names)
+
+
+def test_a_directory_of_shards(tensorcast: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "sharded"
+    folder.mkdir()
+    weights = {}
+    for i in (1, 2):
+        file = f"model-0000{i}-of-00002.safetensors"
+        write_safetensors(folder / file, {f"layer.{i}.w": zeros("BF16", [4, 8], 64)})
+        weights[f"layer.{i}.w"] = file
+    index = {"metadata": {"total_size": 128}, "weight_map": weights}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "config.json").write_text('{"model_type": "tiny", "dtype": "bfloat16"}')
+    text = tensorcast("inspect", "sharded").stdout
+    assert "Hugging Face directory, 2 files, 2 tensors, 64 elements, 128 B" in text
+    assert "layer.{1..2}.w  bfloat16  [4, 8]  2 x 64 B" in text
+    assert "model-00002-of-00002.safetensors        1" in text
+    assert "config    model_type tiny, dtype bfloat16" in text
+
+
+def test_scaled_weights_are_pointed_out(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(
+        tmp_path / "scaled.safetensors",
+        {"l.weight": zeros("F8_E4M3", [4, 4], 16), "l.weight_scale_inv": float32(1.0)},
+    )
+    assert "not castable: " in tensorcast("inspect", path).stdout
+
+
+def test_a_truncated_file(tensorcast: Run, model: Path) -> None:
+    whole = model.read_bytes()
+    for length in (0, 7, 8, 20, len(whole) - 1):
+        model.write_bytes(whole[:length])
+        done = tensorcast("inspect", model.name)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert done.stderr.startswith("error: ")
+        assert "model.safetensors" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_no_tensors(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "empty.safetensors", {})
+    done = tensorcast("inspect", path)
+    assert done.returncode == 0
+    assert "no tensors" in done.stdout
+
+
+def test_many_tensors_are_quick_and_short(tensorcast: Run, tmp_path: Path) -> None:
+    """A mixture of experts: 20,000 tensors fold to a screenful."""
+    tensors = {
+        f"model.layers.{i}.mlp.experts.{j}.{name}.weight": ("U8", [0], b"")
+        for i in range(50)
+        for j in range(133)
+        for name in ("down_proj", "gate_proj", "up_proj")
+    }
+    tensors |= {f"model.layers.{i}.norm.weight": ("U8", [0], b"") for i in range(50)}
+    path = write_safetensors(tmp_path / "experts.safetensors", tensors)
+    text = tensorcast("inspect", path).stdout
+    assert "model.layers.{0..49}" in text
+    assert "133 x 0 B" in text
+    assert len(text.splitlines()) < 20
+
+
+def test_stats(tensorcast: Run, model: Path) -> None:
+    done = tensorcast("inspect", "--stats", model.name)
+    assert done.returncode == 0, done.stderr
+    assert "What if I cast this?  4 floating tensors, 12 values, from -3 to 1" in done.stdout
+    lines = done.stdout.splitlines()
+    (bias,) = [line.split() for line in lines if line.startswith("├─ bias")]
+    assert bias[-2:] == ["-3", "0.25"]
+    for name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"):
+        assert sum(line.startswith(name) for line in lines) == 2
+    assert "bfloat16       exact: no value changes" in done.stdout
+
+
+def test_stats_of_a_candidate_that_overflows(tensorcast: Run, tmp_path: Path) -> None:
+    values = struct.pack("<4f", 70000.0, -1e6, 1e-9, 1.001)
+    path = write_safetensors(
+        tmp_path / "w.safetensors", {"w": ("F32", [4], values), "n": float32(float("nan"))}
+    )
+    done = tensorcast("inspect", path, "--candidate", "half", "--candidate", "F4")
+    assert done.returncode == 0, done.stderr
+    assert "overflows: 2 values in 1 tensor beyond 65504 (largest 1000000)" in done.stdout
+    assert "1 NaN it cannot store" in done.stdout
+    assert "bfloat16" not in done.stdout
+
+
+def test_stats_as_json(tensorcast: Run, model: Path) -> None:
+    document = json.loads(tensorcast("inspect", "--stats", "--json", model.name).stdout)
+    assert list(document["candidates"]) == ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2"]
+    bfloat16 = document["candidates"]["bfloat16"]
+    assert bfloat16["verdict"] == "exact"
+    assert bfloat16["sqnr_db"] == "inf"
+    assert bfloat16["n_bytes_after"] == 24 + 48 // 2
+    by_name = {tensor["name"]: tensor for tensor in document["tensors"]}
+    assert by_name["ids"]["candidates"] == {}
+    assert by_name["layer.0.bias"]["candidates"]["float16"]["min"] == -3.0
+
+
+def test_stats_without_floating_tensors(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "ints.safetensors", {"w": zeros("I32", [2], 8)})
+    done = tensorcast("inspect", path, "--stats")
+    assert done.returncode == 0, done.stderr
+    assert "no floating tensors" in done.stdout
