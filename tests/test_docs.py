@@ -8,8 +8,8 @@ In the documents a fenced block is run by its language:
 
 Blocks of one document run in order, in one scratch directory that holds a copy of the real
 weights as all-MiniLM-L6-v2/ where the document names it. `...` stands for any text, white space
-is compared as doctest's NORMALIZE_WHITESPACE does, and durations and rates, which no two runs
-share, are compared as to their presence only. A block below `<!-- not run: reason -->` is
+is compared as doctest's NORMALIZE_WHITESPACE does, and durations, rates and peak memory, which no
+two runs share, are compared as to their presence only. A block below `<!-- not run: reason -->` is
 skipped, with that reason.
 """
 
@@ -36,7 +36,9 @@ import tensorcast
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_RUN = ("sh", "text", "json", "toml", "cpp", "make")
-MEASURED = re.compile(r"\b\d+(?:\.\d+)?(?: ?(?:ms|us|µs|s|min|[kMG]i?B/s)\b|x faster\b)")
+MEASURED = re.compile(
+    r"\b\d+(?:\.\d+)?(?: ?(?:ms|us|s|min|[kMG]?B/s)\b)|(?<=peak memory )\d[\d.]* [kMG]B"
+)
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ def test_docstring(test: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.Mo
     [
         ("wrote 45.4 MB in 0.11 s, 1.2 GB/s", "wrote 45.4 MB in 0.35 s, 812 MB/s\n", True),
         ("wrote 45.4 MB in 0.11 s", "wrote 45.5 MB in 0.11 s", False),
+        ("peak memory 25.4 MB, 3 MB", "peak memory 31 MB, 3 MB", True),
         ("a\n...\nz", "a\nb\nc\nz\n", True),
         ("", "surprise", False),
         ("", "", True),
