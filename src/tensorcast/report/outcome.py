@@ -71,11 +71,9 @@ def totals(result: Result) -> list[Total]:
 def _loss(sum_: Total, report: bool) -> str:
     """One target's tensors in a line."""
     cast = plural(sum_.n_tensors, "tensor")
-    if report:
-        return f"{cast}, {sum_.sentence()}"
-    if not sum_.n_overflow and not sum_.n_nan_lost:
+    if not report and not sum_.n_overflow and not sum_.n_nan_lost:
         return f"{cast}, no overflow (--report tells what was rounded)"
-    return f"{cast}, {sum_.sentence()}"
+    return f"{cast}, {sum_.sentence(name_worst=False)}"  # the table names it
 
 
 def _reasons(result: Result) -> dict[str, str]:

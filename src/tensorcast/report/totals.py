@@ -73,8 +73,8 @@ class Total:
             return "loses"
         return "coarse" if self.sqnr_db is not None and self.sqnr_db < _COARSE_DB else "fits"
 
-    def sentence(self) -> str:
-        """The verdict with its reasons, in one line."""
+    def sentence(self, *, name_worst: bool = True) -> str:
+        """The verdict with its reasons, in one line, the worst tensor last."""
         if self.verdict == "exact":
             return "exact: no value changes"
         parts: list[str] = []
@@ -93,7 +93,7 @@ class Total:
             share = percent(self.n_underflow, self.n_elements)
             verb = "becomes" if self.n_underflow == 1 else "become"
             parts.append(f"{plural(self.n_underflow, 'value')} ({share}) {verb} 0")
-        if self.worst is not None and self.worst_db is not None:
+        if name_worst and self.worst is not None and self.worst_db is not None:
             parts.append(f"worst {safe(self.worst)} at {self.worst_db:.1f} dB")
         return f"{self.verdict}: " + ", ".join(parts)
 
