@@ -322,7 +322,7 @@ class _Target:
         if self.policy.overflow == "ieee":
             code = row.infinity_code if row.infinity else row.nan_code
             assert code is not None
-            return code | self.sign if low and row.nan != "negative-zero" else code
+            return code | self.sign if low else code  # a "fnuz" NaN has the sign bit set
         if not self.is_float:
             return (self.lowest if low else self.highest) & self.mask
         if low and not row.signed:
@@ -333,8 +333,8 @@ class _Target:
         """The quiet NaN with that sign and the payload bits there is room for."""
         row = self.row
         code = row.nan_code if row.is_float else None
-        if code is None or row.nan == "negative-zero":
-            return code
+        if code is None:
+            return None
         if row.nan == "ieee":
             code |= payload >> (_PAYLOAD_BITS - row.mantissa_bits)
         return code | (self.sign if negative else 0)
