@@ -275,10 +275,7 @@ bool complex_to_bool(const Kernels& kernels, Cast cast, const Layout& source, co
     const bool done = cast_components(kernels, cast, components_of(source, size), flat, 2 * n,
                                       2 * first, n_threads, stats);
     for (uint64_t i = 0; i < n; ++i) pairs[i] = pairs[2 * i] | pairs[2 * i + 1];
-    if (full) {
-        const FloatEnvironment environment;
-        complex_to_bool_stats(component, source, pairs, n, stats);
-    }
+    if (full) complex_to_bool_stats(component, source, pairs, n, stats);
     if (target.address) {
         if (target.contiguous)
             memcpy(target.address, pairs, n);
@@ -307,6 +304,7 @@ void zero_imaginary(const Layout& target, unsigned component_size, uint64_t n) {
 
 bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
                  uint64_t n_elements, uint64_t first, unsigned n_threads, Stats* stats) {
+    const FloatEnvironment environment;  // sums of segments are rounded here too
     const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
     const bool from_complex = from.kind == Kind::Complex, to_complex = to.kind == Kind::Complex;
     if (from_complex && !to_complex)
