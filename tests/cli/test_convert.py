@@ -275,7 +275,7 @@ def test_scaled_weights_are_refused(tensorcast: Run, tmp_path: Path) -> None:
     assert "weight_scale_inv" in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) -> None:
     """Stopped in the middle: one line, exit code 3, and no destination."""
     source = tmp_path / "big.safetensors"

@@ -143,7 +143,7 @@ def test_many_tensors_are_quick_and_short(tensorcast: Run, tmp_path: Path) -> No
 def test_stats(tensorcast: Run, model: Path) -> None:
     done = tensorcast("inspect", "--stats", model.name)
     assert done.returncode == 0, done.stderr
-    assert "What if I cast this?  4 floating tensors, 12 values, from -3 to 1" in done.stdout
+    assert "What if I cast this?\n4 floating tensors, 12 values from -3 to 1\n" in done.stdout
     lines = done.stdout.splitlines()
     (bias,) = [line.split() for line in lines if line.startswith("├─ bias")]
     assert bias[-2:] == ["-3", "0.25"]

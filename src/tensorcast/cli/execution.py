@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from tensorcast import __version__
 from tensorcast.checkpoint.plan import Plan
@@ -51,17 +52,21 @@ def execute(
 
 @contextmanager
 def _termination_interrupts() -> Iterator[None]:
-    """SIGTERM (a batch scheduler's time limit) stops the job as cleanly as Ctrl-C."""
+    """SIGTERM (a batch scheduler's time limit) and SIGHUP (a closed terminal) stop the job as
+    cleanly as Ctrl-C; one that is ignored, as under nohup, stays ignored."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
+    before: dict[signal.Signals, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, interrupt)
     except ValueError:  # not the main thread: somebody else's process
-        yield
-        return
+        pass
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -94,6 +94,11 @@ def _display(stream: TextIO, target: Screen) -> _Display:
         return _Bar(stream, target)
 
 
+def _width(target: Screen) -> int:
+    """Columns of a bar: a terminal's ^C beside it must not start another line."""
+    return max(1, (target.width or 80) - 3)
+
+
 class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -113,7 +118,7 @@ class _Bar:
         self._target = target
 
     def show(self, verb: str, meter: Meter) -> None:
-        width = (self._target.width or 80) - 1
+        width = _width(self._target)
         tail = "  ".join([f"{meter.fraction:4.0%}", *meter.facts()])
         room = width - columns(verb) - columns(tail) - 4
         parts = [verb, bar(meter.fraction, min(room, 40)), tail] if room >= 8 else [verb, tail]
@@ -134,7 +139,7 @@ class _RichBar:
             def on_broken_pipe(self) -> None:  # the job goes on without its bar
                 self.quiet = True
 
-        console = Patient(file=stream, no_color=not target.color, width=target.width)
+        console = Patient(file=stream, no_color=not target.color, width=_width(target))
         self._bars: Any = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),

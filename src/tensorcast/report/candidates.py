@@ -48,7 +48,8 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
         return [line(Span("no floating tensors: nothing would be cast", "dim"))]
     seen = [loss for per_format in losses.values() for loss in list(per_format.values())[:1]]
     values = [value for loss in seen for value in (loss.min, loss.max) if value is not None]
-    reach = f", from {number(min(values))} to {number(max(values))}" if values else ""
+    n_values = sum(loss.n_elements for loss in seen)
+    reach = f" from {number(min(values))} to {number(max(values))}" if values else ""
     heads = [
         Column("to"),
         Column("bytes", "right"),
@@ -69,11 +70,9 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
         for one in sums
     ]
     found = [
-        line(
-            Span("What if I cast this?", "title"),
-            f"  {plural(len(losses), 'floating tensor')}, "
-            f"{plural(sum(loss.n_elements for loss in seen), 'value')}{reach}",
-        ),
+        line(Span("What if I cast this?", "title")),
+        line(f"{plural(len(losses), 'floating tensor')}, {plural(n_values, 'value')}{reach}"),
+        (),
         *layout(heads, rows, width=width),
         (),
     ]

@@ -72,7 +72,7 @@ def tree(
         Column("tensor", elastic=True),
         Column("format"),
         Column("shape"),
-        Column("bytes", "right"),
+        Column("bytes", "right", drop=1 if losses else 0),  # names tell more than sizes then
         Column("min" if losses else "", "right"),
         Column("max" if losses else "", "right"),
     ]
