@@ -16,9 +16,9 @@ import click
 
 from tensorcast import __version__
 from tensorcast.errors import FormatError, PolicyError, TensorcastError
-from tensorcast.report.text import Span, line, safe
+from tensorcast.report.text import Span, line, safe, wrap
 
-from .terminal import show, write
+from .terminal import screen, show, write
 
 OK: Final = 0
 FAILED: Final = 1
@@ -144,9 +144,15 @@ def _fail(
     error: BaseException | None = None,
 ) -> int:
     """Says what went wrong: lines on stderr, and with --json a document on stdout too."""
-    first, *hints = [safe(part) for text in message for part in text.splitlines() or [""]]
-    show([line(Span("error: ", "bad"), first)], sys.stderr)
-    show([line("  ", hint) for hint in hints], sys.stderr)
+    width = screen(sys.stderr).width or sys.maxsize
+    texts = [safe(part) for text in message for part in text.splitlines() or [""]]
+    texts = [
+        part
+        for text in ["error: " + texts[0], *("  " + hint for hint in texts[1:])]
+        for part in wrap(text, width, indent=" " * (len(text) - len(text.lstrip()) + 2))
+    ]
+    show([line(Span("error:", "bad"), texts[0].removeprefix("error:"))], sys.stderr)
+    show([line(text) for text in texts[1:]], sys.stderr)
     if "--json" in arguments:
         from tensorcast.report import findings
         from tensorcast.report.document import document, dump

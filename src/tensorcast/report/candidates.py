@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
 from dataclasses import asdict
 from typing import Final
 
@@ -12,7 +12,7 @@ from tensorcast.formats import lookup
 from .document import Json
 from .inspection import Losses
 from .table import Column, layout
-from .text import Line, Span, Style, columns, line, pad
+from .text import Line, Span, Style, columns, line, pad, wrap
 from .totals import Total, Verdict, total
 from .units import count, decibels, human_bytes, number, plural
 
@@ -78,7 +78,7 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
     ]
     indent = max(columns(one.target) for one in sums) + 2
     for one in sums:
-        first, *rest = _wrapped(one.sentence(), width and width - indent)
+        first, *rest = wrap(one.sentence(), max(20, width - indent) if width else sys.maxsize)
         word, _, reasons = first.partition(":")
         found.append(
             line(
@@ -89,14 +89,6 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
         )
         found += [line(" " * indent, text) for text in rest]
     return found
-
-
-def _wrapped(text: str, width: int | None) -> Sequence[str]:
-    if width is None:
-        return [text]
-    from textwrap import wrap
-
-    return wrap(text, max(width, 20), break_on_hyphens=False) or [""]
 
 
 def n_bytes_after(source: Checkpoint, losses: Losses, target: str) -> int:

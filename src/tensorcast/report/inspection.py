@@ -40,7 +40,7 @@ def lines(
         found.append(line(Span("not castable: ", "warn"), safe(source.scaled)))
     found += [(), *tree(source.tensors, width=width, full=full, losses=losses)]
     found += [(), *_formats(source.tensors)]
-    for part in (_files(source, width, full), _notes(source, full)):
+    for part in (_files(source, width, full), _notes(source, width, full)):
         if part:
             found += [(), *part]
     return found
@@ -168,7 +168,7 @@ def _files(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
     return layout(heads, rows, width=width)
 
 
-def _notes(source: Checkpoint, full: bool) -> list[Line]:
+def _notes(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
     """Metadata, what config.json says, files that a conversion leaves behind."""
     rows: list[list[str | Span]] = []
     pairs = list(source.metadata.items())
@@ -188,7 +188,7 @@ def _notes(source: Checkpoint, full: bool) -> list[Line]:
         rows.append([Span("config", "dim"), shorten(", ".join(facts), _LONG)])
     for name, why in source.skipped.items():
         rows.append([Span("left out", "dim"), f"{safe(name)}: {safe(why)}"])
-    return layout([Column(""), Column("")], rows, width=None)
+    return layout([Column(""), Column("", wrap=True)], rows, width=width)
 
 
 def describe(source: Checkpoint, losses: Losses | None = None) -> Json:

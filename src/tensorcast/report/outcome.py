@@ -48,7 +48,7 @@ def lines(
         rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])
     if result.verified:
         rows.append([Span("verified", "good"), "what was written reads back the same"])
-    found = layout([Column(""), Column("")], rows, width=None)
+    found = layout([Column(""), Column("", wrap=True)], rows, width=width)
     if report:
         table = worst(result, width=width)
         if table:

@@ -39,7 +39,7 @@ def lines(
         (),
         *_files(plan, width, full),
         (),
-        *_summary(plan, n_bytes_needed, n_bytes_free),
+        *_summary(plan, width, n_bytes_needed, n_bytes_free),
         *(line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings),
         line(Span("nothing was written: this is a dry run", "dim")),
     ]
@@ -60,7 +60,7 @@ def _tree(plan: Plan, width: int | None, full: bool) -> list[Line]:
         Column("tensor", elastic=True),
         Column("from"),
         Column("to"),
-        Column("shape"),
+        Column("shape", drop=2),
         Column("before", "right"),
         Column("after", "right"),
         Column("file" if full else "", drop=1),
@@ -98,7 +98,9 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
     return layout(heads, rows, width=width)
 
 
-def _summary(plan: Plan, n_bytes_needed: int, n_bytes_free: int | None) -> list[Line]:
+def _summary(
+    plan: Plan, width: int | None, n_bytes_needed: int, n_bytes_free: int | None
+) -> list[Line]:
     rows: list[tuple[str, str]] = []
     casts = [step for step in plan.steps if step.policy is not None]
     n_before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
@@ -130,7 +132,7 @@ def _summary(plan: Plan, n_bytes_needed: int, n_bytes_free: int | None) -> list[
         space += f", {human_bytes(n_bytes_free)} free there"
     rows.append(("space", space))
     cells: list[list[str | Span]] = [[Span(key, "dim"), text] for key, text in rows]
-    return layout([Column(""), Column("")], cells, width=None)
+    return layout([Column(""), Column("", wrap=True)], cells, width=width)
 
 
 def _some(names: list[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .text import Line, Span, columns, pad, shorten
+from .text import Line, Span, columns, pad, shorten, wrap
 
 _GAP: Final = "  "
 _NARROWEST: Final = 12
@@ -18,12 +18,14 @@ class Column:
 
     Attributes:
         elastic: its cells may be shortened in the middle.
+        wrap: of the last column: its cells may go on in further lines.
         drop: above 0, the column may be left out, 1 first.
     """
 
     heading: str
     align: Literal["left", "right"] = "left"
     elastic: bool = False
+    wrap: bool = False
     drop: int = 0
 
 
@@ -55,6 +57,8 @@ def layout(
     heads = [heads[i] for i in shown]
     cells = [[row[i] for i in shown] for row in cells]
     widths = [widths[i] for i in shown]
+    if width is not None and heads and heads[-1].wrap:
+        cells = [part for row in cells for part in _wrapped(row, widths, width)]
     lines: list[Line] = []
     if any(head.heading for head in heads):
         lines.append(_line(heads, widths, [Span(head.heading, "head") for head in heads]))
@@ -64,6 +68,15 @@ def layout(
 
 def _excess(shown: Sequence[int], widths: Sequence[int], width: int) -> int:
     return sum(widths[i] for i in shown) + len(_GAP) * (len(shown) - 1) - width
+
+
+def _wrapped(row: list[Span], widths: Sequence[int], width: int) -> list[list[Span]]:
+    """The row, its last cell cut into as many rows as it needs."""
+    room = max(_NARROWEST, width - sum(widths[:-1]) - len(_GAP) * (len(widths) - 1))
+    first, *rest = wrap(row[-1].text, room)
+    empty = [Span("")] * (len(row) - 1)
+    style = row[-1].style
+    return [[*row[:-1], Span(first, style)], *([*empty, Span(text, style)] for text in rest)]
 
 
 def _span(cell: str | Span) -> Span:

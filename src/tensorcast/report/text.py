@@ -128,3 +128,24 @@ def pad(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
     """The text filled with spaces to `width` columns."""
     gap = " " * max(0, width - columns(text))
     return gap + text if align == "right" else text + gap
+
+
+def wrap(text: str, width: int, *, indent: str = "") -> list[str]:
+    """The text cut at spaces to lines of `width` columns, all but the first indented.
+
+    Example:
+        >>> wrap("one two three", 9, indent="  ")
+        ['one two', '  three']
+    """
+    if columns(text) <= width:
+        return [text]
+    import textwrap
+
+    parts = textwrap.wrap(
+        text,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return parts or [text]
