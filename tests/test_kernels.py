@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from bits import as_codes, code_dtype, expect_same_codes
 from codes import interesting_codes, policies
-from oracle import cast_array, statistics
+from oracle import FINITE, cast_array, parts_of, statistics
 
 from tensorcast import reference
 from tensorcast.buffer import Buffer, contiguous_strides
@@ -74,28 +74,47 @@ def expect_same_statistics(raw: cpu.RawStats, want: dict[str, object], source: F
             assert found == pytest.approx(expected, rel=1e-11, abs=0), f"{what}: {name}"
 
 
+def check(codes: np.ndarray, source: Format, target: Format, policy: ResolvedPolicy, label: str) -> None:
+    """Every kernel gives the oracle's codes and statistics, counted in part and in full."""
+    with np.errstate(all="ignore"):
+        want = cast_array(codes, source, target, policy)
+        counts = statistics(want, codes, source, target)
+    for kernel in cpu.available():
+        what = f"{kernel}, {label}: {source} to {target}, {policy.overflow}, {policy.rounding}"
+        for full in (False, True):
+            out, raw = run(codes, source, target, policy, kernel=kernel, full=full)
+            expect_same_codes(out, want.codes, target, source=source, source_codes=codes, what=what)
+            for name in ("n_overflow", "n_nan_lost", "first_overflow"):
+                assert getattr(raw, name) == counts[name], f"{what}: {name}"
+        expect_same_statistics(raw, counts, source, what)
+
+
+def ordinary(codes: np.ndarray, source: Format, target: Format) -> np.ndarray:
+    """The codes of finite values in the target's range: what real tensors are made of, and what the
+    kernels have loops of their own for."""
+    policy = Policy(overflow="saturate", nan="zero").resolve(source, target)
+    cast = cast_array(codes, source, target, policy)
+    parts = parts_of(codes, source)
+    usual = (parts.kind == FINITE) & ~cast.overflow.reshape(parts.kind.shape)
+    return np.ascontiguousarray(codes[usual.all(axis=1) if usual.ndim == 2 else usual])
+
+
 @pytest.mark.parametrize("source", ROWS, ids=str)
 def test_every_pair_and_policy(source: Format) -> None:
     for target in targets_of(source):
         codes = interesting_codes(source, target, n_random=2000, seed=7)
         for policy in policies(source, target, seed=0x1234_5678_9ABC_DEF0):
-            with np.errstate(all="ignore"):
-                want = cast_array(codes, source, target, policy)
-                counts = statistics(want, codes, source, target)
-            for kernel in cpu.available():
-                what = f"{kernel}: {source} to {target}, {policy.overflow}, {policy.rounding}"
-                out, raw = run(codes, source, target, policy, kernel=kernel)
-                expect_same_codes(
-                    out, want.codes, target, source=source, source_codes=codes, what=what
-                )
-                assert raw.n_overflow == counts["n_overflow"], what
-                assert raw.n_nan_lost == counts["n_nan_lost"], what
-                assert raw.first_overflow == counts["first_overflow"], what
-                out, raw = run(codes, source, target, policy, kernel=kernel, full=True)
-                expect_same_codes(
-                    out, want.codes, target, source=source, source_codes=codes, what=what
-                )
-                expect_same_statistics(raw, counts, source, what)
+            check(codes, source, target, policy, "any code")
+
+
+@pytest.mark.parametrize("source", ROWS, ids=str)
+def test_every_pair_on_ordinary_values(source: Format) -> None:
+    for target in targets_of(source):
+        codes = ordinary(interesting_codes(source, target, n_random=4000, seed=8), source, target)
+        if len(codes):
+            for policy in policies(source, target, seed=3):
+                if policy.overflow in ("raise", "wrap"):
+                    check(codes, source, target, policy, "ordinary")
 
 
 def test_kernels_that_this_cpu_cannot_run() -> None:

@@ -100,6 +100,65 @@ TC_INLINE double sticky_double(T x) {
     return negative ? -d : d;
 }
 
+#if defined(__AVX2__)
+// Unsigned integers below 2^53 as float64, exactly: two halves as mantissas of 2^52 and 2^84.
+TC_INLINE __m256d exact_double(__m256i u) {
+    const __m256i low =
+        _mm256_blend_epi32(u, _mm256_castpd_si256(_mm256_set1_pd(0x1p52)), 0xaa);
+    const __m256i high =
+        _mm256_or_si256(_mm256_srli_epi64(u, 32), _mm256_castpd_si256(_mm256_set1_pd(0x1p84)));
+    const __m256d h = _mm256_sub_pd(_mm256_castsi256_pd(high), _mm256_set1_pd(0x1p84 + 0x1p52));
+    return _mm256_add_pd(h, _mm256_castsi256_pd(low));
+}
+
+// int64 and uint64 to float64, sticky beyond 53 bits, as decode.hpp's sticky_double.
+template <bool SIGNED>
+uint64_t sticky_doubles(const uint64_t* in, double* out, uint64_t n) {
+    const __m256i zero = _mm256_setzero_si256(), low_bits = _mm256_set1_epi64x(0x7ff);
+    uint64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const __m256i x = _mm256_loadu_si256((const __m256i*)(in + i));
+        const __m256i negative = SIGNED ? _mm256_cmpgt_epi64(zero, x) : zero;
+        const __m256i a = _mm256_sub_epi64(_mm256_xor_si256(x, negative), negative);
+        const __m256i top = _mm256_srli_epi64(a, 53);
+        const __m256i fits = _mm256_cmpeq_epi64(top, zero);
+        __m256d d = exact_double(_mm256_and_si256(a, fits));
+        if (__builtin_expect(!_mm256_testc_si256(fits, _mm256_set1_epi64x(-1)), 0)) {
+            const __m256i none = _mm256_cmpeq_epi64(_mm256_and_si256(a, low_bits), zero);
+            const __m256i odd = _mm256_andnot_si256(none, _mm256_set1_epi64x(1));
+            const __m256i shifted = _mm256_or_si256(_mm256_srli_epi64(a, 11), odd);
+            const __m256d big = _mm256_mul_pd(exact_double(shifted), _mm256_set1_pd(2048.0));
+            d = _mm256_blendv_pd(big, d, _mm256_castsi256_pd(fits));
+        }
+        const __m256i sign = _mm256_slli_epi64(negative, 63);
+        _mm256_storeu_pd(out + i, _mm256_or_pd(d, _mm256_castsi256_pd(sign)));
+    }
+    return i;  // done
+}
+
+// int64 and uint64 to float64, rounded to nearest: the high half is exact, the one addition rounds.
+template <bool SIGNED>
+uint64_t nearest_doubles(const uint64_t* in, double* out, uint64_t n) {
+    // int64: bias by 2^63 to unsigned, and take 2^63 off again with the high half
+    const __m256i flip = _mm256_set1_epi64x(SIGNED ? (long long)0x8000000000000000ull : 0);
+    const __m256d offset =
+        _mm256_set1_pd(SIGNED ? 0x1p84 + 0x1p52 + 0x1p63 : 0x1p84 + 0x1p52);
+    uint64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const __m256i u =
+            _mm256_xor_si256(_mm256_loadu_si256((const __m256i*)(in + i)), flip);
+        const __m256i low =
+            _mm256_blend_epi32(u, _mm256_castpd_si256(_mm256_set1_pd(0x1p52)), 0xaa);
+        const __m256i high =
+            _mm256_or_si256(_mm256_srli_epi64(u, 32), _mm256_castpd_si256(_mm256_set1_pd(0x1p84)));
+        const __m256d h = _mm256_sub_pd(_mm256_castsi256_pd(high), offset);
+        _mm256_storeu_pd(out + i, _mm256_add_pd(h, _mm256_castsi256_pd(low)));
+    }
+    return i;
+}
+
+#endif
+
 void decode_float(FormatId id, const void* in, float* out, uint64_t n) {
     const Row& row = ROWS[id];
     const uint8_t* bytes = (const uint8_t*)in;
@@ -131,6 +190,26 @@ void decode_float(FormatId id, const void* in, float* out, uint64_t n) {
     }
 }
 
+template <class T>
+TC_INLINE void decode_wide_tail(const T* in, double* out, uint64_t n, bool sticky) {
+    for (uint64_t i = 0; i < n; ++i) out[i] = sticky ? sticky_double(in[i]) : (double)in[i];
+}
+
+void decode_wide(const void* in, double* out, uint64_t n, bool is_signed, bool sticky) {
+    uint64_t done = 0;
+    const uint64_t* x = (const uint64_t*)in;
+#if defined(__AVX2__)
+    if (is_signed)
+        done = sticky ? sticky_doubles<true>(x, out, n) : nearest_doubles<true>(x, out, n);
+    else
+        done = sticky ? sticky_doubles<false>(x, out, n) : nearest_doubles<false>(x, out, n);
+#endif
+    if (is_signed)
+        decode_wide_tail((const int64_t*)x + done, out + done, n - done, sticky);
+    else
+        decode_wide_tail(x + done, out + done, n - done, sticky);
+}
+
 // sticky: see sticky_double; else int64 and uint64 are rounded to nearest.
 void decode_double(FormatId id, const void* in, double* out, uint64_t n, bool sticky) {
     if (id == F_float64) {
@@ -139,18 +218,8 @@ void decode_double(FormatId id, const void* in, double* out, uint64_t n, bool st
         convert_block<double, int32_t>(in, out, n);
     } else if (id == F_uint32) {
         convert_block<double, uint32_t>(in, out, n);
-    } else if (id == F_int64) {
-        const int64_t* x = (const int64_t*)in;
-        if (sticky)
-            for (uint64_t i = 0; i < n; ++i) out[i] = sticky_double(x[i]);
-        else
-            for (uint64_t i = 0; i < n; ++i) out[i] = (double)x[i];
-    } else if (id == F_uint64) {
-        const uint64_t* x = (const uint64_t*)in;
-        if (sticky)
-            for (uint64_t i = 0; i < n; ++i) out[i] = sticky_double(x[i]);
-        else
-            for (uint64_t i = 0; i < n; ++i) out[i] = (double)x[i];
+    } else if (id == F_int64 || id == F_uint64) {
+        decode_wide(in, out, n, id == F_int64, sticky);
     } else if (id == F_float32) {
         convert_block<double, float>(in, out, n);
     } else {

@@ -9,7 +9,7 @@
 // where `add` decides the rounding and the hidden bit of a normal result carries into the exponent
 // field. A code above max_code is the overflow: the exponent was never bounded.
 #pragma once
-#include "decode.hpp"
+#include "narrow_x86.hpp"
 
 namespace tc {
 namespace {
@@ -167,6 +167,16 @@ uint64_t count_nan(const C* in, uint64_t n) {
     return count;
 }
 
+// Where the target has no NaN, its place is code 0, without the sign it may have come with.
+template <class C>
+uint64_t zero_nan(const C* in, uint8_t* out, uint64_t n) {
+    const uint64_t lost = count_nan(in, n);
+    if (lost)
+        for (uint64_t i = 0; i < n; ++i)
+            if ((bits_of(in[i]) & Bits<C>::ABS) > Bits<C>::INF) out[i] = 0;
+    return lost;
+}
+
 template <class C, Rounding R>
 Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
     const Row& row = ROWS[cast.target];
@@ -188,86 +198,35 @@ Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, 
         counts = encode_float_loop<C, R>(in, (uint16_t*)out, n, t, draw);
     else if constexpr (sizeof(C) == 8)
         counts = encode_float_loop<C, R>(in, (uint32_t*)out, n, t, draw);
-    if (!row.has_nan()) {  // NaN came out as code 0, perhaps with a sign
-        counts.nan_lost = count_nan(in, n);
-        if (counts.nan_lost)
-            for (uint64_t i = 0; i < n; ++i)
-                if ((bits_of(in[i]) & Bits<C>::ABS) > Bits<C>::INF) ((uint8_t*)out)[i] = 0;
-    }
+    if (!row.has_nan()) counts.nan_lost = zero_nan(in, (uint8_t*)out, n);
     return counts;
 }
-
-// float32 -> bfloat16, nearest even, as integer arithmetic (the hardware's own instruction flushes
-// subnormals); n_overflow counts the finite values that reach infinity.
-TC_INLINE uint64_t encode_bf16_nearest(const float* in, uint16_t* out, uint64_t n, uint16_t over_code) {
-    uint32_t n_overflow = 0;
-    for (uint64_t i = 0; i < n; ++i) {
-        const uint32_t u = bits_of(in[i]), a = u & 0x7fffffffu;
-        const uint32_t rounded = (u + 0x7fffu + ((u >> 16) & 1)) >> 16;
-        const bool over = (int32_t)a >= 0x7f7f8000 && (int32_t)a < 0x7f800000;
-        n_overflow += over;
-        uint32_t r = over ? over_code | (u >> 16 & 0x8000u) : rounded;
-        r = (int32_t)a > 0x7f800000 ? u >> 16 | 0x40u : r;
-        out[i] = (uint16_t)r;
-    }
-    return n_overflow;
-}
-
-// float32 -> float16, nearest even.
-#if defined(__F16C__)
-TC_INLINE uint64_t encode_f16_nearest(const float* in, uint16_t* out, uint64_t n, uint16_t over_code) {
-    // What rounds to 65536 or more overflows: magnitudes from 65520 on.
-    const __m256i abs = _mm256_set1_epi32(0x7fffffff), from = _mm256_set1_epi32(0x477fefff);
-    const __m256i infinity = _mm256_set1_epi32(0x7f800000);
-    __m256i count = _mm256_setzero_si256();
-    const __m128i max = _mm_set1_epi16((short)over_code), sign = _mm_set1_epi16((short)0x8000);
-    uint64_t i = 0, n_overflow = 0;
-    for (; i + 8 <= n; i += 8) {
-        const __m256 x = _mm256_loadu_ps(in + i);
-        const __m256i a = _mm256_and_si256(_mm256_castps_si256(x), abs);
-        const __m256i over =
-            _mm256_and_si256(_mm256_cmpgt_epi32(infinity, a), _mm256_cmpgt_epi32(a, from));
-        __m128i h = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
-        const __m128i over16 =
-            _mm_packs_epi32(_mm256_castsi256_si128(over), _mm256_extracti128_si256(over, 1));
-        const __m128i clipped = _mm_or_si128(_mm_and_si128(h, sign), max);
-        h = _mm_blendv_epi8(h, clipped, over16);
-        count = _mm256_sub_epi32(count, over);
-        _mm_storeu_si128((__m128i*)(out + i), h);
-    }
-    alignas(32) uint32_t lanes[8];
-    _mm256_store_si256((__m256i*)lanes, count);
-    for (uint32_t lane : lanes) n_overflow += lane;
-    for (; i < n; ++i) {
-        const uint32_t a = bits_of(in[i]) & 0x7fffffffu;
-        const bool over = a > 0x477fefffu && a < 0x7f800000u;
-        const uint16_t h = (uint16_t)_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(in[i]), 0), 0);
-        out[i] = over ? (uint16_t)((h & 0x8000u) | over_code) : h;
-        n_overflow += over;
-    }
-    return n_overflow;
-}
-#endif
 
 // Codes of the target, one per container; finite values, infinities and NaNs by the policy.
 template <class C>
 Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
     if constexpr (sizeof(C) == 4) {
-        if (cast.rounding == Rounding::NearestEven) {
-            const Row& row = ROWS[cast.target];
-            const uint16_t over = (uint16_t)(cast.overflow == Overflow::Ieee ? row.infinity_code : row.max_code);
+#if defined(__AVX2__)
+        const Row& row = ROWS[cast.target];
+        if (cast.rounding == Rounding::NearestEven && row.bits <= 16 &&
+            cast.target != F_float8_e8m0fnu) {
+            const FloatTarget<uint32_t> t(row, cast.overflow, Bits<float>::INF);
+            const Draw draw(cast, first);
             Counts counts;
+            const auto other = [&](const float* x, auto* codes, uint64_t m) {
+                return encode_float_loop<float, Rounding::NearestEven>(x, codes, m, t, draw).overflow;
+            };
             if (cast.target == F_bfloat16) {
-                counts.overflow = encode_bf16_nearest(in, (uint16_t*)out, n, over);
-                return counts;
+                counts.overflow = encode_groups(in, (uint16_t*)out, n, ToBf16(), other);
+            } else if (cast.target == F_float16) {
+                counts.overflow = encode_groups(in, (uint16_t*)out, n, ToF16(), other);
+            } else {
+                counts.overflow = encode_groups(in, (uint8_t*)out, n, ToSmall(row), other);
+                if (!row.has_nan()) counts.nan_lost = zero_nan(in, (uint8_t*)out, n);
             }
-#if defined(__F16C__)
-            if (cast.target == F_float16) {
-                counts.overflow = encode_f16_nearest(in, (uint16_t*)out, n, over);
-                return counts;
-            }
-#endif
+            return counts;
         }
+#endif
         if (cast.target == F_float32) {
             if ((const void*)in != out) __builtin_memcpy(out, in, n * 4);
             return Counts();

@@ -1,6 +1,6 @@
 // A carrier block, or an integer block, to the codes of an integer format or of bool.
 #pragma once
-#include "encode_float.hpp"
+#include "wide_x86.hpp"
 
 namespace tc {
 namespace {
@@ -127,6 +127,26 @@ Counts encode_int_as(const C* in, Out* out, uint64_t n, uint64_t first, const Ca
     const IntTarget<typename Bits<C>::U> t(row);
     const Draw draw(cast, first);
     Counts counts;
+#if defined(__AVX2__)
+    if constexpr (sizeof(C) == 8 && R != Rounding::Stochastic) {
+        const uint64_t done = n / 4 * 4;
+        if (!wrap && sizeof(Out) < 8) {
+            uint32_t block[BLOCK];
+            counts = encode_int32_avx2<R>(in, block, done, row);
+            for (uint64_t i = 0; i < done; ++i) out[i] = (Out)block[i];
+            in += done, out += done, n -= done;
+        } else if (sizeof(Out) == 8 && encode_int64_avx2<R>(in, (uint64_t*)out, done, row.is_signed)) {
+            in += done, out += done, n -= done;
+        }
+        counts.overflow += wrap ? encode_int_loop<C, R, true, Out>(in, out, n, t, draw)
+                                : encode_int_loop<C, R, false, Out>(in, out, n, t, draw);
+        counts.nan_lost += count_nan(in, n);
+        if (wrap)
+            for (uint64_t i = 0; i < n; ++i)
+                counts.infinite += (bits_of(in[i]) & Bits<C>::ABS) == Bits<C>::INF;
+        return counts;
+    }
+#endif
     counts.overflow = wrap ? encode_int_loop<C, R, true, Out>(in, out, n, t, draw)
                            : encode_int_loop<C, R, false, Out>(in, out, n, t, draw);
     counts.nan_lost = count_nan(in, n);

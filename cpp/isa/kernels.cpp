@@ -113,6 +113,23 @@ Counts encode_carrier(const Cast& cast, const C* x, void* codes, uint64_t n, uin
         encode_bool(x, (uint8_t*)codes, n);
         return Counts();
     }
+#if defined(__AVX2__)
+    if constexpr (sizeof(C) == 8) {
+        if (cast.target == F_float32 && cast.rounding == Rounding::NearestEven) {
+            const uint64_t code =
+                cast.overflow == Overflow::Ieee ? target.infinity_code : target.max_code;
+            Counts counts;
+            counts.overflow = encode_f32_nearest(x, (uint32_t*)codes, n, (uint32_t)code);
+            return counts;
+        }
+        if (target.bits <= 16 && cast.rounding != Rounding::Stochastic) {
+            // only a target with float32's exponents could tell what lies beyond float32
+            float block[BLOCK];
+            const bool huge = sticky_float(x, block, n);
+            if (!huge || target.exponent_bits < 8) return encode_float(block, codes, n, first, cast);
+        }
+    }
+#endif
     return encode_float(x, codes, n, first, cast);
 }
 
@@ -218,6 +235,8 @@ const Table* table_for(const Cast& cast) {
     one.source_packed = one.target_packed = one.nontemporal = false;
     one.full = true;
     table->any_flagged = table->any_overflow = false;
+    table->two_planes = true;
+    const Row& target = ROWS[cast.target];
     for (int c = 0; c < 256; ++c) {
         const uint8_t in = (uint8_t)c;
         uint64_t out = 0;
@@ -228,6 +247,10 @@ const Table* table_for(const Cast& cast) {
         table->code16[c] = (uint16_t)out;
         table->code32[c] = (uint32_t)out;
         table->code64[c] = out;
+        const uint16_t plane = (uint16_t)(target.container() == 4 ? out >> 16 : out);
+        table->low8[c] = (uint8_t)plane;
+        table->high8[c] = (uint8_t)(plane >> 8);
+        table->two_planes &= target.container() == 2 || (target.container() == 4 && !(out & 0xffff));
         Answer& a = table->answer[c];
         a.overflow = s.n_overflow != 0;
         a.nan_lost = s.n_nan_lost != 0;
@@ -263,9 +286,9 @@ uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in,
                      void* codes, uint64_t n, bool nibbles) {
     switch (target.container()) {
         case 1: return apply_bytes(t, in, (uint8_t*)codes, n, nibbles);
-        case 2: return apply_wide(t.code16, t.flagged, t.any_flagged, in, (uint16_t*)codes, n);
-        case 4: return apply_wide(t.code32, t.flagged, t.any_flagged, in, (uint32_t*)codes, n);
-        default: return apply_wide(t.code64, t.flagged, t.any_flagged, in, (uint64_t*)codes, n);
+        case 2: return apply_wide(t, t.code16, in, (uint16_t*)codes, n);
+        case 4: return apply_wide(t, t.code32, in, (uint32_t*)codes, n);
+        default: return apply_wide(t, t.code64, in, (uint64_t*)codes, n);
     }
 }
 

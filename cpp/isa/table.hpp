@@ -14,11 +14,13 @@ struct Answer {
 struct Table {
     alignas(64) uint8_t code8[256];
     alignas(64) uint8_t flagged[256];  // 0xff where the policy may object
+    alignas(64) uint8_t low8[256], high8[256];  // the upper 16 bits of wider codes, as two planes
     uint16_t code16[256];
     uint32_t code32[256];
     uint64_t code64[256];
     Answer answer[256];
     bool any_flagged, any_overflow;
+    bool two_planes;  // low8 and high8 hold all there is of the wide codes
 };
 
 #if defined(__AVX2__) && !defined(__AVX512VBMI__)
@@ -100,13 +102,63 @@ uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n
     return n_flagged;
 }
 
+#if defined(__AVX2__)
+// Thirty-two 16-bit answers from the two planes, in order.
+TC_INLINE void lookup_planes(const Table& t, const uint8_t* in, __m256i* first, __m256i* second) {
+#if defined(__AVX512VBMI__)
+    __m512i low[4], high[4];
+    for (int k = 0; k < 4; ++k) {
+        low[k] = _mm512_load_si512(t.low8 + 64 * k);
+        high[k] = _mm512_load_si512(t.high8 + 64 * k);
+    }
+    const __m512i x = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i*)in));
+    const __m256i l = _mm512_castsi512_si256(lookup64(low, x));
+    const __m256i h = _mm512_castsi512_si256(lookup64(high, x));
+#else
+    const __m256i x = _mm256_loadu_si256((const __m256i*)in);
+    const __m256i l = lookup32(t.low8, x), h = lookup32(t.high8, x);
+#endif
+    const __m256i a = _mm256_unpacklo_epi8(l, h), b = _mm256_unpackhi_epi8(l, h);
+    *first = _mm256_permute2x128_si256(a, b, 0x20);
+    *second = _mm256_permute2x128_si256(a, b, 0x31);
+}
+
+TC_INLINE void store_upper(__m256i sixteen, uint32_t* out) {
+    const __m128i lo = _mm256_castsi256_si128(sixteen), hi = _mm256_extracti128_si256(sixteen, 1);
+    _mm256_storeu_si256((__m256i*)out, _mm256_slli_epi32(_mm256_cvtepu16_epi32(lo), 16));
+    _mm256_storeu_si256((__m256i*)(out + 8), _mm256_slli_epi32(_mm256_cvtepu16_epi32(hi), 16));
+}
+
+// Answers of 16 bits, or of 32 whose lower half is zero (float32 of a float of 8 bits or fewer).
 template <class T>
-TC_INLINE uint64_t apply_wide(const T* table, const uint8_t* flagged, bool count, const uint8_t* in,
-                              T* out, uint64_t n) {
-    for (uint64_t i = 0; i < n; ++i) out[i] = table[in[i]];
+uint64_t apply_planes(const Table& t, const uint8_t* in, T* out, uint64_t n) {
+    uint64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m256i first, second;
+        lookup_planes(t, in + i, &first, &second);
+        if constexpr (sizeof(T) == 2) {
+            _mm256_storeu_si256((__m256i*)(out + i), first);
+            _mm256_storeu_si256((__m256i*)(out + i + 16), second);
+        } else {
+            store_upper(first, out + i);
+            store_upper(second, out + i + 16);
+        }
+    }
+    return i;  // done
+}
+#endif
+
+template <class T>
+TC_INLINE uint64_t apply_wide(const Table& t, const T* table, const uint8_t* in, T* out, uint64_t n) {
+    uint64_t i = 0;
+#if defined(__AVX2__)
+    if constexpr (sizeof(T) <= 4)
+        if (t.two_planes) i = apply_planes(t, in, out, n);
+#endif
+    for (; i < n; ++i) out[i] = table[in[i]];
     uint64_t n_flagged = 0;
-    if (count)
-        for (uint64_t i = 0; i < n; ++i) n_flagged += flagged[in[i]] & 1;
+    if (t.any_flagged)
+        for (i = 0; i < n; ++i) n_flagged += t.flagged[in[i]] & 1;
     return n_flagged;
 }
 

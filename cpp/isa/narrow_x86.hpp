@@ -1,0 +1,139 @@
+// float32 to the narrow floats with AVX2, nearest even: the pairs that checkpoints are made of.
+//
+// Groups of ordinary values go through vector arithmetic; a group with a special value (an
+// overflow, an infinity, a NaN) is left to the caller's scalar arithmetic.
+#pragma once
+#include "decode.hpp"
+
+#if defined(__AVX2__)
+
+namespace tc {
+namespace {
+
+TC_INLINE __m256i load8(const float* p) { return _mm256_loadu_si256((const __m256i*)p); }
+
+TC_INLINE bool any_set(__m256i mask) { return !_mm256_testz_si256(mask, mask); }
+
+// Two registers of eight 32-bit codes below 2^16 as one of sixteen, in order.
+TC_INLINE __m256i pack32(__m256i a, __m256i b) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
+}
+
+// bfloat16: integer arithmetic, since the hardware's own instruction flushes subnormals.
+struct ToBf16 {
+    static constexpr int WIDTH = 16;
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x7f7f7fff);
+    const __m256i half = _mm256_set1_epi32(0x7fff), one = _mm256_set1_epi32(1);
+
+    TC_INLINE __m256i round(__m256i u) const {
+        const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), one);
+        return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(u, half), odd), 16);
+    }
+    // False, and nothing stored, if one of the sixteen is special.
+    TC_INLINE bool operator()(const float* in, uint16_t* out) const {
+        const __m256i u = load8(in), v = load8(in + 8);
+        const __m256i special = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last),
+                                                _mm256_cmpgt_epi32(_mm256_and_si256(v, abs), last));
+        if (__builtin_expect(any_set(special), 0)) return false;
+        _mm256_storeu_si256((__m256i*)out, pack32(round(u), round(v)));
+        return true;
+    }
+};
+
+// float16 by F16C; from 65520 on, values round beyond the range.
+struct ToF16 {
+    static constexpr int WIDTH = 16;
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x477fefff);
+
+    TC_INLINE bool operator()(const float* in, uint16_t* out) const {
+        const __m256i u = load8(in), v = load8(in + 8);
+        const __m256i special = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last),
+                                                _mm256_cmpgt_epi32(_mm256_and_si256(v, abs), last));
+        if (__builtin_expect(any_set(special), 0)) return false;
+        const __m128i lo = _mm256_cvtps_ph(_mm256_castsi256_ps(u), _MM_FROUND_TO_NEAREST_INT);
+        const __m128i hi = _mm256_cvtps_ph(_mm256_castsi256_ps(v), _MM_FROUND_TO_NEAREST_INT);
+        _mm_storeu_si128((__m128i*)out, lo);
+        _mm_storeu_si128((__m128i*)(out + 8), hi);
+        return true;
+    }
+};
+
+// A float of 8 bits or fewer. The magnitude is taken to 16 bits first: float32's upper half with
+// the lowest bit sticky, which keeps 7 bits of significand where no target has more than 5 and a
+// rounding bit. Subnormal results come from adding 2^(23 + exponent of the spacing), whose
+// mantissa then counts in units of the spacing.
+struct ToSmall {
+    static constexpr int WIDTH = 32;
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), low16 = _mm256_set1_epi32(0xffff);
+    const __m256i abs16 = _mm256_set1_epi16(0x7fff), one = _mm256_set1_epi16(1);
+    __m256i magic, half, rebias, first_normal, last_code, sign_bit, unsigned_zero;
+    __m128i shift, sign_shift;
+
+    TC_INLINE ToSmall(const Row& row) {
+        const int drop = 7 - row.mantissa_bits, sign_at = row.bits - 1;
+        const int spacing = 1 - row.bias - row.mantissa_bits;
+        magic = _mm256_set1_epi32((127 + 23 + spacing) << 23);
+        half = _mm256_set1_epi16((short)((1 << (drop - 1)) - 1));
+        rebias = _mm256_set1_epi16((short)((127 - row.bias) << row.mantissa_bits));
+        first_normal = _mm256_set1_epi16((short)((128 - row.bias) << 7));
+        last_code = _mm256_set1_epi16((short)row.max_code);
+        sign_bit = _mm256_set1_epi16((short)(1 << sign_at));
+        unsigned_zero = _mm256_set1_epi16(row.nan == Nan::NegativeZero ? -1 : 0);
+        shift = _mm_cvtsi32_si128(drop);
+        sign_shift = _mm_cvtsi32_si128(15 - sign_at);
+    }
+
+    // Sixteen codes in the order of packus; overflow collects lanes above the range.
+    TC_INLINE __m256i sixteen(__m256i u, __m256i v, __m256i* overflow) const {
+        const auto sticky = [&](__m256i x) {
+            const __m256i carry = _mm256_add_epi32(_mm256_and_si256(x, low16), low16);
+            return _mm256_srli_epi32(_mm256_or_si256(x, carry), 16);
+        };
+        const auto tiny = [&](__m256i x) {
+            const __m256 sum = _mm256_add_ps(_mm256_castsi256_ps(_mm256_and_si256(x, abs)),
+                                             _mm256_castsi256_ps(magic));
+            return _mm256_sub_epi32(_mm256_castps_si256(sum), magic);
+        };
+        const __m256i h = _mm256_packus_epi32(sticky(u), sticky(v));
+        const __m256i subnormal = _mm256_packus_epi32(tiny(u), tiny(v));
+        const __m256i a = _mm256_and_si256(h, abs16);
+        const __m256i odd = _mm256_and_si256(_mm256_srl_epi16(a, shift), one);
+        const __m256i rounded = _mm256_srl_epi16(_mm256_add_epi16(_mm256_add_epi16(a, half), odd), shift);
+        const __m256i normal = _mm256_sub_epi16(rounded, rebias);
+        const __m256i code =
+            _mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi16(first_normal, a));
+        *overflow = _mm256_or_si256(*overflow, _mm256_cmpgt_epi16(code, last_code));
+        __m256i sign = _mm256_and_si256(_mm256_srl_epi16(h, sign_shift), sign_bit);
+        const __m256i zero = _mm256_cmpeq_epi16(code, _mm256_setzero_si256());
+        sign = _mm256_andnot_si256(_mm256_and_si256(zero, unsigned_zero), sign);
+        return _mm256_or_si256(code, sign);
+    }
+
+    TC_INLINE bool operator()(const float* in, uint8_t* out) const {
+        __m256i overflow = _mm256_setzero_si256();
+        const __m256i x = sixteen(load8(in), load8(in + 8), &overflow);
+        const __m256i y = sixteen(load8(in + 16), load8(in + 24), &overflow);
+        if (__builtin_expect(any_set(overflow), 0)) return false;
+        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        _mm256_storeu_si256((__m256i*)out,
+                            _mm256_permutevar8x32_epi32(_mm256_packus_epi16(x, y), order));
+        return true;
+    }
+};
+
+// Runs groups through `convert` and special groups, and the rest, through `other`, which returns
+// the number of overflows.
+template <class Convert, class Out, class Other>
+TC_INLINE uint64_t encode_groups(const float* in, Out* out, uint64_t n, const Convert& convert,
+                                 const Other& other) {
+    uint64_t i = 0, n_overflow = 0;
+    for (; i + Convert::WIDTH <= n; i += Convert::WIDTH)
+        if (__builtin_expect(!convert(in + i, out + i), 0))
+            n_overflow += other(in + i, out + i, (uint64_t)Convert::WIDTH);
+    return n_overflow + other(in + i, out + i, n - i);
+}
+
+}  // namespace
+}  // namespace tc
+
+#endif
