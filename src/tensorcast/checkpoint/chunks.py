@@ -69,8 +69,10 @@ class Buffers:
     @staticmethod
     def make() -> Buffers:
         """Page-aligned buffers of one chunk each."""
+        private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         return Buffers(
-            memoryview(mmap.mmap(-1, CHUNK_BYTES)), memoryview(mmap.mmap(-1, CHUNK_BYTES))
+            memoryview(mmap.mmap(-1, CHUNK_BYTES, private)),
+            memoryview(mmap.mmap(-1, CHUNK_BYTES, private)),
         )
 
 

@@ -1,0 +1,106 @@
+"""Rules: the first that matches decides; a rule that decides nothing is told of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoint.handmade import write
+
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.plan import Plan, plan
+from tensorcast.checkpoint.rules import Rule, parse_rule
+from tensorcast.errors import CastError, CheckpointError, FormatError, PolicyError
+from tensorcast.formats import FORMATS
+
+BF16, F32 = FORMATS["bfloat16"], FORMATS["float32"]
+
+
+@pytest.fixture
+def source(tmp_path: Path):
+    tensors = {
+        "model.layers.0.norm.weight": np.ones(2, "f4"),
+        "model.layers.0.q.weight": np.ones(2, "f8"),
+        "lm_head.weight": np.ones(2, "f2"),
+        "ids": np.arange(2),
+        "mask": np.ones(2, bool),
+        "rope": np.ones(2, "c8"),
+    }
+    return open_checkpoint(write(tmp_path / "x.safetensors", tensors))
+
+
+def formats(made: Plan) -> dict[str, str]:
+    return {step.outputs[0].name: step.outputs[0].format.name for step in made.steps}
+
+
+def test_only_floating_tensors_change_by_default(source) -> None:
+    found = formats(plan(source, "y.safetensors", "bf16"))
+    assert found == {
+        "model.layers.0.norm.weight": "bfloat16",
+        "model.layers.0.q.weight": "bfloat16",
+        "lm_head.weight": "bfloat16",
+        "ids": "int64",
+        "mask": "bool",
+        "rope": "complex64",
+    }
+
+
+def test_the_first_rule_that_matches_decides(source) -> None:
+    rules = [Rule("*.norm.*", None), Rule("model.*", FORMATS["float16"]), Rule("*", F32)]
+    found = formats(plan(source, "y.safetensors", "bf16", rules=rules[:2]))
+    assert found["model.layers.0.norm.weight"] == "float32"
+    assert found["model.layers.0.q.weight"] == "float16"
+    assert found["lm_head.weight"] == "bfloat16"
+    found = formats(plan(source, "y.safetensors", "bf16", rules=rules[1::-1]))
+    assert found["model.layers.0.norm.weight"] == "float16"
+
+
+def test_rules_change_integers_too(source) -> None:
+    rules = [Rule("ids", FORMATS["int32"]), Rule("mask", FORMATS["uint8"])]
+    found = formats(plan(source, "y.safetensors", "bf16", rules=rules))
+    assert (found["ids"], found["mask"]) == ("int32", "uint8")
+
+
+def test_rules_that_decide_nothing_are_told_of(source) -> None:
+    rules = [Rule("*.norm.*", None), Rule("*norm*", BF16), Rule("nothing", None), Rule("ids", F32)]
+    warnings = plan(source, "y.safetensors", "bf16", rules=rules).warnings
+    assert warnings == (
+        "the rule '*norm*=bfloat16' decides nothing: earlier rules match the same 1 tensors first",
+        "the rule 'keep nothing' matches no tensor",
+    )
+
+
+def test_globs_match_whole_names_with_case(source) -> None:
+    for glob in ("norm", "MODEL.*", "model.layers.?"):
+        warnings = plan(source, "y.safetensors", "bf16", rules=[Rule(glob, None)]).warnings
+        assert "matches no tensor" in warnings[0]
+    rules = [Rule("model.layers.[0-9].*", None), Rule("lm_head.weigh?", None)]
+    assert plan(source, "y.safetensors", "bf16", rules=rules).warnings == (
+        "no tensor changes its format",
+    )
+
+
+def test_a_rule_is_glob_and_format() -> None:
+    assert parse_rule("*.norm.*=BF16") == Rule("*.norm.*", BF16)
+    assert parse_rule("a=b=half") == Rule("a=b", FORMATS["float16"])
+    for text in ("bf16", "=bf16", "x=", ""):
+        with pytest.raises(CheckpointError, match="a rule is GLOB=FORMAT"):
+            parse_rule(text)
+    with pytest.raises(FormatError, match="nearest: bfloat16"):
+        parse_rule("*=bflot16")
+
+
+def test_policies_and_formats_that_do_not_fit_name_the_tensor(source) -> None:
+    with pytest.raises(CastError, match=r"'rope': complex64 to float32 would drop the imaginary"):
+        plan(source, "y.safetensors", "bf16", rules=[Rule("rope", F32)])
+    with pytest.raises(PolicyError, match=r"'ids': overflow=\"ieee\""):
+        plan(
+            source, "y.safetensors", "bf16", rules=[Rule("ids", FORMATS["int32"])], overflow="ieee"
+        )
+    with pytest.raises(FormatError, match="safetensors cannot hold int4; it holds bool, int8"):
+        plan(source, "y.safetensors", "bf16", rules=[Rule("ids", FORMATS["int4"])])
+    with pytest.raises(FormatError, match="safetensors cannot hold float8_e3m4"):
+        plan(source, "y.safetensors", "float8_e3m4")
+    with pytest.raises(PolicyError, match="overflow='wrap' is not one of raise, saturate, ieee"):
+        plan(source, "y.safetensors", "bf16", overflow="wrap")
