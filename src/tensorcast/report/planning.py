@@ -130,6 +130,8 @@ def _summary(
     space = f"{human_bytes(n_bytes_needed)} needed"
     if n_bytes_free is not None:
         space += f", {human_bytes(n_bytes_free)} free there"
+        if n_bytes_free < n_bytes_needed:
+            space += ": too little"
     rows.append(("space", space))
     cells: list[list[str | Span]] = [[Span(key, "dim"), text] for key, text in rows]
     return layout([Column(""), Column("", wrap=True)], cells, width=width)

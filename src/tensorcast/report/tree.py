@@ -7,7 +7,7 @@ caller can add up anything else over them.
     >>> entries = [Entry(f"layer.{i}.{n}", ("F32", "[4]"), (16,)) for i in (0, 1) for n in "bw"]
     >>> for row in grow(entries):
     ...     print(row.label, row.copies, row.sizes, row.members)
-    layer.{0..1} 2 (32,) (0, 1, 2, 3)
+    layer.{0..1} 2 (32,) ()
     ├─ b 1 (16,) (0, 2)
     └─ w 1 (16,) (1, 3)
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from .text import safe
@@ -51,7 +52,8 @@ class Row:
         sizes: of one copy of this row (itself and what lies under it) within one copy of its
             parents.
         copies: how many are folded into the row, within one copy of its parents.
-        members: indices of the entries the row stands for, over all copies of its parents too.
+        members: indices of the entries it shows, over all copies of its parents too; none for a
+            group.
     """
 
     label: str
@@ -107,7 +109,10 @@ def _flat(entries: Sequence[Entry]) -> list[Row]:
 
 def _measure(node: _Node, entries: Sequence[Entry], known: dict[object, int]) -> None:
     """Sets order, sizes and signature: equal signatures mean equal insides."""
-    node.ordered = sorted(node.children.items(), key=lambda item: _natural(item[0]))
+    if len(node.children) > 1:
+        node.ordered = sorted(node.children.items(), key=lambda item: _natural(item[0]))
+    else:
+        node.ordered = list(node.children.items())
     total = [0] * (len(entries[0].sizes) if entries else 0)
     own: object = None
     if node.entry is not None:
@@ -116,12 +121,14 @@ def _measure(node: _Node, entries: Sequence[Entry], known: dict[object, int]) ->
         total[:] = entry.sizes
     for _, child in node.ordered:
         _measure(child, entries, known)
-        total = [a + b for a, b in zip(total, child.sizes, strict=True)]
+        for i, size in enumerate(child.sizes):
+            total[i] += size
     node.sizes = tuple(total)
     inside = (own, tuple((part, child.signature) for part, child in node.ordered))
     node.signature = known.setdefault(inside, len(known))
 
 
+@lru_cache(4096)
 def _natural(part: str) -> tuple[tuple[int, int | str], ...]:
     pieces = re.split(r"(\d+)", part)
     return tuple(
@@ -157,7 +164,7 @@ class _Plot:
                 branch = trunk + ("\u2514\u2500 " if last else "\u251c\u2500 ")
                 inner = trunk + ("   " if last else "\u2502  ")
             cells = None if first.entry is None else self.entries[first.entry].cells
-            members = tuple(sorted(i for node in alike for i in _entries_under(node)))
+            members = tuple(sorted(node.entry for node in alike if node.entry is not None))
             self.rows.append(Row(branch + label, cells, first.sizes, len(paths), members))
             if first.ordered:
                 self.emit_under(alike, trunk=inner)
@@ -204,13 +211,6 @@ def _at(node: _Node, path: tuple[int, ...]) -> _Node:
     for place in path:
         node = node.ordered[place][1]
     return node
-
-
-def _entries_under(node: _Node) -> list[int]:
-    found = [] if node.entry is None else [node.entry]
-    for _, child in node.ordered:
-        found.extend(_entries_under(child))
-    return found
 
 
 def _ranges(numbers: Iterable[int]) -> str:
