@@ -262,6 +262,6 @@ def _largest_gap(raw: NDArray[np.uint8], other_raw: NDArray[np.uint8], format: F
 def _squares(values: NDArray[Any]) -> float:
     import numpy as np
 
-    # not np.dot: BLAS would start threads of its own, ten times slower here, and sum by their number
+    # not np.dot: BLAS starts threads of its own, ten times slower here, and sums by their number
     with np.errstate(all="ignore"):
         return float(np.einsum("i,i->", values, values))
