@@ -112,11 +112,18 @@ def _near_target(source: Format, target: Format, n: int, rng: np.random.Generato
     if target.kind == "bool":
         return np.zeros(0, np.uint64)
     _, _, significand, exponent = parts_of(_magnitudes(target, n, rng), target)
+    # beyond the ends: two more values after the largest, one before the smallest of a format
+    # without zero
+    top = parts_of(np.array([target.max_code], np.uint64), target)
+    extra = [(int(top.significand[0]) + i, int(top.exponent[0])) for i in (1, 2)]
+    if not target.subnormals:
+        extra.append((1, -target.bias - 1))
+    extra = [(n, place) for n, place in extra if n >> 64 == 0]
+    significand = np.concatenate([significand, np.array([n for n, _ in extra], np.uint64)])
+    exponent = np.concatenate([exponent, np.array([place for _, place in extra], np.int64)])
     # the value after significand * 2^exponent is (significand + 1) * 2^exponent
     significand = np.concatenate([significand, significand * np.uint64(2) + np.uint64(1)])
     exponent = np.concatenate([exponent, exponent - 1])
-    keep = significand >= np.uint64(1)  # twice the largest uint64 wraps around to small: harmless
-    significand, exponent = significand[keep], exponent[keep]
     kind = np.full(significand.shape, FINITE, np.uint8)
     no = np.zeros(significand.shape, bool)
     found = []

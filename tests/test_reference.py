@@ -244,6 +244,23 @@ def test_rounding_is_the_definition(row: Format) -> None:
             assert outcome.underflow == (not lost and found == 0 != value)
 
 
+@pytest.mark.parametrize("source", ["float32", "float64", "int32", "uint64"])
+@pytest.mark.parametrize("target", NARROW, ids=str)
+def test_interesting_codes_are(source: str, target: Format) -> None:
+    """They hold every value and tie of the target that the source has, and its neighbours."""
+    row = FORMATS[source]
+    held = set(interesting_codes(row, target).tolist())
+    policy = resolved(source, source, rounding="toward-zero", overflow="saturate")
+    values = [value for value, _ in ladder(target)[1:-1]]
+    for low, high in pairwise(values):
+        for value in (low, (low + high) / 2, high):
+            outcome = reference.encode(value, row, policy)
+            if outcome.inexact:
+                continue
+            near = {outcome.code, outcome.code + 1, max(outcome.code - 1, 0)}
+            assert {code for code in near if code >> row.bits == 0} <= held, float(value)
+
+
 @pytest.mark.parametrize("row", FORMATS.values(), ids=str)
 def test_every_value_encodes_to_its_code(row: Format) -> None:
     """decode, then encode, gives the code back, but for a signalling NaN's quiet bit."""
