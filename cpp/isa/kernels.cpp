@@ -24,8 +24,13 @@ TC_INLINE double saturated_mark(const Row& target) {
     return target.is_signed ? 0x1p63 : 0x1p64;
 }
 
+// Results of a cast as float32.
+void decode_result(FormatId id, const void* codes, float* out, uint64_t n);
+
 template <class C>
-void carrier_errors(const Cast& cast, const C* x, const void* codes, uint64_t n, Stats* s) {
+void carrier_errors(const Cast& cast, const C* x, const void* codes, uint64_t n, bool overflows,
+                    Stats* s) {
+    (void)overflows;
     const Row& target = ROWS[cast.target];
     if (sizeof(C) == 4 && !fits_float(target)) {
         double wide[BLOCK], y[BLOCK];
@@ -35,9 +40,13 @@ void carrier_errors(const Cast& cast, const C* x, const void* codes, uint64_t n,
         return;
     }
     C y[BLOCK];
-    if constexpr (sizeof(C) == 4)
-        decode_float(cast.target, codes, y, n);
-    else
+    if constexpr (sizeof(C) == 4) {
+        decode_result(cast.target, codes, y, n);
+#if defined(__AVX2__)
+        if (cast.rounding == Rounding::NearestEven && target.kind == Kind::Float && !overflows)
+            return stats_nearest(x, y, n, s);
+#endif
+    } else
         decode_double(cast.target, codes, y, n, false);
     stats_block<C>(x, y, n, saturated_mark(target), s);
 }
@@ -71,14 +80,14 @@ uint64_t count_rounded_to_zero(const Cast& cast, const C* x, uint64_t n, uint64_
 
 template <class C>
 void carrier_stats(const Cast& cast, const C* x, const void* codes, uint64_t n, uint64_t first,
-                   Stats* s) {
+                   bool overflows, Stats* s) {
     const Row& target = ROWS[cast.target];
     if (target.is_integer()) {
         const uint64_t underflow = s->n_underflow + count_rounded_to_zero(cast, x, n, first);
-        carrier_errors(cast, x, codes, n, s);
+        carrier_errors(cast, x, codes, n, overflows, s);
         s->n_underflow = underflow;
     } else {
-        carrier_errors(cast, x, codes, n, s);
+        carrier_errors(cast, x, codes, n, overflows, s);
     }
 }
 // Statistics of a block whose source is integer: no rounding takes one to zero.
@@ -181,8 +190,16 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
             decode_float(cast.source, in, block, n);
             x = block;
         }
+#if defined(__AVX2__)
+        if (cast.full && n == BLOCK && cast.rounding == Rounding::NearestEven) {
+            if (cast.target == F_bfloat16 && encode_with_stats(x, (uint16_t*)codes, ToBf16(), s))
+                return Counts();
+            if (cast.target == F_float16 && encode_with_stats(x, (uint16_t*)codes, ToF16(), s))
+                return Counts();
+        }
+#endif
         const Counts counts = encode_carrier(cast, x, codes, n, first);
-        if (cast.full) carrier_stats(cast, x, codes, n, first, s);
+        if (cast.full) carrier_stats(cast, x, codes, n, first, counts.overflow != 0, s);
         return counts;
     }
     double block[BLOCK];
@@ -207,7 +224,7 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         if (integer)
             integer_stats(cast, in, codes, n, s);
         else
-            carrier_stats(cast, x, codes, n, first, s);
+            carrier_stats(cast, x, codes, n, first, counts.overflow != 0, s);
     }
     return counts;
 }
@@ -290,6 +307,20 @@ uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in,
         case 4: return apply_wide(t, t.code32, in, (uint32_t*)codes, n);
         default: return apply_wide(t, t.code64, in, (uint64_t*)codes, n);
     }
+}
+
+void decode_result(FormatId id, const void* codes, float* out, uint64_t n) {
+    const Row& row = ROWS[id];
+    if (row.kind == Kind::Float && row.bits <= 8 && n >= 32) {
+        Cast widen{};
+        widen.source = id;
+        widen.target = F_float32;
+        if (const Table* t = table_for(widen)) {
+            apply_wide(*t, t->code32, (const uint8_t*)codes, (uint32_t*)out, n);
+            return;
+        }
+    }
+    decode_float(id, codes, out, n);
 }
 
 // ---- the run ------------------------------------------------------------------------------------

@@ -29,14 +29,22 @@ struct ToBf16 {
         const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), one);
         return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(u, half), odd), 16);
     }
+    TC_INLINE __m256i special(__m256i u) const {
+        return _mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last);
+    }
     // False, and nothing stored, if one of the sixteen is special.
     TC_INLINE bool operator()(const float* in, uint16_t* out) const {
         const __m256i u = load8(in), v = load8(in + 8);
-        const __m256i special = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last),
-                                                _mm256_cmpgt_epi32(_mm256_and_si256(v, abs), last));
-        if (__builtin_expect(any_set(special), 0)) return false;
+        if (__builtin_expect(any_set(_mm256_or_si256(special(u), special(v))), 0)) return false;
         _mm256_storeu_si256((__m256i*)out, pack32(round(u), round(v)));
         return true;
+    }
+    // Sixteen values known not to be special, and their results as float32.
+    TC_INLINE void convert(const float* in, uint16_t* out, __m256* y, __m256* z) const {
+        const __m256i r = round(load8(in)), t = round(load8(in + 8));
+        _mm256_storeu_si256((__m256i*)out, pack32(r, t));
+        *y = _mm256_castsi256_ps(_mm256_slli_epi32(r, 16));
+        *z = _mm256_castsi256_ps(_mm256_slli_epi32(t, 16));
     }
 };
 
@@ -45,16 +53,23 @@ struct ToF16 {
     static constexpr int WIDTH = 16;
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x477fefff);
 
+    TC_INLINE __m256i special(__m256i u) const {
+        return _mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last);
+    }
     TC_INLINE bool operator()(const float* in, uint16_t* out) const {
         const __m256i u = load8(in), v = load8(in + 8);
-        const __m256i special = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last),
-                                                _mm256_cmpgt_epi32(_mm256_and_si256(v, abs), last));
-        if (__builtin_expect(any_set(special), 0)) return false;
-        const __m128i lo = _mm256_cvtps_ph(_mm256_castsi256_ps(u), _MM_FROUND_TO_NEAREST_INT);
-        const __m128i hi = _mm256_cvtps_ph(_mm256_castsi256_ps(v), _MM_FROUND_TO_NEAREST_INT);
+        if (__builtin_expect(any_set(_mm256_or_si256(special(u), special(v))), 0)) return false;
+        __m256 y, z;
+        convert(in, out, &y, &z);
+        return true;
+    }
+    TC_INLINE void convert(const float* in, uint16_t* out, __m256* y, __m256* z) const {
+        const __m128i lo = _mm256_cvtps_ph(_mm256_loadu_ps(in), _MM_FROUND_TO_NEAREST_INT);
+        const __m128i hi = _mm256_cvtps_ph(_mm256_loadu_ps(in + 8), _MM_FROUND_TO_NEAREST_INT);
         _mm_storeu_si128((__m128i*)out, lo);
         _mm_storeu_si128((__m128i*)(out + 8), hi);
-        return true;
+        *y = _mm256_cvtph_ps(lo);
+        *z = _mm256_cvtph_ps(hi);
     }
 };
 

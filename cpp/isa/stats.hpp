@@ -77,6 +77,100 @@ void stats_scalar(const C* x, const C* y, uint64_t begin, uint64_t n, double sat
     }
 }
 
+#if defined(__AVX2__)
+// What the vector loops gather, in the lanes of stats_block; a special value makes a sum infinite or
+// NaN, and then the gathering is thrown away.
+//
+// Errors are taken in float32: rounding to nearest without overflow leaves an error that is a
+// multiple of the value's own last place and no larger than the value, so float32 holds it exactly,
+// and float64 its square: a fused multiply-add rounds just as a multiplication and an addition do.
+struct Gather {
+    __m256d e0 = _mm256_setzero_pd(), e1 = e0, q0 = e0, q1 = e0;
+    __m256 low = _mm256_set1_ps(__builtin_inff()), high = _mm256_set1_ps(-__builtin_inff());
+    __m256 worst = _mm256_setzero_ps();
+    __m256i changed = _mm256_setzero_si256(), vanished = changed;
+
+    TC_INLINE void add(const float* in, __m256 y) {
+        const __m256 x = _mm256_loadu_ps(in), d = _mm256_sub_ps(x, y), zero = _mm256_setzero_ps();
+        const __m256 c = _mm256_cmp_ps(d, zero, _CMP_NEQ_UQ);
+        changed = _mm256_sub_epi32(changed, _mm256_castps_si256(c));
+        const __m256 v = _mm256_and_ps(c, _mm256_cmp_ps(y, zero, _CMP_EQ_OQ));
+        vanished = _mm256_sub_epi32(vanished, _mm256_castps_si256(v));
+        low = _mm256_min_ps(low, x);
+        high = _mm256_max_ps(high, x);
+        worst = _mm256_max_ps(worst, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d));
+        const __m256d d0 = _mm256_cvtps_pd(_mm256_castps256_ps128(d));
+        const __m256d d1 = _mm256_cvtps_pd(_mm256_extractf128_ps(d, 1));
+        const __m256d x0 = _mm256_cvtps_pd(_mm_loadu_ps(in));
+        const __m256d x1 = _mm256_cvtps_pd(_mm_loadu_ps(in + 4));
+        e0 = _mm256_fmadd_pd(d0, d0, e0);
+        e1 = _mm256_fmadd_pd(d1, d1, e1);
+        q0 = _mm256_fmadd_pd(x0, x0, q0);
+        q1 = _mm256_fmadd_pd(x1, x1, q1);
+    }
+
+    // False if a special value was among them.
+    TC_INLINE bool finish(double* error_lanes, double* value_lanes, uint64_t n, Stats* s) const {
+        const __m256d all = _mm256_add_pd(_mm256_add_pd(e0, e1), _mm256_add_pd(q0, q1));
+        const __m256d over = _mm256_cmp_pd(all, _mm256_set1_pd(__builtin_inf()), _CMP_NLT_UQ);
+        if (_mm256_movemask_pd(over)) return false;
+        _mm256_storeu_pd(error_lanes, e0);
+        _mm256_storeu_pd(error_lanes + 4, e1);
+        _mm256_storeu_pd(value_lanes, q0);
+        _mm256_storeu_pd(value_lanes + 4, q1);
+        alignas(32) float lows[8], highs[8], worsts[8];
+        alignas(32) uint32_t changes[8], zeros[8];
+        _mm256_store_ps(lows, low);
+        _mm256_store_ps(highs, high);
+        _mm256_store_ps(worsts, worst);
+        _mm256_store_si256((__m256i*)changes, changed);
+        _mm256_store_si256((__m256i*)zeros, vanished);
+        for (int k = 0; k < 8; ++k) {
+            s->n_inexact += changes[k];
+            s->n_underflow += zeros[k];
+            if (lows[k] < s->min) s->min = lows[k];
+            if (highs[k] > s->max) s->max = highs[k];
+            if (worsts[k] > s->max_abs_error) s->max_abs_error = worsts[k];
+        }
+        s->n_finite += n;
+        return true;
+    }
+};
+
+// A whole block of float32 to float16 or bfloat16, nearest even, with its statistics, in one loop.
+// False, with the output half written and no statistics, if a value is special.
+template <class Convert>
+bool encode_with_stats(const float* in, uint16_t* out, const Convert& convert, Stats* s) {
+    Gather gather;
+    __m256i special = _mm256_setzero_si256();
+    for (uint64_t i = 0; i < BLOCK; i += 16) {
+        __m256 y, z;
+        convert.convert(in + i, out + i, &y, &z);
+        special = _mm256_or_si256(special, _mm256_or_si256(convert.special(load8(in + i)),
+                                                           convert.special(load8(in + i + 8))));
+        gather.add(in + i, y);
+        gather.add(in + i + 8, z);
+    }
+    alignas(32) double error_lanes[8], value_lanes[8];
+    if (any_set(special) || !gather.finish(error_lanes, value_lanes, BLOCK, s)) return false;
+    s->sum_squared_error += lane_sum(error_lanes);
+    s->sum_squared += lane_sum(value_lanes);
+    return true;
+}
+
+// stats_block for results that were rounded to nearest without overflow.
+void stats_nearest(const float* x, const float* y, uint64_t n, Stats* s) {
+    alignas(32) double error_lanes[8] = {}, value_lanes[8] = {};
+    const uint64_t whole = n / 8 * 8;
+    Gather gather;
+    for (uint64_t i = 0; i < whole; i += 8) gather.add(x + i, _mm256_loadu_ps(y + i));
+    const uint64_t done = gather.finish(error_lanes, value_lanes, whole, s) ? whole : 0;
+    stats_scalar(x, y, done, n, __builtin_nan(""), error_lanes, value_lanes, s);
+    s->sum_squared_error += lane_sum(error_lanes);
+    s->sum_squared += lane_sum(value_lanes);
+}
+#endif
+
 template <class C>
 void stats_block(const C* x, const C* y, uint64_t n, double saturated, Stats* s) {
     alignas(32) double error_lanes[8] = {}, value_lanes[8] = {};
