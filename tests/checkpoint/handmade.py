@@ -59,9 +59,7 @@ def write(
             format, shape, content = tensor
         else:
             dtype = next(
-                row.name
-                for row in STORABLE
-                if row.bits >= 8 and numpy_dtype(row) == tensor.dtype
+                row.name for row in STORABLE if row.bits >= 8 and numpy_dtype(row) == tensor.dtype
             )
             format, shape, content = dtype, list(tensor.shape), tensor.tobytes()
         spelled = FORMATS[format].spellings["safetensors"]

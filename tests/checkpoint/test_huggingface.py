@@ -145,7 +145,9 @@ def test_refuses_a_config_that_is_no_sound_json(tmp_path: Path) -> None:
         open_checkpoint(path)
 
 
-@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", INDEX, "config.json", "t.txt"])
+@pytest.mark.parametrize(
+    "name", ["model-00001-of-00002.safetensors", INDEX, "config.json", "t.txt"]
+)
 def test_refuses_links_that_lead_out(tmp_path: Path, name: str) -> None:
     path = write_directory(tmp_path / "m", TWO, extra={"config.json": "{}", "t.txt": ""})
     os.rename(path / name, tmp_path / "outside")

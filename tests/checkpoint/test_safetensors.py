@@ -145,7 +145,10 @@ HOSTILE = {
         ["tensor 'a'", "0 <= begin <= end", "[4, 0]"],
     ),
     "negative offset": (container({"a": member("F32", [1], -4, 0)}, bytes(4)), ["[-4, 0]"]),
-    "bool offset": (container({"a": {**ONE, "data_offsets": [False, 4]}}, bytes(4)), ["[False, 4]"]),
+    "bool offset": (
+        container({"a": {**ONE, "data_offsets": [False, 4]}}, bytes(4)),
+        ["[False, 4]"],
+    ),
     "wrong size": (
         container({"a": member("F32", [2], 0, 4)}, bytes(4)),
         ["tensor 'a'", "8 bytes for shape [2] of F32", "4 bytes"],

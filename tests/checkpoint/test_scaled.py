@@ -21,7 +21,10 @@ SCALED = {
     "block float8": {"l.weight": CODES, "l.weight_scale_inv": SCALE},
     "scales alone, the weight elsewhere": {"l.weight_scale_inv": SCALE},
     "compressed-tensors": {"l.weight": CODES, "l.weight_scale": SCALE},
-    "compressed-tensors, packed": {"l.weight_packed": ("int32", [1], bytes(4)), "l.weight_scale": SCALE},
+    "compressed-tensors, packed": {
+        "l.weight_packed": ("int32", [1], bytes(4)),
+        "l.weight_scale": SCALE,
+    },
     "packed alone": {"l.weight_packed": ("int32", [1], bytes(4))},
     "MXFP4": {"e.gate_up_proj_blocks": BYTES, "e.gate_up_proj_scales": BYTES},
     "a parameter with its scale": {"e.gate_up_proj": CODES, "e.gate_up_proj_scale": SCALE},

@@ -84,7 +84,7 @@ def load(text: str) -> Plan:
     if version != VERSION:
         raise CheckpointError(
             f'expected a plan with "tensorcast_plan": {VERSION}, found '
-            f"{'none' if version is None else version!r}; plan again with this tensorcast"
+            f"{'none' if version is None else repr(version)}; plan again with this tensorcast"
         )
     try:
         return _plan(members)

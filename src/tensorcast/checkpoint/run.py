@@ -148,7 +148,7 @@ def _check_unchanged(plan: Plan) -> None:
 
 def _leave(workspace: Workspace, error: BaseException) -> int:
     """Tidy up after a failure: finished shards stay where the next run can use them."""
-    useless = (TensorOverflowError, TensorNanError)
+    useless = (TensorOverflowError, TensorNanError, CorruptFileError)
     receipts = [] if isinstance(error, useless) else workspace.receipts()
     if receipts:
         workspace.keep_only({str(receipt["file"]) for receipt in receipts})

@@ -1,0 +1,411 @@
+"""Whole conversions: bits, files, policies, threads, and the libraries that read the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bits import expect_same_codes
+from checkpoint.handmade import (
+    STORABLE,
+    header_of,
+    packed,
+    tensors_of,
+    unpacked,
+    write,
+    write_directory,
+)
+from oracle import cast_array
+
+from tensorcast.checkpoint import chunks, open_checkpoint
+from tensorcast.checkpoint.errors import TensorNanError, TensorOverflowError
+from tensorcast.checkpoint.plan import Plan, plan
+from tensorcast.checkpoint.rules import Rule
+from tensorcast.checkpoint.run import Result, run
+from tensorcast.errors import CastNanError, CastOverflowError, CheckpointError
+from tensorcast.formats import FORMATS
+from tensorcast.policy import Policy
+
+INDEX = "model.safetensors.index.json"
+RNG = np.random.default_rng(7)
+
+
+def convert(source: Path, destination: Path, to: str, **options) -> Result:
+    keys = ("force", "verify", "report", "threads", "progress")
+    running = {key: options.pop(key) for key in keys if key in options}
+    return run(plan(open_checkpoint(source), destination, to, **options), **running)
+
+
+def siblings(path: Path) -> list[str]:
+    return sorted(os.listdir(path.parent))
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    """Chunks so small that every tensor here has several."""
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+
+
+@pytest.mark.parametrize("to", STORABLE, ids=str)
+def test_every_dtype_to_every_dtype(tmp_path: Path, to) -> None:
+    tensors, codes = {}, {}
+    for row in STORABLE:
+        n = 1200
+        top = 2 if row.kind == "bool" else 1 << min(row.component.bits, 64)
+        shape = (n, 2) if row.is_complex else (n,)
+        codes[row.name] = RNG.integers(0, top, shape, f"u{row.component.container_bits // 8}")
+        tensors[row.name] = (row.name, [30, 40], packed(codes[row.name], row))
+    source = write(tmp_path / "x.safetensors", tensors)
+    rules = [
+        Rule(row.name, to if to.is_complex or to.kind == "bool" or not row.is_complex else None)
+        for row in STORABLE
+    ]
+    result = convert(
+        source, tmp_path / "y.safetensors", to.name,
+        rules=rules, overflow="saturate", nan="zero", verify=True,
+    )  # fmt: skip
+    written = tensors_of(tmp_path / "y.safetensors")
+    assert set(written) == set(tensors)
+    for row in STORABLE:
+        dtype, shape, data = written[row.name]
+        assert shape == [30, 40]
+        if row.is_complex and not (to.is_complex or to.kind == "bool"):
+            assert (dtype, data) == ("C64", tensors[row.name][2])
+            continue
+        assert dtype == to.spellings["safetensors"]
+        policy = Policy("saturate", nan="zero").resolve(row, to)
+        expected = cast_array(codes[row.name], row, to, policy).codes
+        found = unpacked(data, to, 1200)
+        expect_same_codes(found, expected, to, what=f"{row} to {to}")
+    assert set(result.losses) == {
+        row.name for row in STORABLE
+        if row != to and (to.is_complex or to.kind == "bool" or not row.is_complex)
+    }  # fmt: skip
+
+
+SHARDS = [
+    {"z.weight": RNG.standard_normal((70, 50), "f4"), "ids": np.arange(3000)},
+    {"a.weight": RNG.standard_normal((999,), "f4"), "scalar": np.ones((), "f4"),
+     "empty": np.ones((0, 4), "f4")},
+]  # fmt: skip
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return write_directory(
+        tmp_path / "m",
+        SHARDS,
+        extra={"config.json": '{"torch_dtype": "float32"}', "a/b.txt": "text", "x.onnx": ""},
+    )
+
+
+def test_a_directory(directory: Path, tmp_path: Path) -> None:
+    result = convert(directory, tmp_path / "out", "bfloat16", verify=True, report=True)
+    out = tmp_path / "out"
+    names = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
+    shards = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    assert names == ["a/b.txt", "config.json", *shards, INDEX]
+    assert (out / "a/b.txt").read_text() == "text"
+    assert json.loads((out / "config.json").read_text()) == {"torch_dtype": "bfloat16"}
+    for shard, tensors in zip(shards, SHARDS, strict=True):
+        assert_bfloat16(tensors_of(out / shard), tensors)
+        assert b'{"__metadata__":{"format":"pt"},' in header_of(out / shard)
+    assert result.skipped == {"x.onnx": "an export of the unconverted weights"}
+    assert list(result.losses) == ["z.weight", "a.weight", "empty", "scalar"]
+    loss = result.losses["z.weight"]
+    assert (loss.n_elements, loss.n_overflow, loss.amax) == (
+        3500, 0, float(np.abs(SHARDS[0]["z.weight"]).max()),
+    )  # fmt: skip
+    assert result.verified
+    assert result.resumed == ()
+    assert result.n_bytes_read == sum(t.nbytes for shard in SHARDS for t in shard.values())
+    assert result.n_bytes_written == sum(p.stat().st_size for p in out.rglob("*") if p.is_file())
+    assert siblings(out) == ["m", "out"]
+
+
+def assert_bfloat16(written, tensors) -> None:
+    assert set(written) == set(tensors)
+    to, policy = FORMATS["bfloat16"], Policy().resolve("float32", "bfloat16")
+    for name, array in tensors.items():
+        dtype, shape, data = written[name]
+        assert shape == list(array.shape)
+        if array.dtype != np.float32:
+            assert data == array.tobytes()
+            continue
+        assert dtype == "BF16"
+        expected = cast_array(array.reshape(-1), FORMATS["float32"], to, policy).codes
+        expect_same_codes(unpacked(data, to, array.size), expected, to, what=name)
+
+
+def test_from_its_json_too(directory: Path, tmp_path: Path) -> None:
+    made = plan(open_checkpoint(directory), tmp_path / "out", "bfloat16")
+    run(Plan.from_json(made.to_json()))
+    assert_bfloat16(tensors_of(tmp_path / "out" / made.shards[0].file), SHARDS[0])
+
+
+@pytest.mark.parametrize("rounding", ["nearest-even", "stochastic"])
+def test_bytes_and_losses_are_the_same_for_any_number_of_threads(
+    directory: Path, tmp_path: Path, rounding: str
+) -> None:
+    results = []
+    for threads in (1, 2, 3, 8):
+        out = tmp_path / f"out{threads}"
+        result = convert(
+            directory, out, "float8_e4m3fn", rounding=rounding, seed=5, threads=threads,
+            report=True, overflow="saturate",
+        )  # fmt: skip
+        files = {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        results.append((files, result.losses))
+    assert all(result == results[0] for result in results[1:])
+
+
+def test_stochastic_rounding_is_by_name_and_offset(tmp_path: Path, monkeypatch) -> None:
+    values = RNG.standard_normal(5000, "f4")
+    path = write(tmp_path / "x.safetensors", {"a": values, "b": values})
+    convert(path, tmp_path / "y.safetensors", "bfloat16", rounding="stochastic", seed=3)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 13)
+    write(tmp_path / "x2.safetensors", {"c": np.ones(9, "f4"), "b": values})
+    convert(
+        tmp_path / "x2.safetensors", tmp_path / "y2.safetensors", "bfloat16",
+        rounding="stochastic", seed=3,
+    )  # fmt: skip
+    one, two = (tensors_of(tmp_path / name) for name in ("y.safetensors", "y2.safetensors"))
+    assert one["a"] != one["b"]
+    assert one["b"] == two["b"]
+
+
+def test_kept_tensors_are_copied_bit_by_bit(tmp_path: Path) -> None:
+    nans = np.array([0x7FA00001, 0xFFFFFFFF, 0x7F800001, 0x80000000], "u4").view("f4")
+    nans = np.tile(nans, 1000)
+    path = write(tmp_path / "x.safetensors", {"keep.me": nans, "x": nans})
+    convert(path, tmp_path / "y.safetensors", "bfloat16", rules=[Rule("keep.*", None)])
+    assert tensors_of(tmp_path / "y.safetensors")["keep.me"] == ("F32", [4000], nans.tobytes())
+
+
+def test_modes_follow_the_umask(directory: Path, tmp_path: Path) -> None:
+    for file in directory.rglob("*"):
+        if file.is_file():
+            file.chmod(0o600)
+    old = os.umask(0o027)
+    try:
+        convert(directory, tmp_path / "out", "bfloat16")
+        convert(directory / "model-00001-of-00002.safetensors", tmp_path / "y.safetensors", "bf16")
+    finally:
+        os.umask(old)
+    files = [tmp_path / "y.safetensors", *(p for p in (tmp_path / "out").rglob("*") if p.is_file())]
+    assert {stat.S_IMODE(p.stat().st_mode) for p in files} == {0o640}
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o750
+
+
+def test_resharding_moves_tensors_between_files(directory: Path, tmp_path: Path) -> None:
+    convert(directory, tmp_path / "out", "bfloat16", max_shard_size=7000, verify=True)
+    index = json.loads((tmp_path / "out" / INDEX).read_text())
+    found = {}
+    for file in sorted(set(index["weight_map"].values())):
+        found.update(tensors_of(tmp_path / "out" / file))
+    assert len(set(index["weight_map"].values())) == 3
+    assert_bfloat16(found, {**SHARDS[0], **SHARDS[1]})
+    assert open_checkpoint(tmp_path / "out").n_bytes == index["metadata"]["total_size"]
+
+
+# -- policies ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def overflowing(tmp_path: Path) -> Path:
+    big = RNG.standard_normal(3000, "f4")
+    big[[7, 2999]] = [1e5, -2e5]
+    huge = np.full(5, 3.0e38, "f4")
+    nan = np.array([1, np.nan, 1e6], "f4")
+    infinite = np.array([1, np.inf], "f4")
+    return write(
+        tmp_path / "x.safetensors",
+        {"big": big, "fine": np.ones(4, "f4"), "huge": huge, "nan": nan, "inf": infinite},
+    )
+
+
+def test_an_overflow_names_every_tensor_and_what_would_hold_it(overflowing, tmp_path: Path) -> None:
+    for threads in (1, 4):
+        with pytest.raises(TensorOverflowError) as caught:
+            convert(overflowing, tmp_path / "y.safetensors", "float16", threads=threads)
+        error = caught.value
+        assert isinstance(error, CastOverflowError)
+        assert isinstance(error, CheckpointError)
+        assert str(error).splitlines() == [
+            "3 tensors do not fit; no destination was written",
+            "  'big': 2 of 3000 values exceed float16 (largest magnitude 200000); bfloat16 holds "
+            "them",
+            "  'huge': 5 of 5 values exceed float16 (largest magnitude 3e+38); bfloat16 holds them",
+            "  'nan': 1 of 3 values exceed float16 (largest magnitude 1e+06); bfloat16 holds them",
+            'A rule (big=bfloat16) chooses another format; overflow="keep" leaves such tensors in '
+            'their format, "saturate" gives the nearest extreme.',
+        ]
+        assert [finding.tensor for finding in error.findings] == ["big", "huge", "nan"]
+        assert siblings(tmp_path / "y.safetensors") == ["x.safetensors"]
+
+
+def test_an_overflow_by_rounding_alone(tmp_path: Path) -> None:
+    largest = np.array([np.finfo("f4").max] * 3, "f4")
+    path = write(tmp_path / "x.safetensors", {"x": largest})
+    with pytest.raises(TensorOverflowError, match=r"3 of 3 values exceed bfloat16.*float32 holds"):
+        convert(path, tmp_path / "y.safetensors", "bfloat16")
+
+
+def test_lost_nans_are_refused_too(overflowing, tmp_path: Path) -> None:
+    with pytest.raises(TensorOverflowError, match=r"'nan': 1 of 3 values exceed.*1 of 3 are NaN"):
+        convert(
+            overflowing, tmp_path / "y.safetensors", "bfloat16",
+            rules=[Rule("nan", FORMATS["int16"])],
+        )  # fmt: skip
+    with pytest.raises(TensorNanError, match=r"1 of 3 are NaN, which int32 lacks; float") as caught:
+        convert(
+            overflowing, tmp_path / "y.safetensors", "bfloat16",
+            rules=[Rule("nan", FORMATS["int32"])],
+        )  # fmt: skip
+    assert isinstance(caught.value, CastNanError)
+    result = convert(
+        overflowing, tmp_path / "y.safetensors", "bfloat16",
+        rules=[Rule("nan", FORMATS["int32"])], nan="zero",
+    )  # fmt: skip
+    assert result.losses["nan"].n_nan_lost == 1
+    assert np.frombuffer(tensors_of(tmp_path / "y.safetensors")["nan"][2], "i4").tolist() == [
+        1, 0, 10**6,
+    ]  # fmt: skip
+
+
+def test_keep_leaves_such_tensors_in_their_format_and_says_so(overflowing, tmp_path: Path) -> None:
+    result = convert(overflowing, tmp_path / "y.safetensors", "float16", overflow="keep")
+    assert result.kept == {
+        "big": "2 values exceed float16",
+        "huge": "5 values exceed float16",
+        "nan": "1 values exceed float16",
+    }
+    written, before = tensors_of(tmp_path / "y.safetensors"), tensors_of(overflowing)
+    assert {name: written[name][0] for name in written} == {
+        "big": "F32", "huge": "F32", "nan": "F32", "fine": "F16", "inf": "F16",
+    }  # fmt: skip
+    assert all(written[name] == before[name] for name in result.kept)
+    kept = {s.outputs[0].name: s.kept for s in result.plan.steps if s.kept}
+    assert kept == result.kept
+
+
+def test_keep_with_nothing_to_keep(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", {"x": np.ones(9, "f4"), "y": np.ones(9, "f2")})
+    assert convert(path, tmp_path / "y.safetensors", "bfloat16", overflow="keep").kept == {}
+
+
+@pytest.mark.parametrize("overflow", ["saturate", "ieee"])
+def test_saturate_and_ieee_write_what_the_cast_gives(overflowing, tmp_path, overflow) -> None:
+    result = convert(
+        overflowing, tmp_path / "y.safetensors", "float16", overflow=overflow, verify=True
+    )
+    big = np.frombuffer(tensors_of(tmp_path / "y.safetensors")["big"][2], "f2")
+    assert big[7] == (65504 if overflow == "saturate" else np.inf)
+    assert result.losses["big"].n_overflow == 2
+
+
+def test_a_source_that_changed_since_the_plan_is_refused(directory: Path, tmp_path: Path) -> None:
+    made = plan(open_checkpoint(directory), tmp_path / "out", "bfloat16")
+    file = directory / made.files[0].name
+    os.utime(file, ns=(1, 1))
+    with pytest.raises(CheckpointError, match="as it was planned, found another mtime_ns; plan"):
+        run(made)
+    assert siblings(directory) == ["m"]
+
+
+def test_a_source_that_changes_during_the_run_is_refused(directory: Path, tmp_path: Path) -> None:
+    file = directory / "model-00001-of-00002.safetensors"
+    with pytest.raises(CheckpointError, match="found it changed during the run"):
+        convert(
+            directory, tmp_path / "out", "bfloat16",
+            progress=lambda p: os.utime(file, ns=(1, 1)),
+        )  # fmt: skip
+    assert siblings(directory) == ["m"]
+
+
+def test_progress_covers_every_byte(directory: Path, tmp_path: Path) -> None:
+    seen = []
+    convert(
+        directory, tmp_path / "out", "bfloat16", overflow="keep", verify=True, progress=seen.append
+    )
+    phases = [p.phase for p in seen]
+    assert list(dict.fromkeys(phases)) == ["measure", "convert", "verify", "finish"]
+    for phase in ("measure", "convert", "verify"):
+        last = [p for p in seen if p.phase == phase][-1]
+        assert last.n_bytes_done == last.n_bytes_total > 0
+
+
+def test_the_number_of_threads(monkeypatch) -> None:
+    monkeypatch.setenv("TENSORCAST_NUM_THREADS", "3")
+    assert chunks.n_threads() == 3
+    assert chunks.n_threads(5) == 5
+    for text in ("0", "-1", "many", ""):
+        monkeypatch.setenv("TENSORCAST_NUM_THREADS", text)
+        with pytest.raises(CheckpointError, match="threads|THREADS"):
+            chunks.n_threads()
+    monkeypatch.delenv("TENSORCAST_NUM_THREADS")
+    assert 1 <= chunks.n_threads() <= chunks.MAX_THREADS
+
+
+# -- the libraries that read the result --------------------------------------------------------
+
+
+def test_the_safetensors_library_reads_it(directory: Path, tmp_path: Path) -> None:
+    library = pytest.importorskip("safetensors", reason="the safetensors library")
+    convert(directory, tmp_path / "out", "bfloat16")
+    for file in (tmp_path / "out").glob("*.safetensors"):
+        mine = tensors_of(file)
+        found = dict(library.deserialize(file.read_bytes()))
+        assert set(found) == set(mine)
+        for name, info in found.items():
+            assert (info["dtype"], info["shape"], bytes(info["data"])) == mine[name]
+
+
+def test_torch_reads_the_bits_of_its_own_cast(directory: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch")
+    load = pytest.importorskip("safetensors.torch", reason="the safetensors library").load_file
+    for to in (torch.bfloat16, torch.float16):
+        out = tmp_path / str(to)
+        convert(directory, out, to)
+        for file in directory.glob("*.safetensors"):
+            expected = load(file)
+            for name, tensor in load(out / file.name).items():
+                wanted = expected[name]
+                wanted = wanted.to(to) if wanted.is_floating_point() else wanted
+                assert tensor.dtype == wanted.dtype
+                assert tensor.shape == wanted.shape
+                assert tensor.flatten().view(torch.uint8).equal(wanted.flatten().view(torch.uint8))
+
+
+def test_bytes_are_those_of_the_reference_librarys_save_file(directory: Path, tmp_path) -> None:
+    torch = pytest.importorskip("torch", reason="torch")
+    library = pytest.importorskip("safetensors.torch", reason="the safetensors library")
+    convert(directory, tmp_path / "out", "bfloat16")
+    for file in directory.glob("*.safetensors"):
+        tensors = {
+            name: t.to(torch.bfloat16) if t.is_floating_point() else t
+            for name, t in library.load_file(file).items()
+        }
+        library.save_file(tensors, tmp_path / "theirs", metadata={"format": "pt"})
+        assert (tmp_path / "out" / file.name).read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_minilm_in_transformers(minilm: Path, tmp_path: Path, monkeypatch) -> None:
+    torch = pytest.importorskip("torch", reason="torch")
+    transformers = pytest.importorskip("transformers", reason="transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 19)
+    result = convert(minilm, tmp_path / "out", "bfloat16", verify=True, report=True)
+    assert all(loss.n_overflow == 0 for loss in result.losses.values())
+    theirs = transformers.AutoModel.from_pretrained(minilm, dtype=torch.bfloat16)
+    ours = transformers.AutoModel.from_pretrained(tmp_path / "out")
+    assert ours.dtype == torch.bfloat16
+    expected = theirs.state_dict()
+    found = ours.state_dict()
+    assert set(found) == set(expected)
+    for name, tensor in found.items():
+        assert torch.equal(tensor, expected[name]), name
