@@ -92,7 +92,8 @@ def test_is_equal_after_json(source, tmp_path: Path) -> None:
         ('{"tensorcast_plan": 2}', "found 2; plan again"),
         ('{"tensorcast_plan": 1}', "the plan is damaged: KeyError"),
         (
-            '{"tensorcast_plan": 1, "source": 3, "destination": 3, "kind": 3, "directory": 3, "request": 3}',
+            '{"tensorcast_plan": 1, "source": 3, "destination": 3, "kind": 3, "directory": 3,'
+            '"request": 3}',
             "the plan is damaged: TypeError",
         ),
     ],
@@ -106,7 +107,7 @@ def test_a_changed_plan_no_longer_fits_together(source, tmp_path: Path) -> None:
     members = json.loads(plan(source, tmp_path / "out", "bfloat16").to_json())
     members["steps"][1]["outputs"][0]["offset"] += 8
     changed = Plan.from_json(json.dumps(members))
-    with pytest.raises(CheckpointError, match="offsets for 'model-00001-of-00002.safetensors'"):
+    with pytest.raises(CheckpointError, match=r"offsets for 'model-00001-of-00002\.safetensors'"):
         changed.layout(changed.shards[0])
 
 
@@ -136,7 +137,7 @@ def test_resharding_names_files_and_index(source, tmp_path: Path) -> None:
     names = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
     assert [shard.file for shard in made.shards] == names
     assert json.loads(made.texts[INDEX])["weight_map"] == {
-        "ids": names[0], "z": names[1], "a": names[2], "é": names[2],
+        "z": names[0], "ids": names[1], "a": names[2], "é": names[2],
     }  # fmt: skip
     assert {s.outputs[0].name: s.outputs[0].n_bytes for s in made.steps} == {
         "z": 32, "ids": 24, "a": 20, "é": 6,
