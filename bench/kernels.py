@@ -1,0 +1,364 @@
+"""Kernels against memcpy: one thread, memory that is touched and far larger than the caches.
+
+    python -m bench.kernels            the hot pairs, then every pair of formats
+    python -m bench.kernels --hot      the hot pairs only
+    python -m bench.kernels --pair float32 float16
+
+The measure is bytes read plus bytes written per second, as a ratio to memcpy moving the same
+number of bytes in the same round. Every output is compared, whole, with the oracle's first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import mmap
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from tensorcast.buffer import Buffer
+from tensorcast.errors import TensorcastError
+from tensorcast.formats import FORMATS, Format
+from tensorcast.kernels import cpu
+from tensorcast.policy import Policy
+
+from .machine import RESULTS, ROOT, load, provenance
+from .samples import N_SAMPLE, as_bytes, expected, sample
+from .tables import kernels_markdown
+from .timing import interleave, ratios, spread
+
+MIB = 1 << 20
+HOT_ELEMENTS = 64 * MIB
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kernel under one policy.
+
+    Attributes:
+        bar: the ratio to memcpy that design.md section 3 asks for, or None.
+        packed: sub-byte formats packed, else a byte per code.
+    """
+
+    source: str
+    target: str
+    overflow: str = "raise"
+    rounding: str | None = None
+    full: bool = False
+    packed: bool = True
+    bar: float | None = None
+
+    @property
+    def formats(self) -> tuple[Format, Format]:
+        return FORMATS[self.source], FORMATS[self.target]
+
+
+# (source, target, rounding, bar): design.md section 3, the lower end of what was reached with
+# non-temporal stores; None where it names the pair without a number
+HOT: tuple[tuple[str, str, str | None, float | None], ...] = (
+    ("float32", "float16", None, 1.26),
+    ("float32", "bfloat16", None, 1.26),
+    ("float16", "float32", None, None),
+    ("bfloat16", "float32", None, None),
+    ("bfloat16", "float16", None, None),
+    ("float16", "bfloat16", None, None),
+    ("float8_e4m3fn", "bfloat16", None, 1.26),
+    ("float8_e4m3fn", "float16", None, None),
+    ("float8_e4m3fn", "float32", None, 1.17),
+    ("float32", "float8_e4m3fn", None, 0.83),
+    ("float16", "float8_e4m3fn", None, 0.83),
+    ("bfloat16", "float8_e4m3fn", None, None),
+    ("float32", "int8", "nearest-even", 0.83),
+    ("int64", "int32", None, 0.98),
+)
+FULL_OF_UNCHECKED = 0.88  # float32 -> float16 with all of Loss, in the speed without it
+
+
+def hot_cases() -> Iterator[Case]:
+    """Every hot pair under each policy that callers use, without and with the whole Loss."""
+    for source, target, rounding, bar in HOT:
+        for overflow in ("raise", "saturate", "ieee"):
+            if overflow == "ieee" and FORMATS[target].is_integer:
+                overflow = "wrap"
+            yield Case(source, target, overflow, rounding, bar=bar)
+        yield Case(source, target, "raise", rounding, full=True)
+
+
+def all_cases() -> Iterator[Case]:
+    """Every pair of formats under the default policy; sub-byte formats packed, then unpacked."""
+    for source in FORMATS.values():
+        for target in FORMATS.values():
+            try:
+                Policy().resolve(source, target)
+            except TensorcastError:
+                continue  # complex to real is refused
+            yield Case(source.name, target.name)
+            if min(source.bits, target.bits) < 8:
+                yield Case(source.name, target.name, packed=False)
+
+
+def _n_bytes(row: Format, n: int, packed: bool) -> int:
+    return row.n_bytes(n) if packed else n * row.container_bits // 8
+
+
+def n_elements(case: Case, out_bytes: int, moved_bytes: int) -> int:
+    """Whole samples that make at least so much output, and so much input and output together."""
+    source, target = case.formats
+    n = N_SAMPLE
+    per_out = _n_bytes(target, n, case.packed)
+    per_all = per_out + _n_bytes(source, n, case.packed)
+    return n * max(-(-out_bytes // per_out), -(-moved_bytes // per_all))
+
+
+class Arena:
+    """Touched, page-aligned memory to read from and to write to, kept from case to case."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[str, np.ndarray] = {}
+        self._filled: tuple[object, ...] = ()
+
+    def block(self, name: str, n_bytes: int) -> np.ndarray:
+        """uint8 [n_bytes]; every page has been written to."""
+        held = self._blocks.get(name)
+        if held is None or len(held) < n_bytes:
+            self._blocks.pop(name, None)
+            memory = mmap.mmap(-1, -(-n_bytes // (2 * MIB)) * 2 * MIB)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                memory.madvise(mmap.MADV_HUGEPAGE)
+            held = self._blocks[name] = np.frombuffer(memory, np.uint8)
+            held[:] = 1
+        return held[:n_bytes]
+
+    def fill(self, tile: np.ndarray, n_bytes: int) -> np.ndarray:
+        """The block to read from, holding the tile again and again."""
+        source = self.block("source", n_bytes)
+        key = (tile.tobytes(), n_bytes)
+        if self._filled != key:
+            source.reshape(-1, len(tile))[:] = tile
+            self._filled = key
+        return source
+
+
+def libc_memcpy() -> Callable[[int, int, int], Any]:
+    """memcpy(to, from, n_bytes) of the C library."""
+    memcpy = ctypes.CDLL(None).memcpy
+    memcpy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    memcpy.restype = ctypes.c_void_p
+    return memcpy  # type: ignore[no-any-return]
+
+
+def nontemporal_copy() -> Callable[[int, int, int], Any] | None:
+    """copy.cpp's copy, compiled here; None without a compiler or the instructions."""
+    compiler = shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        library = f"{folder}/copy.so"
+        source = str(ROOT / "bench" / "copy.cpp")
+        command = [compiler, "-O3", "-march=native", "-shared", "-fPIC", source, "-o", library]
+        if subprocess.run(command, capture_output=True).returncode:
+            return None
+        copy = ctypes.CDLL(library).copy_nontemporal
+    copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    one = np.zeros(320, np.uint8)
+    at = -(-one.ctypes.data // 64) * 64
+    return copy if copy(at, at + 128, 128) else None
+
+
+def torch_cast(case: Case, source: np.ndarray, target: np.ndarray) -> Callable[[], Any] | None:
+    """torch's cast of the same memory into the same memory by one thread, or None."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    spelled = [row.spellings.get("torch", "") for row in case.formats]
+    if min(row.bits for row in case.formats) < 8 or not all(spelled):
+        return None
+    torch.set_num_threads(1)
+    given, made = (
+        torch.from_numpy(array).view(getattr(torch, name))
+        for array, name in zip((source, target), spelled, strict=True)
+    )
+    return lambda: made.copy_(given)
+
+
+class Bench:
+    """The memory and the contenders of one run."""
+
+    def __init__(
+        self, n_rounds: int, kernels: tuple[str, ...], *, with_torch: bool, cpu_time: bool
+    ) -> None:
+        self.n_rounds = n_rounds
+        self.clock = time.thread_time if cpu_time else time.perf_counter
+        self.kernels = kernels
+        self.with_torch = with_torch
+        self.memcpy = libc_memcpy()
+        self.nontemporal = nontemporal_copy()
+        self._arena = Arena()
+
+    def run(self, case: Case, n: int) -> dict[str, Any]:
+        """Verify and time one case; the row of the results.
+
+        Raises:
+            AssertionError: an output is not the oracle's.
+        """
+        source, target = case.formats
+        policy = Policy(overflow=case.overflow, rounding=case.rounding, nan="zero")  # type: ignore[arg-type]
+        resolved = policy.resolve(source, target)
+        codes = sample(source, target)
+        results = expected(codes, source, target, resolved)
+        tile, wanted = (
+            as_bytes(array, row) if case.packed else array.reshape(-1).view(np.uint8)
+            for array, row in ((codes, source), (results, target))
+        )
+        n_source, n_target = (_n_bytes(row, n, case.packed) for row in case.formats)
+        given = self._arena.fill(tile, n_source)
+        made = self._arena.block("target", n_target)
+        buffers = [
+            Buffer(
+                array.ctypes.data,
+                (n,),
+                (row.container_bits // 8,),
+                row,
+                packed=case.packed and row.bits < 8,
+            )
+            for array, row in ((given, source), (made, target))
+        ]
+
+        def call(kernel: str) -> Callable[[], Any]:
+            return lambda: cpu.cast_buffer(
+                buffers[0], buffers[1], target, resolved, case.full, kernel, n_threads=1
+            )
+
+        work: dict[str, Callable[[], Any]] = {}
+        for kernel in self.kernels:
+            made[:] = 0xAA
+            call(kernel)()
+            same = (made.reshape(-1, len(wanted)) == wanted).all()
+            assert same, f"{case} by {kernel}: the output is not the oracle's"
+            work[kernel] = call(kernel)
+        half = (n_source + n_target) // 2
+        copy_from = self._arena.block("copy from", half)
+        copy_to = self._arena.block("copy to", half)
+        at = copy_to.ctypes.data, copy_from.ctypes.data, half
+        work["memcpy"] = lambda: self.memcpy(*at)
+        if self.nontemporal is not None and half % 128 == 0:
+            copy = self.nontemporal
+            work["nontemporal copy"] = lambda: copy(*at)
+        if self.with_torch and not case.full and case.overflow == "raise":
+            theirs = torch_cast(case, given, made)
+            if theirs is not None:
+                work["torch"] = theirs
+        seconds = interleave(work, self.n_rounds, self.clock)
+        moved = n_source + n_target
+        return {
+            "source": case.source,
+            "target": case.target,
+            "overflow": case.overflow,
+            "rounding": resolved.rounding,
+            "full": case.full,
+            "packed": case.packed,
+            "bar": case.bar,
+            "n_elements": n,
+            "bytes_moved": moved,
+            "gb_per_s": {
+                name: round(moved / median(values) / 1e9, 2) for name, values in seconds.items()
+            },
+            "ns_per_element": {
+                name: round(median(values) / n * 1e9, 4) for name, values in seconds.items()
+            },
+            "ratio_of_best": {
+                name: round(min(seconds["memcpy"]) / min(values), 4)
+                for name, values in seconds.items()
+                if name != "memcpy"
+            },
+            "ratio": {
+                name: spread(ratios(seconds["memcpy"], values))
+                for name, values in seconds.items()
+                if name != "memcpy"
+            },
+        }
+
+
+def measure(bench: Bench, cases: Iterable[tuple[Case, int]]) -> list[dict[str, Any]]:
+    """The rows of the cases, each printed as it comes."""
+    rows = []
+    for case, n in cases:
+        rows.append(bench.run(case, n))
+        print(_line(rows[-1]), file=sys.stderr, flush=True)
+    return rows
+
+
+def _line(row: dict[str, Any]) -> str:
+    best = next(iter(row["ratio"]))
+    numbers = "  ".join(f"{name} {value['median']:.2f}" for name, value in row["ratio"].items())
+    what = f"{row['source']} -> {row['target']}"
+    flags = f"{row['overflow']}{' full' if row['full'] else ''}{'' if row['packed'] else ' bytes'}"
+    return f"{what:36} {flags:14} {row['ns_per_element'][best]:7.3f} ns  {numbers}"
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
+    parser.add_argument("--hot", action="store_true", help="the hot pairs only")
+    parser.add_argument("--all", action="store_true", help="every pair only")
+    parser.add_argument("--pair", nargs=2, action="append", metavar="FORMAT", help="one pair")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="half the size, 3 rounds")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="time of the thread, not of the clock on the wall: for a machine that is not quiet",
+    )
+    parser.add_argument("--kernels", nargs="*", help="kernel sets; default: all that run here")
+    parser.add_argument(
+        "--no-torch", action="store_true", help="without torch beside the hot pairs"
+    )
+    parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
+    args = parser.parse_args(argv)
+
+    scale = 2 if args.quick else 1
+    kernels = tuple(args.kernels or cpu.available())
+    result = {
+        "tensorcast_bench": 1,
+        "what": "kernels",
+        **provenance("tensorcast", "numpy", "torch"),
+    }
+    result["kernels"] = {"available": cpu.available(), "built": cpu.built(), "timed": kernels}
+    n_rounds = 3 if args.quick else args.rounds
+    bench = Bench(n_rounds, kernels, with_torch=not args.no_torch, cpu_time=args.cpu_time)
+    result["rounds"] = n_rounds
+    result["clock"] = "cpu time" if args.cpu_time else "wall"
+    begin = time.perf_counter()
+    if args.pair:
+        cases: Iterable[Case] = (
+            Case(source, target, full=full) for source, target in args.pair for full in (0, 1)
+        )
+        result["pairs"] = measure(bench, ((case, HOT_ELEMENTS // scale) for case in cases))
+    if args.hot or not (args.all or args.pair):
+        result["hot"] = measure(bench, ((case, HOT_ELEMENTS // scale) for case in hot_cases()))
+    if args.all or not (args.hot or args.pair):
+        bench.kernels, bench.with_torch = kernels[:1], False
+        sizes = 32 * MIB // scale, 64 * MIB // scale
+        result["all"] = measure(bench, ((case, n_elements(case, *sizes)) for case in all_cases()))
+    result["seconds"] = round(time.perf_counter() - begin, 1)
+    result["load_after"] = load()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    table = kernels_markdown(result)
+    args.out.with_suffix(".md").write_text(table)
+    print(table)
+
+
+if __name__ == "__main__":
+    main()

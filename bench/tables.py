@@ -1,0 +1,290 @@
+"""Markdown of results, from their JSON alone, so that tables and numbers cannot part.
+
+python -m bench.tables bench/results/*.json    writes the .md beside each
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+FLOOR = 0.25  # no pair of formats under this part of memcpy's speed
+MEMORY_BAR = 128 * 10**6
+_CONVERT_BARS = {"tensorcast": 0.75, "tensorcast full": 1.0}  # of cp -r, at most
+_FASTER_BARS = {"plain script": 2.8, "transformers": 5.0, "mergekit": 6.0}  # times, at least
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    align = ["---", *["---:"] * (len(header) - 1)]
+    lines = [header, align, *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def _range(value: Row, digits: int = 2) -> str:
+    return f"{value['median']:.{digits}f} ({value['min']:.{digits}f} to {value['max']:.{digits}f})"
+
+
+def _verdict(holds: bool) -> str:
+    return "yes" if holds else "**no**"
+
+
+def _provenance(result: Row) -> str:
+    machine = result["machine"]
+    caches = ", ".join(f"{level} {size}" for level, size in machine["caches"].items())
+    virtual = "virtual, " if machine["virtual"] else ""
+    versions = {**result["versions"]}
+    for name, found in result.get("contenders", {}).items():
+        if isinstance(found, dict):
+            named = " ".join(f"{package} {version}" for package, version in found.items())
+            versions[f"in the environment of {name}"] = named
+        else:
+            versions[name] = found
+    family = "/".join(str(value) for value in machine["cpu_family_model"])
+    hardware = (
+        f"{machine['cpu']} (family/model {family}; {' '.join(machine['flags'])}), {virtual}"
+        f"{machine['cpus']} CPUs, {caches}, {machine['memory_gib']} GiB; Linux "
+        f"{machine['kernel']}, {machine['libc']}, GLIBC_TUNABLES {machine['glibc_tunables']}, "
+        f"transparent huge pages {machine['transparent_hugepages']}."
+    )
+    changed = f" with changes in {', '.join(result['changed'])}" if result["changed"] else ""
+    named = "; ".join(f"{name} {version}" for name, version in versions.items())
+    loads = f"load averages before {result['load_before']}, after {result.get('load_after')}"
+    commit = f"Commit {result['commit']}{changed}; `{result['command']}`; {loads}."
+    lines = [hardware, f"Versions: {named}.", commit]
+    return "\n\n".join(lines) + "\n"
+
+
+# -- kernels ---------------------------------------------------------------------------------------
+
+
+def _pair(row: Row) -> str:
+    return f"{row['source']} -> {row['target']}"
+
+
+def _hot_table(rows: Sequence[Row]) -> str:
+    kernels = [name for name in rows[0]["ratio"] if name not in ("nontemporal copy", "torch")]
+    body = []
+    for row in rows:
+        best = row["ratio"][kernels[0]]["median"]
+        bar = row["bar"] if not row["full"] else None
+        ratio = row["ratio"]
+        body.append(
+            [
+                _pair(row),
+                row["overflow"],
+                row["rounding"],
+                "all" if row["full"] else "counts",
+                f"{row['gb_per_s'][kernels[0]]:.1f}",
+                *(_range(ratio[name]) for name in kernels),
+                _range(ratio["torch"]) if "torch" in ratio else "",
+                f"{ratio['nontemporal copy']['median']:.2f}" if "nontemporal copy" in ratio else "",
+                f"{bar:.2f}" if bar is not None else "",
+                _verdict(best >= bar) if bar is not None else "",
+            ]
+        )
+    return _table(
+        [
+            "cast", "overflow", "rounding", "Loss", f"GB/s ({kernels[0]})", *kernels, "torch",
+            "non-temporal copy", "bar", "reached",
+        ],
+        body,
+    )  # fmt: skip
+
+
+def _full_of_unchecked(rows: Sequence[Row]) -> str:
+    speeds = {
+        (row["overflow"], row["full"]): row["gb_per_s"]
+        for row in rows
+        if (row["source"], row["target"]) == ("float32", "float16")
+    }
+    if ("raise", True) not in speeds or ("saturate", False) not in speeds:
+        return ""
+    kernel = next(iter(rows[0]["ratio"]))
+    part = speeds["raise", True][kernel] / speeds["saturate", False][kernel]
+    return (
+        f"\nfloat32 -> float16 with all of Loss runs at {part:.2f} of the speed without "
+        f"(bar 0.88, reached: {_verdict(part >= 0.88)}).\n"
+    )
+
+
+def _all_table(rows: Sequence[Row]) -> str:
+    kernel = next(iter(rows[0]["ratio"]))
+    whole = [row for row in rows if not _sub_byte(row) or not row["packed"]]
+    text = ""
+    for title, group in (
+        ("Formats of whole bytes, and sub-byte formats with a byte per code", whole),
+        ("Packed sub-byte formats", [row for row in rows if row not in whole]),
+    ):
+        if not group:
+            continue
+        ordered = sorted(group, key=lambda row: row["ratio"][kernel]["median"])
+        n_under = sum(row["ratio"][kernel]["median"] < FLOOR for row in group)
+        least = ordered[0]
+        text += (
+            f"\n### {title}\n\n{len(group)} pairs; the slowest is {_pair(least)} at "
+            f"{least['ratio'][kernel]['median']:.2f} of memcpy. Under {FLOOR}: {n_under} "
+            f"(none: {_verdict(n_under == 0)}).\n\n"
+        )
+        by_source: dict[str, list[Row]] = defaultdict(list)
+        for row in group:
+            by_source[row["source"]].append(row)
+        body = []
+        for source, theirs in by_source.items():
+            theirs.sort(key=lambda row: row["ratio"][kernel]["median"])
+            middle = theirs[len(theirs) // 2]["ratio"][kernel]["median"]
+            slow = [row for row in theirs if row["ratio"][kernel]["median"] < FLOOR]
+            named = ", ".join(
+                f"{row['target']} {row['ratio'][kernel]['median']:.2f}" for row in slow[:4]
+            )
+            more = f" and {len(slow) - 4} more" if len(slow) > 4 else ""
+            least = theirs[0]
+            body.append(
+                [
+                    source,
+                    f"{middle:.2f}",
+                    f"{least['ratio'][kernel]['median']:.2f}",
+                    f"{least['target']}, {least['ns_per_element'][kernel]:.2f} ns",
+                    named + more,
+                ]
+            )
+        header = ["from", "median", "least", "to, time per element", f"under {FLOOR}"]
+        text += _table(header, body)
+    return text
+
+
+def _sub_byte(row: Row) -> bool:
+    names = ("int2", "int4", "uint2", "uint4", "float4_", "float6_")
+    return any(row[end].startswith(names) for end in ("source", "target"))
+
+
+def kernels_markdown(result: Row) -> str:
+    """The tables of bench/kernels.py."""
+    text = (
+        "# Kernels against memcpy\n\nOne thread, memory touched before and larger than the "
+        "caches; bytes read plus bytes written per second, in memcpy's of the same number of "
+        "bytes in the same round: median (least to most) of "
+        f"{result['rounds']} rounds, {result['clock']}. Every output was compared, whole, with "
+        "the oracle's first.\n\n" + _provenance(result)
+    )
+    for key, title in (("pairs", "Pairs"), ("hot", "Hot pairs")):
+        if result.get(key):
+            text += f"\n## {title}\n\n" + _hot_table(result[key])
+            text += _full_of_unchecked(result[key])
+    if result.get("all"):
+        text += "\n## Every pair\n\nUnder the default policy.\n" + _all_table(result["all"])
+    return text
+
+
+# -- convert ---------------------------------------------------------------------------------------
+
+
+def convert_markdown(result: Row) -> str:
+    """The tables of bench/convert.py."""
+    source = result["source"]
+    text = (
+        f"# Converting a checkpoint\n\n{source['n_bytes'] / 1e9:.2f} GB of float32 in "
+        f"{source['n_shards']} safetensors files, {source['n_tensors']} tensors, in the page "
+        f"cache, on {result['file_system']}. Whole processes, in turn, round after round: median "
+        "(least to most).\n\n" + _provenance(result)
+    )
+    if result.get("rows"):
+        text += "\n## Time\n\n" + _time_table(result["rows"])
+    if result.get("memory"):
+        text += (
+            "\n## Peak memory\n\nOwn: anonymous and shared pages, sampled. Mapped: resident pages "
+            "of mapped files, which the kernel may take back. VmHWM: the kernel's peak of both. "
+            "The 16 GB model is files with holes.\n\n" + _memory_table(result["memory"])
+        )
+    text += "\n## Verified before timing\n\n"
+    text += "".join(f"- {name}: {what}\n" for name, what in result["verified"].items())
+    for name, reason in result["not_here"].items():
+        text += f"- {name} did not run: {reason.strip().splitlines()[-1]}\n"
+    return text
+
+
+def _time_table(rows: Sequence[Row]) -> str:
+    body = []
+    for row in rows:
+        bar, reached = "", ""
+        if row["group"] in _CONVERT_BARS:
+            most = _CONVERT_BARS[row["group"]]
+            bar, reached = f"at most {most} of cp", _verdict(row["of_cp"]["median"] <= most)
+        if row["name"] in _FASTER_BARS and "tensorcast_is_faster" in row:
+            least = _FASTER_BARS[row["name"]]
+            bar = f"at least {least} times faster"
+            reached = _verdict(row["tensorcast_is_faster"]["median"] >= least)
+        faster = row.get("tensorcast_is_faster")
+        body.append(
+            [
+                row["name"],
+                f"{row['median_seconds']:.2f}",
+                _range(row["of_cp"]),
+                f"{_range(faster, 1)}" if faster else "",
+                f"{row['user_seconds']['median']:.2f}",
+                f"{row['system_seconds']['median']:.2f}",
+                bar,
+                reached,
+            ]
+        )
+    return _table(
+        ["", "s", "of `cp -r`", "times as long as tensorcast", "user s", "system s", "bar", "held"],
+        body,
+    )
+
+
+def _memory_table(rows: Sequence[Row]) -> str:
+    body = []
+    for row in rows:
+        ours = row["name"].startswith("tensorcast")
+        body.append(
+            [
+                f"{row['name']}, {row['model']}",
+                *(f"{row[key] / 1e6:.0f}" for key in ("own", "mapped", "high_water")),
+                f"{MEMORY_BAR / 1e6:.0f}" if ours else "",
+                _verdict(row["own"] <= MEMORY_BAR) if ours else "",
+            ]
+        )
+    return _table(["", "own MB", "mapped MB", "VmHWM MB", "bar", "held"], body)
+
+
+# -- startup ---------------------------------------------------------------------------------------
+
+
+def startup_markdown(result: Row) -> str:
+    """The table of bench/startup.py."""
+    bar = result["bar_seconds"]
+    body = [
+        [
+            f"`{row['name']}`",
+            *(f"{row['seconds'][key] * 1000:.0f}" for key in ("median", "min", "max")),
+            f"{bar * 1000:.0f}" if row["bar"] else "",
+            _verdict(row["seconds"]["median"] < bar) if row["bar"] else "",
+        ]
+        for row in result["rows"]
+    ]
+    return (
+        f"# Startup\n\nWhole processes, interleaved, {result['rounds']} rounds.\n\n"
+        + _provenance(result)
+        + "\n"
+        + _table(["", "median ms", "least", "most", "bar", "held"], body)
+    )
+
+
+_KINDS = {"kernels": kernels_markdown, "convert": convert_markdown, "startup": startup_markdown}
+
+
+def main() -> None:
+    for name in sys.argv[1:]:
+        path = Path(name)
+        result = json.loads(path.read_text())
+        path.with_suffix(".md").write_text(_KINDS[result["what"]](result))
+
+
+if __name__ == "__main__":
+    main()
