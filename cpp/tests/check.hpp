@@ -266,7 +266,7 @@ struct Memory {
                 case 1: for (uint64_t i = 0; i < total; ++i) base[i] = uint8_t(codes[i]); return;
                 case 2: narrow<uint16_t>(base, codes, total); return;
                 case 4: narrow<uint32_t>(base, codes, total); return;
-                default: memcpy(base, codes, total * 8); return;
+                default: narrow<uint64_t>(base, codes, total); return;
             }
         }
         for (uint64_t i = 0; i < n; ++i)
