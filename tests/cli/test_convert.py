@@ -26,6 +26,18 @@ def dtypes(path: Path) -> dict[str, object]:
     return {name: x["dtype"] for name, x in header(path).items() if name != "__metadata__"}
 
 
+def sparse(path: Path, *, n_bytes: int) -> Path:
+    """A file with one tensor of zeros, most of it a hole."""
+    text = json.dumps(
+        {"w": {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}}
+    )
+    head = text.encode() + b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(head)) + head)
+        file.truncate(8 + len(head) + n_bytes)
+    return path
+
+
 def test_convert(tensorcast: Run, model: Path, tmp_path: Path) -> None:
     done = tensorcast("convert", model.name, "out.safetensors", "--to", "bfloat16")
     assert done.returncode == 0, done.stderr
@@ -60,6 +72,36 @@ def test_report_and_verify(tensorcast: Run, tmp_path: Path) -> None:
     (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("b ")]
     assert row[:4] == ["b", "float16", "0", "1"]
     assert not [line for line in done.stdout.splitlines() if line.startswith("a ")]
+
+
+def test_the_report_lists_overflow_first_then_the_lowest_sqnr(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    tensors = {
+        "good": float32(1.0, 1.0001),
+        "over": float32(1.0, 1e6),
+        "bad": float32(1e-8, 1e-8),
+        "same": float32(1.0),
+    }
+    tensors |= {f"more{i:02}": float32(1.0, 1.0001) for i in range(20)}
+    path = write_safetensors(tmp_path / "w.safetensors", tensors)
+    done = tensorcast(
+        *("convert", path, "out.safetensors", "--to", "f16", "--report", "--overflow", "saturate")
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    table = lines[lines.index("") + 1 :]
+    names = [line.split()[0] for line in table[1:]]
+    assert names[:3] == ["over", "bad", "good"]
+    assert "same" not in names
+    assert len(names) == 11
+    assert table[-1] == "and 13 more tensors that lost less (--json has them all)"
+
+
+def test_nothing_lost_says_so(tensorcast: Run, model: Path) -> None:
+    done = tensorcast("convert", model.name, "out.safetensors", "--to", "f16", "--report")
+    assert "to float16  4 tensors, exact: no value changes" in done.stdout
+    assert "no value changed in any tensor" in done.stdout
 
 
 def test_json(tensorcast: Run, model: Path) -> None:
@@ -120,7 +162,19 @@ def test_dry_run(tensorcast: Run, model: Path, tmp_path: Path) -> None:
     assert "├─ bias       float32  bfloat16  [2]          8 B       4 B" in lines
     assert "cast    4 tensors, 48 B -> 24 B (50%)" in lines
     assert any(line.startswith("space   ") and " free there" in line for line in lines)
+    assert not any("too little" in line for line in lines)
     assert lines[-1] == "nothing was written: this is a dry run"
+
+
+def test_a_dry_run_sees_too_little_space(tensorcast: Run, tmp_path: Path) -> None:
+    source = sparse(tmp_path / "sparse.safetensors", n_bytes=1 << 42)
+    done = tensorcast("convert", source, "out.safetensors", "--to", "bf16", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert " free there: too little" in done.stdout
+    refused = tensorcast("convert", source, "out.safetensors", "--to", "bf16")
+    assert refused.returncode == 1
+    assert "too little space" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [source.name]
 
 
 def test_full_dry_run_says_where(tensorcast: Run, model: Path) -> None:

@@ -152,6 +152,19 @@ def test_stats(tensorcast: Run, model: Path) -> None:
     assert "bfloat16       exact: no value changes" in done.stdout
 
 
+def test_the_range_of_a_folded_row_is_that_of_all_its_tensors(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    tensors = {f"layer.{i}.w": float32(-float(i), 2.0 + i) for i in range(3)}
+    path = write_safetensors(tmp_path / "w.safetensors", tensors)
+    (row,) = [
+        line.split()
+        for line in tensorcast("inspect", path, "--stats").stdout.splitlines()
+        if line.startswith("layer.{0..2}.w")
+    ]
+    assert row[-2:] == ["-2", "4"]
+
+
 def test_stats_of_a_candidate_that_overflows(tensorcast: Run, tmp_path: Path) -> None:
     values = struct.pack("<4f", 70000.0, -1e6, 1e-9, 1.001)
     path = write_safetensors(
