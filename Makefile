@@ -101,25 +101,32 @@ interop: $(STAMPS)/built $(STAMPS)/test-tools
 	@$(BIN)/python examples/demo.py --only-weights \
 	  || echo "not fetched: the tests that need real weights are skipped" >&2
 
+# cpp/tests as programs: $(call native,DIRECTORY,SANITIZERS)
+native = mkdir -p $(1); \
+	$(BIN)/cmake -S . -B $(1) -G Ninja \
+	  -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -DTENSORCAST_NATIVE_TESTS=ON -DTENSORCAST_SANITIZE=$(2) >$(1)/configure.log \
+	  || { cat $(1)/configure.log; exit 1; }; \
+	$(BIN)/cmake --build $(1)
+
+.PHONY: native
+native: $(STAMPS)/build-tools  ## build cpp/tests into build/native, for the tests to run
+	@$(call native,build/native,)
+
 .PHONY: test
-test: interop  ## the tests, in a few minutes
+test: interop native  ## the tests, in a few minutes
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-exhaustive
-test-exhaustive: interop  ## the full run: every kernel against the reference, fuzzing
+test-exhaustive: interop native  ## the full run: every kernel against the reference, fuzzing
 	@$(BIN)/python -m pytest --exhaustive $(PYTEST_ARGS)
 
 .PHONY: test-sanitize
 test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then under TSan
-	@mkdir -p build
 	@for sanitizers in address,undefined thread; do \
 	  echo "== $$sanitizers"; \
 	  dir=build/sanitize-$${sanitizers%,*}; \
-	  $(BIN)/cmake -S . -B $$dir -G Ninja \
-	    -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
-	    -DTENSORCAST_NATIVE_TESTS=ON -DTENSORCAST_SANITIZE=$$sanitizers >build/configure.log \
-	    || { cat build/configure.log; exit 1; }; \
-	  $(BIN)/cmake --build $$dir; \
+	  $(call native,$$dir,$$sanitizers); \
 	  $(without_aslr) $(BIN)/ctest --test-dir $$dir --output-on-failure --no-tests=error; \
 	done
 

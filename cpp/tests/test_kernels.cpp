@@ -6,6 +6,7 @@
 //     test_kernels --patterns N       N bit patterns per wide source, and per pair of HOT below
 //     test_kernels --sweep            all 2^32 codes of float32 to three formats
 //     test_kernels --oracle           outcomes for the casts on standard input (see oracle_lines)
+//     test_kernels --thin N           an Nth of the codes and layouts, for slow machines
 //     test_kernels --seed S --jobs N --kernels NAME
 #include "check.hpp"
 #include "patterns.hpp"
@@ -32,7 +33,8 @@ constexpr uint64_t THIN = 1;
 #endif
 
 struct Options {
-    uint64_t patterns = 1'000'000 / THIN;
+    uint64_t patterns = 1'000'000;
+    uint64_t thin = THIN;
     uint64_t seed = 1;
     unsigned jobs = std::thread::hardware_concurrency();
     bool sweep = false, oracle = false;
@@ -129,8 +131,8 @@ void narrow_sources() {
             pending.push_back([=] {
                 unsigned turn = unsigned(source * 7 + target);
                 for (const std::vector<Case>& group : grouped_policies(source, target)) {
-                    // under a sanitizer, a part of the codes that changes from policy to policy
-                    const uint64_t step = ROWS[source].bits == 16 ? THIN : 1;
+                    // thinned, a part of the codes that changes from policy to policy
+                    const uint64_t step = ROWS[source].bits == 16 ? options.thin : 1;
                     const uint64_t n = codes->size() / step;
                     check_codes(group, codes->data() + turn % step * n, n, true, turn);
                     ++turn;
@@ -169,7 +171,7 @@ void wide_sources() {
         for (const FormatId target : real_formats())
             for (std::vector<Case>& group : grouped_policies(source, target))
                 groups.push_back(std::move(group));
-        const uint64_t each = options.patterns / groups.size() + 1;
+        const uint64_t each = options.patterns / options.thin / groups.size() + 1;
         for (size_t g = 0; g < groups.size(); ++g)
             pending.push_back([=] {
                 check_patterns(groups[g], each, options.seed * 1000003 + source * 1009 + g, 1);
@@ -190,7 +192,7 @@ void hot_pairs() {
                 group = found;
         for (unsigned p = 0; p < parts; ++p)
             pending.push_back([=] {
-                check_patterns(group, options.patterns / parts + 1,
+                check_patterns(group, options.patterns / options.thin / parts + 1,
                                options.seed * 7919 + source * 331 + target * 17 + p * 65537, 8);
             });
     }
@@ -330,6 +332,7 @@ void layouts() {
         for (int t = 0; t < N_FORMATS; ++t) {
             const FormatId source = FormatId(s), target = FormatId(t);
             if (!can_cast(source, target)) continue;
+            if (Random(options.seed ^ uint64_t(s * N_FORMATS + t)).below(options.thin) >= 8) continue;
             pending.push_back([=] {
                 const Row &from = ROWS[source], &to = ROWS[target];
                 Random random(options.seed * 31 + source * 64 + target);
@@ -346,7 +349,7 @@ void layouts() {
                 const unsigned from_bytes = ROWS[from.component].container();
                 const unsigned to_bytes = ROWS[to.component].container();
                 std::vector<uint64_t> sizes(std::begin(SIZES), std::end(SIZES));
-                if (random.below(THIN) == 0) sizes.push_back(LARGE_SIZES[random.below(4)]);
+                if (random.below(options.thin) == 0) sizes.push_back(LARGE_SIZES[random.below(4)]);
                 for (const uint64_t n : sizes) {
                     check_layout(any_case(), codes, n, random_shape(n, from_bytes, true, random),
                                  random_shape(n, to_bytes, false, random), any_environment());
@@ -381,7 +384,7 @@ void nontemporal() {
     constexpr uint64_t tile = 99'991, large = (16 << 20) + 4096;  // not a multiple of any block
     unsigned turn = 0;
     for (const auto& pair : pairs) {
-        ++turn;
+        if (turn++ % options.thin) continue;
         pending.push_back([=] {
             Case c{pair[0], pair[1]};
             c.overflow = Overflow::Saturate;
@@ -416,7 +419,7 @@ void threads() {
     Random random(options.seed);
     const auto start = std::chrono::steady_clock::now();
     const uint64_t before = n_passed, patterns_before = n_patterns;
-    const int n_cases = THIN > 1 ? 12 : 60;
+    const int n_cases = 1 + int(60 / options.thin);
     for (int i = 0; i < n_cases; ++i) {
         FormatId source, target;
         do {
@@ -543,6 +546,8 @@ void parse(int argc, char** argv) {
         };
         if (name == "--patterns") {
             options.patterns = number();
+        } else if (name == "--thin") {
+            options.thin = std::max<uint64_t>(1, number());
         } else if (name == "--seed") {
             options.seed = number();
         } else if (name == "--jobs") {
@@ -554,8 +559,8 @@ void parse(int argc, char** argv) {
         } else if (name == "--kernels" && i + 1 < argc) {
             options.kernels = argv[++i];
         } else {
-            fprintf(stderr, "usage: test_kernels [--patterns N] [--sweep] [--seed S] [--jobs N] "
-                            "[--kernels NAME] | --oracle\n");
+            fprintf(stderr, "usage: test_kernels [--patterns N] [--sweep] [--thin N] [--seed S] "
+                            "[--jobs N] [--kernels NAME] | --oracle\n");
             exit(2);
         }
     }
