@@ -7,8 +7,7 @@ terminal, a pipe and a file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Style = Literal["", "title", "head", "dim", "name", "good", "warn", "bad"]
 
@@ -28,8 +27,7 @@ ASCII_GLYPHS: Final = str.maketrans(
 )
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A run of text in one style."""
 
     text: str

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from .text import safe
 
@@ -27,8 +26,7 @@ _DEEPEST: Final = 24
 _NUMBERED: Final = re.compile(r"(.*?)(\d+)", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One named thing.
 
     Attributes:
@@ -42,8 +40,7 @@ class Entry:
     sizes: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One line of the tree.
 
     Attributes:
@@ -66,13 +63,17 @@ class Row:
 _Group = tuple[str, list[tuple[int, ...]]]
 
 
-@dataclass
 class _Node:
-    entry: int | None = None
-    children: dict[str, _Node] = field(default_factory=dict)
-    ordered: list[tuple[str, _Node]] = field(default_factory=list)
-    signature: int = 0
-    sizes: tuple[int, ...] = ()
+    """A part of a name; `entry` is the index of the entry whose name ends here."""
+
+    __slots__ = ("children", "entry", "ordered", "signature", "sizes")
+
+    def __init__(self) -> None:
+        self.entry: int | None = None
+        self.children: dict[str, _Node] = {}
+        self.ordered: list[tuple[str, _Node]] = []
+        self.signature = 0
+        self.sizes: tuple[int, ...] = ()
 
 
 def grow(entries: Sequence[Entry], *, full: bool = False) -> list[Row]:
@@ -138,13 +139,13 @@ def _natural(part: str) -> tuple[tuple[int, int | str], ...]:
     )
 
 
-@dataclass
 class _Plot:
     """The rows while they are made."""
 
-    entries: Sequence[Entry]
-    rows: list[Row] = field(default_factory=list)
-    known: dict[int, list[_Group]] = field(default_factory=dict)
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.rows: list[Row] = []
+        self.known: dict[int, list[_Group]] = {}
 
     def emit_under(self, copies: list[_Node], *, trunk: str | None) -> None:
         """Adds the rows under nodes that are alike inside.
