@@ -45,8 +45,9 @@ class Memory:
 
 
 def _environment() -> dict[str, str]:
-    """The caller's, less what could make a contender import another's packages."""
-    dropped = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    """The caller's, less what could make a contender import another's packages or compile its
+    own at every start."""
+    dropped = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     return kept | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 

@@ -19,7 +19,8 @@ from .processes import run
 from .tables import startup_markdown
 from .timing import interleave, spread
 
-BAR = 0.150  # seconds, `--help` and `inspect`
+BAR = 0.150  # seconds, of these two
+_BARRED = ("tensorcast --help", "tensorcast inspect")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -65,9 +66,6 @@ def main(argv: list[str] | None = None) -> None:
     table = startup_markdown(result)
     args.out.with_suffix(".md").write_text(table)
     print(table)
-
-
-_BARRED = ("tensorcast --help", "tensorcast inspect")
 
 
 if __name__ == "__main__":
