@@ -59,6 +59,7 @@ void copy_elements(unsigned size, char* to, int64_t to_stride, const char* from,
 // Moves elements [begin, begin + n) in C order between a layout and a contiguous block.
 void move_elements(const Layout& layout, unsigned size, uint64_t begin, uint64_t n, char* block,
                    bool gather) {
+    if (n == 0) return;  // a dimension may be 0, and the index is found by dividing
     int64_t index[MAX_DIMS];
     uint64_t rest = begin;
     char* at = layout.address;
