@@ -131,29 +131,31 @@ Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow
     using I = typename B::I;
     // Codes of float32's subnormals, which have no exponent field of their own: the magnitudes
     // from which the result is 2^-127 (code 0) and 2^-126 (code 1).
-    constexpr U from_0 = R == Rounding::NearestEven ? 0x300000 : R == Rounding::Up ? 0x200001 : 0x400000;
-    constexpr U from_1 = R == Rounding::NearestEven ? 0x600000 : R == Rounding::Up ? 0x400001 : 0x800000;
-    const bool ieee = overflow == Overflow::Ieee;
+    constexpr I from_0 = R == Rounding::NearestEven ? 0x300000 : R == Rounding::Up ? 0x200001 : 0x400000;
+    constexpr I from_1 = R == Rounding::NearestEven ? 0x600000 : R == Rounding::Up ? 0x400001 : 0x800000;
+    const I beyond = overflow == Overflow::Ieee ? 255 : 254, below = overflow == Overflow::Ieee ? 255 : 0;
     U n_overflow = 0;
     for (uint64_t i = 0; i < n; ++i) {
-        const U u = bits_of(in[i]), a = u & B::ABS;
-        U rounded;
+        const U u = bits_of(in[i]);
+        const I a = (I)(u & B::ABS);
+        I rounded;
         if constexpr (R == Rounding::Stochastic)
-            rounded = (a >> B::M) + (U)stochastic_up(a & B::FRACTION, B::M, draw(i));
+            rounded = (a >> B::M) + (I)stochastic_up((U)a & B::FRACTION, B::M, draw(i));
+        else if constexpr (R == Rounding::NearestEven)
+            rounded = (I)(((U)a + ((U)1 << (B::M - 1))) >> B::M);
         else
-            rounded = (a + (R == Rounding::NearestEven ? (U)1 << (B::M - 1)
-                                                       : rounding_add<R, U>(a, (U)B::M, 0))) >>
-                      B::M;
-        I code = (I)rounded - (B::BIAS - 127);
-        if constexpr (B::BIAS == 127)
-            if (a < 0x00800000) code = (I)(a >= from_0) + (I)(a >= from_1) - 1;
-        code = a == 0 ? -1 : code;
-        code = u >> (B::WIDTH - 1) ? -1 : code;
-        const bool nan = (I)a > (I)B::INF;
-        const bool over = (code < 0 || code > 254) && !nan;
-        n_overflow += (U)over;
-        const I clamped = code < 0 ? 0 : code > 254 ? 254 : code;
-        out[i] = (uint8_t)(nan || (over && ieee) ? 255 : clamped);
+            rounded = (I)(((U)a + rounding_add<R, U>((U)a, (U)B::M, 0)) >> B::M);
+        I code = rounded - (B::BIAS - 127);
+        if constexpr (B::BIAS == 127) {
+            const I subnormal = (I)(a >= from_0) + (I)(a >= from_1) - 1;
+            code = a < 0x00800000 ? subnormal : code;
+        }
+        code = (I)u <= 0 ? -1 : code;  // zero and negatives
+        const I low = code < 0 ? -1 : 0, high = code > 254 ? -1 : 0, nan = a > (I)B::INF ? -1 : 0;
+        n_overflow -= (U)((low | high) & ~nan);
+        I r = low ? below : code;
+        r = high ? beyond : r;
+        out[i] = (uint8_t)(r | nan);
     }
     Counts counts;
     counts.overflow = n_overflow;
@@ -221,9 +223,28 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
             } else if (cast.target == F_float16) {
                 counts.overflow = encode_groups(in, (uint16_t*)out, n, ToF16(), other);
             } else {
-                counts.overflow = encode_groups(in, (uint8_t*)out, n, ToSmall(row), other);
-                if (!row.has_nan()) counts.nan_lost = zero_nan(in, (uint8_t*)out, n);
+                // a NaN makes a group special
+                const auto special = [&](const float* x, uint8_t* codes, uint64_t m) {
+                    const uint64_t n_overflow = other(x, codes, m);
+                    if (!row.has_nan()) counts.nan_lost += zero_nan(x, codes, m);
+                    return n_overflow;
+                };
+                uint8_t* bytes = (uint8_t*)out;
+                counts.overflow = row.nan == Nan::NegativeZero
+                                      ? encode_groups(in, bytes, n, ToSmall<true>(row), special)
+                                      : encode_groups(in, bytes, n, ToSmall<false>(row), special);
             }
+            return counts;
+        }
+        if (cast.rounding == Rounding::NearestEven && cast.target == F_float8_e8m0fnu) {
+            Counts counts;
+            const Draw draw(cast, first);
+            const auto other = [&](const float* x, uint8_t* codes, uint64_t m) {
+                return encode_e8m0_loop<float, Rounding::NearestEven>(x, codes, m, cast.overflow, draw)
+                    .overflow;
+            };
+            counts.overflow = encode_groups(in, (uint8_t*)out, n,
+                                            ToE8m0<0x300000, 0x600000, 0x400000>(), other);
             return counts;
         }
 #endif

@@ -202,6 +202,19 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         if (cast.full) carrier_stats(cast, x, codes, n, first, counts.overflow != 0, s);
         return counts;
     }
+#if defined(__AVX2__)
+    if (source.is_integer() && source.bits == 32 && target.kind == Kind::Float &&
+        (target.bits <= 16 || (cast.target == F_float32 && cast.rounding == Rounding::NearestEven)) &&
+        cast.rounding != Rounding::Stochastic) {
+        float block[BLOCK];
+        float* x = cast.target == F_float32 ? (float*)codes : block;
+        floats_of_int32(in, x, n, cast.source == F_int32, target.bits <= 16);
+        Counts counts;
+        if (target.bits <= 16) counts = encode_carrier(cast, x, codes, n, first);
+        if (cast.full) integer_stats(cast, in, codes, n, s);
+        return counts;
+    }
+#endif
     double block[BLOCK];
     const double* x = (const double*)in;
     const bool integer = source.is_integer();
@@ -251,22 +264,24 @@ const Table* table_for(const Cast& cast) {
     Cast one = cast;
     one.source_packed = one.target_packed = one.nontemporal = false;
     one.full = true;
-    table->any_flagged = table->any_overflow = false;
+    table->any_flagged = table->any_overflow = table->any_nan_lost = false;
     table->two_planes = true;
     const Row& target = ROWS[cast.target];
+    table->flag_in_code = target.bits < 8;
+    table->mask = (uint8_t)((1u << ROWS[cast.source].bits) - 1);
     for (int c = 0; c < 256; ++c) {
         const uint8_t in = (uint8_t)c;
         uint64_t out = 0;
         Stats s;
         const Counts counts = block_arithmetic(one, &in, &out, 1, 0, &s);
         add_counts(one, counts, &s);
-        table->code8[c] = (uint8_t)out;
+        table->code.at[c] = (uint8_t)out;
         table->code16[c] = (uint16_t)out;
         table->code32[c] = (uint32_t)out;
         table->code64[c] = out;
-        const uint16_t plane = (uint16_t)(target.container() == 4 ? out >> 16 : out);
-        table->low8[c] = (uint8_t)plane;
-        table->high8[c] = (uint8_t)(plane >> 8);
+        const uint16_t upper = (uint16_t)(target.container() == 4 ? out >> 16 : out);
+        table->low.at[c] = (uint8_t)upper;
+        table->high.at[c] = (uint8_t)(upper >> 8);
         table->two_planes &= target.container() == 2 || (target.container() == 4 && !(out & 0xffff));
         Answer& a = table->answer[c];
         a.overflow = s.n_overflow != 0;
@@ -281,10 +296,16 @@ const Table* table_for(const Cast& cast) {
         a.error = s.max_abs_error;
         a.error_squared = s.sum_squared_error;
         a.value_squared = s.sum_squared;
-        table->flagged[c] = a.overflow || a.nan_lost ? 0xff : 0;
-        table->any_flagged |= table->flagged[c] != 0;
+        table->nan_lost.at[c] = a.nan_lost ? 0xff : 0;
+        table->flagged.at[c] = a.overflow || a.nan_lost ? 0xff : 0;
+        if (table->flag_in_code) table->code.at[c] |= table->flagged.at[c] & 0x80;
+        table->any_flagged |= a.overflow || a.nan_lost;
         table->any_overflow |= a.overflow;
+        table->any_nan_lost |= a.nan_lost;
     }
+    table->find_ranges();
+    Plane* const planes[] = {&table->code, &table->flagged, &table->nan_lost, &table->low, &table->high};
+    for (Plane* plane : planes) plane->finish(ROWS[cast.source].bits);
     Table* theirs = nullptr;
     if (__atomic_compare_exchange_n(slot, &theirs, table, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return table;
@@ -299,10 +320,9 @@ TC_INLINE bool arithmetic_is_faster(const Cast& cast) {
     return target.kind != Kind::Float ? true : target.bits >= 32;
 }
 
-uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in,
-                     void* codes, uint64_t n, bool nibbles) {
+uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in, void* codes, uint64_t n) {
     switch (target.container()) {
-        case 1: return apply_bytes(t, in, (uint8_t*)codes, n, nibbles);
+        case 1: return apply_bytes(t, in, (uint8_t*)codes, n);
         case 2: return apply_wide(t, t.code16, in, (uint16_t*)codes, n);
         case 4: return apply_wide(t, t.code32, in, (uint32_t*)codes, n);
         default: return apply_wide(t, t.code64, in, (uint64_t*)codes, n);
@@ -387,7 +407,6 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
     const bool small = step == 1 && cast.rounding != Rounding::Stochastic &&
                        cast.source != cast.target && !arithmetic_is_faster(cast);
     const Table* table = small ? table_for(cast) : nullptr;
-    const bool nibbles = cast.source_packed && source.bits <= 4;
     uint32_t counts256[256];
     if (table && cast.full) __builtin_memset(counts256, 0, sizeof counts256);
     alignas(64) uint8_t unpacked[BLOCK], temporary[BLOCK * 8];
@@ -406,13 +425,20 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
         const bool direct = out && !cast.target_packed && !cast.nontemporal;
         void* codes = direct ? out : temporary;
         if (table) {
-            const uint64_t flagged = apply_table(*table, target, in, codes, m, nibbles);
+            const uint64_t flagged = apply_table(*table, target, in, codes, m);
             if (cast.full) histogram(in, m, counts256);
             if (flagged) {
-                if (!cast.full) {
+                if (!cast.full && cast.overflow == Overflow::Wrap) {  // infinities count apart
                     __builtin_memset(counts256, 0, sizeof counts256);
                     histogram(in, m, counts256);
                     stats_of_histogram(*table, counts256, false, stats);
+                } else if (!cast.full) {
+                    const uint64_t lost =
+                        !table->any_nan_lost ? 0
+                        : table->any_overflow ? count_in_plane(*table, table->nan_lost, in, m)
+                                              : flagged;
+                    stats->n_nan_lost += lost;
+                    stats->n_overflow += flagged - lost;
                 }
                 if (table->any_overflow) locate_overflow(cast, in, step, m, first + done, stats);
             }

@@ -77,11 +77,12 @@ struct ToF16 {
 // the lowest bit sticky, which keeps 7 bits of significand where no target has more than 5 and a
 // rounding bit. Subnormal results come from adding 2^(23 + exponent of the spacing), whose
 // mantissa then counts in units of the spacing.
+template <bool UNSIGNED_ZERO>
 struct ToSmall {
     static constexpr int WIDTH = 32;
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), low16 = _mm256_set1_epi32(0xffff);
     const __m256i abs16 = _mm256_set1_epi16(0x7fff), one = _mm256_set1_epi16(1);
-    __m256i magic, half, rebias, first_normal, last_code, sign_bit, unsigned_zero;
+    __m256i magic, half, rebias, first_normal, last_code, sign_bit;
     __m128i shift, sign_shift;
 
     TC_INLINE ToSmall(const Row& row) {
@@ -93,7 +94,6 @@ struct ToSmall {
         first_normal = _mm256_set1_epi16((short)((128 - row.bias) << 7));
         last_code = _mm256_set1_epi16((short)row.max_code);
         sign_bit = _mm256_set1_epi16((short)(1 << sign_at));
-        unsigned_zero = _mm256_set1_epi16(row.nan == Nan::NegativeZero ? -1 : 0);
         shift = _mm_cvtsi32_si128(drop);
         sign_shift = _mm_cvtsi32_si128(15 - sign_at);
     }
@@ -119,8 +119,8 @@ struct ToSmall {
             _mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi16(first_normal, a));
         *overflow = _mm256_or_si256(*overflow, _mm256_cmpgt_epi16(code, last_code));
         __m256i sign = _mm256_and_si256(_mm256_srl_epi16(h, sign_shift), sign_bit);
-        const __m256i zero = _mm256_cmpeq_epi16(code, _mm256_setzero_si256());
-        sign = _mm256_andnot_si256(_mm256_and_si256(zero, unsigned_zero), sign);
+        if constexpr (UNSIGNED_ZERO)
+            sign = _mm256_andnot_si256(_mm256_cmpeq_epi16(code, _mm256_setzero_si256()), sign);
         return _mm256_or_si256(code, sign);
     }
 
@@ -132,6 +132,36 @@ struct ToSmall {
         const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         _mm256_storeu_si256((__m256i*)out,
                             _mm256_permutevar8x32_epi32(_mm256_packus_epi16(x, y), order));
+        return true;
+    }
+};
+
+// float8_e8m0fnu from float32: the rounded exponent field. LOW and HIGH are the magnitudes from which
+// float32's subnormals give 2^-127 (code 0) and 2^-126 (code 1); ADD is added before the field is
+// taken. Special: what is out of range, zero and negatives among it, and NaN.
+template <int LOW, int HIGH, int ADD>
+struct ToE8m0 {
+    static constexpr int WIDTH = 32;
+
+    TC_INLINE __m256i eight(__m256i u, __m256i* special) const {
+        const __m256i field = _mm256_srli_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(ADD)), 23);
+        const __m256i above = _mm256_cmpgt_epi32(u, _mm256_set1_epi32(HIGH - 1));
+        const __m256i subnormal = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x00800000), u);
+        const __m256i code =
+            _mm256_blendv_epi8(field, _mm256_sub_epi32(_mm256_setzero_si256(), above), subnormal);
+        const __m256i inside = _mm256_cmpgt_epi32(u, _mm256_set1_epi32(LOW - 1));
+        const __m256i over = _mm256_cmpgt_epi32(code, _mm256_set1_epi32(254));
+        *special = _mm256_or_si256(*special, _mm256_or_si256(over, _mm256_xor_si256(inside, _mm256_set1_epi32(-1))));
+        return code;
+    }
+    TC_INLINE bool operator()(const float* in, uint8_t* out) const {
+        __m256i special = _mm256_setzero_si256();
+        const __m256i a = eight(load8(in), &special), b = eight(load8(in + 8), &special);
+        const __m256i c = eight(load8(in + 16), &special), d = eight(load8(in + 24), &special);
+        if (__builtin_expect(any_set(special), 0)) return false;
+        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        const __m256i codes = _mm256_packus_epi16(_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
+        _mm256_storeu_si256((__m256i*)out, _mm256_permutevar8x32_epi32(codes, order));
         return true;
     }
 };

@@ -11,139 +11,269 @@ struct Answer {
     uint8_t overflow, nan_lost, infinite, inexact, underflow, nan, inf, finite;
 };
 
+// One byte of the answer for each code.
+struct Plane {
+    alignas(64) uint8_t at[256];
+    int rows;      // of 16: how many tell all there is
+    uint8_t flip;  // rows == 8: at[c + 128] == at[c] ^ flip
+
+    void finish(int source_bits) {
+        rows = source_bits <= 4 ? 1 : source_bits <= 6 ? 4 : 8;
+        flip = at[0] ^ at[128];
+        for (int c = 0; rows == 8 && c < 128; ++c)
+            if (at[c + 128] != (at[c] ^ flip)) rows = 16;
+    }
+};
+
 struct Table {
-    alignas(64) uint8_t code8[256];
-    alignas(64) uint8_t flagged[256];  // 0xff where the policy may object
-    alignas(64) uint8_t low8[256], high8[256];  // the upper 16 bits of wider codes, as two planes
+    Plane code;       // 8-bit answers; bit 7 says flagged where the target has fewer than 8 bits
+    Plane flagged;    // 0xff where the policy may object: overflow or a lost NaN
+    Plane nan_lost;
+    Plane low, high;  // the upper 16 bits of wider answers
     uint16_t code16[256];
     uint32_t code32[256];
     uint64_t code64[256];
     Answer answer[256];
-    bool any_flagged, any_overflow;
-    bool two_planes;  // low8 and high8 hold all there is of the wide codes
+    uint8_t mask;  // of a code's bits in its byte
+    // The flagged codes as ranges [first, first + span], where there are few: cheaper than a lookup.
+    static constexpr int MAX_RANGES = 3;
+    int n_ranges;
+    uint8_t range_first[MAX_RANGES], range_span[MAX_RANGES];
+
+    // Called once `flagged` stands.
+    void find_ranges() {
+        n_ranges = 0;
+        for (int c = 0; c < 256; ++c) {
+            if (!flagged.at[c] || (c && flagged.at[c - 1])) continue;
+            int end = c;
+            while (end < 255 && flagged.at[end + 1]) ++end;
+            if (n_ranges < MAX_RANGES) {
+                range_first[n_ranges] = (uint8_t)c;
+                range_span[n_ranges] = (uint8_t)(end - c);
+            }
+            ++n_ranges;
+        }
+    }
+    bool any_flagged, any_overflow, any_nan_lost;
+    bool flag_in_code;  // the target has a bit to spare
+    bool two_planes;    // low and high hold all there is of the wide codes
 };
 
-#if defined(__AVX2__) && !defined(__AVX512VBMI__)
-// 32 lookups: the low nibble picks within 16 rows of 16, the high bits pick the row by blends.
-TC_INLINE __m256i lookup32(const uint8_t* table, __m256i x) {
-    const __m256i low = _mm256_and_si256(x, _mm256_set1_epi8(15));
-    const __m256i bit4 = _mm256_slli_epi16(x, 3), bit5 = _mm256_slli_epi16(x, 2);
-    const __m256i bit6 = _mm256_slli_epi16(x, 1);
-    const auto row = [&](int r) {
-        const __m128i t = _mm_load_si128((const __m128i*)(table + 16 * r));
-        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), low);
-    };
-    const auto half = [&](int r) {
-        const __m256i a = _mm256_blendv_epi8(row(r), row(r + 1), bit4);
-        const __m256i b = _mm256_blendv_epi8(row(r + 2), row(r + 3), bit4);
-        const __m256i c = _mm256_blendv_epi8(row(r + 4), row(r + 5), bit4);
-        const __m256i d = _mm256_blendv_epi8(row(r + 6), row(r + 7), bit4);
-        return _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, bit5), _mm256_blendv_epi8(c, d, bit5), bit6);
-    };
-    return _mm256_blendv_epi8(half(0), half(8), x);
-}
-#endif
-
 #if defined(__AVX512VBMI__)
-TC_INLINE __m512i lookup64(const __m512i* table, __m512i x) {
-    const __m512i low = _mm512_permutex2var_epi8(table[0], x, table[1]);
-    const __m512i high = _mm512_permutex2var_epi8(table[2], x, table[3]);
+TC_INLINE __m512i lookup64(const Plane& plane, __m512i x) {
+    const __m512i low = _mm512_permutex2var_epi8(_mm512_load_si512(plane.at), x,
+                                                 _mm512_load_si512(plane.at + 64));
+    const __m512i high = _mm512_permutex2var_epi8(_mm512_load_si512(plane.at + 128), x,
+                                                  _mm512_load_si512(plane.at + 192));
     return _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), low, high);
 }
 #endif
 
-// out[i] = table[in[i]]; small: every code is below 16. Returns how many flagged codes were seen.
-uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n, bool small) {
-    uint64_t i = 0, n_flagged = 0;
-    (void)small;
-#if defined(__AVX512VBMI__)
-    __m512i codes[4], flags[4];
-    for (int k = 0; k < 4; ++k) {
-        codes[k] = _mm512_load_si512(t.code8 + 64 * k);
-        flags[k] = _mm512_load_si512(t.flagged + 64 * k);
+#if defined(__AVX2__)
+// 32 lookups: the low nibble picks within rows of 16, the bits above it pick the row by blends.
+template <int ROWS>
+TC_INLINE __m256i lookup32(const Plane& plane, __m256i x) {
+    const __m256i low = _mm256_and_si256(x, _mm256_set1_epi8(15));
+    const auto row = [&](int r) {
+        const __m128i t = _mm_load_si128((const __m128i*)(plane.at + 16 * r));
+        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), low);
+    };
+    if constexpr (ROWS == 1) return row(0);
+    const __m256i bit4 = _mm256_slli_epi16(x, 3), bit5 = _mm256_slli_epi16(x, 2);
+    const auto four = [&](int r) {
+        return _mm256_blendv_epi8(_mm256_blendv_epi8(row(r), row(r + 1), bit4),
+                                  _mm256_blendv_epi8(row(r + 2), row(r + 3), bit4), bit5);
+    };
+    if constexpr (ROWS == 4) return four(0);
+    const __m256i bit6 = _mm256_slli_epi16(x, 1);
+    const __m256i half = _mm256_blendv_epi8(four(0), four(4), bit6);
+    if constexpr (ROWS == 8) {
+        const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), x);
+        return _mm256_xor_si256(
+            half, _mm256_and_si256(negative, _mm256_set1_epi8((char)plane.flip)));
     }
+    return _mm256_blendv_epi8(half, _mm256_blendv_epi8(four(8), four(12), bit6), x);
+}
+
+template <int N>
+struct Rows {
+    static constexpr int ROWS = N;
+};
+
+// Calls body with the number of rows as a constant.
+template <class Body>
+TC_INLINE uint64_t with_rows(int rows, const Body& body) {
+    switch (rows) {
+        case 1: return body(Rows<1>{});
+        case 4: return body(Rows<4>{});
+        case 8: return body(Rows<8>{});
+        default: return body(Rows<16>{});
+    }
+}
+
+TC_INLINE int most(int a, int b) { return a > b ? a : b; }
+
+TC_INLINE uint64_t count_signs(__m256i x) {
+    return (uint64_t)__builtin_popcount((unsigned)_mm256_movemask_epi8(x));
+}
+#endif
+
+#if defined(__AVX2__)
+// How many of the flagged codes are in 32 elements.
+struct Ranges {
+    __m256i first[Table::MAX_RANGES], span[Table::MAX_RANGES];
+
+    TC_INLINE Ranges(const Table& t) {
+        for (int r = 0; r < Table::MAX_RANGES; ++r) {  // an unused range repeats the first
+            const int k = r < t.n_ranges ? r : 0;
+            first[r] = _mm256_set1_epi8((char)t.range_first[k]);
+            span[r] = _mm256_set1_epi8((char)t.range_span[k]);
+        }
+    }
+    TC_INLINE uint64_t count(__m256i x) const {
+        __m256i found = _mm256_setzero_si256();
+        for (int r = 0; r < Table::MAX_RANGES; ++r) {
+            const __m256i d = _mm256_sub_epi8(x, first[r]);
+            found = _mm256_or_si256(found, _mm256_cmpeq_epi8(_mm256_min_epu8(d, span[r]), d));
+        }
+        return count_signs(found);
+    }
+};
+#endif
+
+// How many elements have bit 7 set in a plane.
+uint64_t count_in_plane(const Table& t, const Plane& plane, const uint8_t* in, uint64_t n) {
+    uint64_t i = 0, count = 0;
+#if defined(__AVX512VBMI__)
+    for (; i + 64 <= n; i += 64)
+        count += (uint64_t)__builtin_popcountll(
+            _mm512_movepi8_mask(lookup64(plane, _mm512_loadu_si512(in + i))));
+#elif defined(__AVX2__)
+    const __m256i mask = _mm256_set1_epi8((char)t.mask);
+    if (&plane == &t.flagged && t.n_ranges <= Table::MAX_RANGES) {
+        const Ranges ranges(t);
+        for (; i + 32 <= n; i += 32)
+            count += ranges.count(
+                _mm256_and_si256(_mm256_loadu_si256((const __m256i*)(in + i)), mask));
+    }
+    count += with_rows(plane.rows, [&](auto k) {
+        uint64_t found = 0;
+        for (; i + 32 <= n; i += 32) {
+            const __m256i x = _mm256_loadu_si256((const __m256i*)(in + i));
+            found += count_signs(lookup32<decltype(k)::ROWS>(plane, _mm256_and_si256(x, mask)));
+        }
+        return found;
+    });
+#endif
+    (void)t;
+    for (; i < n; ++i) count += plane.at[in[i]] >> 7;
+    return count;
+}
+
+// 8-bit answers. Returns how many flagged codes were seen.
+uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n) {
+    uint64_t i = 0, n_flagged = 0;
+    const uint8_t keep = t.flag_in_code ? 0x7f : 0xff;
+#if defined(__AVX512VBMI__)
+    const __m512i kept = _mm512_set1_epi8((char)keep);
     for (; i + 64 <= n; i += 64) {
-        const __m512i x = _mm512_loadu_si512(in + i);
-        _mm512_storeu_si512(out + i, lookup64(codes, x));
+        const __m512i x = _mm512_loadu_si512(in + i), y = lookup64(t.code, x);
+        _mm512_storeu_si512(out + i, _mm512_and_si512(y, kept));
         if (t.any_flagged)
-            n_flagged += (uint64_t)__builtin_popcountll(_mm512_movepi8_mask(lookup64(flags, x)));
+            n_flagged += (uint64_t)__builtin_popcountll(
+                _mm512_movepi8_mask(t.flag_in_code ? y : lookup64(t.flagged, x)));
     }
 #elif defined(__AVX2__)
-    if (small) {
-        const __m256i codes =
-            _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)t.code8));
-        const __m256i flags =
-            _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)t.flagged));
-        for (; i + 32 <= n; i += 32) {
-            const __m256i x = _mm256_loadu_si256((const __m256i*)(in + i));
-            _mm256_storeu_si256((__m256i*)(out + i), _mm256_shuffle_epi8(codes, x));
-            if (t.any_flagged)
-                n_flagged += (uint64_t)__builtin_popcount(
-                    (unsigned)_mm256_movemask_epi8(_mm256_shuffle_epi8(flags, x)));
-        }
-    } else if (t.any_flagged) {
-        for (; i + 32 <= n; i += 32) {
-            const __m256i x = _mm256_loadu_si256((const __m256i*)(in + i));
-            _mm256_storeu_si256((__m256i*)(out + i), lookup32(t.code8, x));
-            n_flagged += (uint64_t)__builtin_popcount(
-                (unsigned)_mm256_movemask_epi8(lookup32(t.flagged, x)));
-        }
-    } else {
-        for (; i + 32 <= n; i += 32) {
-            const __m256i x = _mm256_loadu_si256((const __m256i*)(in + i));
-            _mm256_storeu_si256((__m256i*)(out + i), lookup32(t.code8, x));
-        }
-    }
+    const __m256i mask = _mm256_set1_epi8((char)t.mask), kept = _mm256_set1_epi8((char)keep);
+    const auto load = [&](uint64_t at) {
+        return _mm256_and_si256(_mm256_loadu_si256((const __m256i*)(in + at)), mask);
+    };
+    if (t.any_flagged && !t.flag_in_code && t.n_ranges <= Table::MAX_RANGES)
+        n_flagged = with_rows(t.code.rows, [&](auto k) {
+            const Ranges ranges(t);
+            uint64_t found = 0;
+            for (; i + 32 <= n; i += 32) {
+                const __m256i x = load(i);
+                _mm256_storeu_si256((__m256i*)(out + i), lookup32<decltype(k)::ROWS>(t.code, x));
+                found += ranges.count(x);
+            }
+            return found;
+        });
+    else if (t.any_flagged && !t.flag_in_code)
+        n_flagged = with_rows(most(t.code.rows, t.flagged.rows), [&](auto k) {
+            uint64_t found = 0;
+            for (; i + 32 <= n; i += 32) {
+                const __m256i x = load(i), y = lookup32<decltype(k)::ROWS>(t.code, x);
+                _mm256_storeu_si256((__m256i*)(out + i), y);
+                found += count_signs(lookup32<decltype(k)::ROWS>(t.flagged, x));
+            }
+            return found;
+        });
+    else
+        n_flagged = with_rows(t.code.rows, [&](auto k) {
+            uint64_t found = 0;
+            for (; i + 32 <= n; i += 32) {
+                const __m256i y = lookup32<decltype(k)::ROWS>(t.code, load(i));
+                _mm256_storeu_si256((__m256i*)(out + i), _mm256_and_si256(y, kept));
+                found += count_signs(y);
+            }
+            return found;
+        });
+    if (!t.any_flagged) n_flagged = 0;
 #endif
     for (; i < n; ++i) {
-        out[i] = t.code8[in[i]];
-        n_flagged += t.flagged[in[i]] & 1;
+        out[i] = t.code.at[in[i]] & keep;
+        n_flagged += t.flagged.at[in[i]] & 1;
     }
     return n_flagged;
 }
 
 #if defined(__AVX2__)
-// Thirty-two 16-bit answers from the two planes, in order.
-TC_INLINE void lookup_planes(const Table& t, const uint8_t* in, __m256i* first, __m256i* second) {
-#if defined(__AVX512VBMI__)
-    __m512i low[4], high[4];
-    for (int k = 0; k < 4; ++k) {
-        low[k] = _mm512_load_si512(t.low8 + 64 * k);
-        high[k] = _mm512_load_si512(t.high8 + 64 * k);
-    }
-    const __m512i x = _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i*)in));
-    const __m256i l = _mm512_castsi512_si256(lookup64(low, x));
-    const __m256i h = _mm512_castsi512_si256(lookup64(high, x));
-#else
-    const __m256i x = _mm256_loadu_si256((const __m256i*)in);
-    const __m256i l = lookup32(t.low8, x), h = lookup32(t.high8, x);
-#endif
-    const __m256i a = _mm256_unpacklo_epi8(l, h), b = _mm256_unpackhi_epi8(l, h);
-    *first = _mm256_permute2x128_si256(a, b, 0x20);
-    *second = _mm256_permute2x128_si256(a, b, 0x31);
-}
-
 TC_INLINE void store_upper(__m256i sixteen, uint32_t* out) {
     const __m128i lo = _mm256_castsi256_si128(sixteen), hi = _mm256_extracti128_si256(sixteen, 1);
     _mm256_storeu_si256((__m256i*)out, _mm256_slli_epi32(_mm256_cvtepu16_epi32(lo), 16));
     _mm256_storeu_si256((__m256i*)(out + 8), _mm256_slli_epi32(_mm256_cvtepu16_epi32(hi), 16));
 }
 
-// Answers of 16 bits, or of 32 whose lower half is zero (float32 of a float of 8 bits or fewer).
+// Thirty-two answers of 16 bits, or of 32 whose lower half is zero (float32 of a narrow float), from
+// their two planes.
+template <class T>
+TC_INLINE void store_planes(__m256i low, __m256i high, T* out) {
+    const __m256i a = _mm256_unpacklo_epi8(low, high), b = _mm256_unpackhi_epi8(low, high);
+    const __m256i first = _mm256_permute2x128_si256(a, b, 0x20);
+    const __m256i second = _mm256_permute2x128_si256(a, b, 0x31);
+    if constexpr (sizeof(T) == 2) {
+        _mm256_storeu_si256((__m256i*)out, first);
+        _mm256_storeu_si256((__m256i*)(out + 16), second);
+    } else {
+        store_upper(first, out);
+        store_upper(second, out + 16);
+    }
+}
+
 template <class T>
 uint64_t apply_planes(const Table& t, const uint8_t* in, T* out, uint64_t n) {
     uint64_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        __m256i first, second;
-        lookup_planes(t, in + i, &first, &second);
-        if constexpr (sizeof(T) == 2) {
-            _mm256_storeu_si256((__m256i*)(out + i), first);
-            _mm256_storeu_si256((__m256i*)(out + i + 16), second);
-        } else {
-            store_upper(first, out + i);
-            store_upper(second, out + i + 16);
-        }
+#if defined(__AVX512VBMI__)
+    for (; i + 64 <= n; i += 64) {
+        const __m512i x = _mm512_loadu_si512(in + i);
+        const __m512i low = lookup64(t.low, x), high = lookup64(t.high, x);
+        store_planes(_mm512_castsi512_si256(low), _mm512_castsi512_si256(high), out + i);
+        store_planes(_mm512_extracti64x4_epi64(low, 1), _mm512_extracti64x4_epi64(high, 1),
+                     out + i + 32);
     }
+#else
+    const __m256i mask = _mm256_set1_epi8((char)t.mask);
+    with_rows(most(t.low.rows, t.high.rows), [&](auto k) {
+        for (; i + 32 <= n; i += 32) {
+            const __m256i x =
+                _mm256_and_si256(_mm256_loadu_si256((const __m256i*)(in + i)), mask);
+            store_planes(lookup32<decltype(k)::ROWS>(t.low, x),
+                         lookup32<decltype(k)::ROWS>(t.high, x), out + i);
+        }
+        return uint64_t{0};
+    });
+#endif
     return i;  // done
 }
 #endif
@@ -156,10 +286,7 @@ TC_INLINE uint64_t apply_wide(const Table& t, const T* table, const uint8_t* in,
         if (t.two_planes) i = apply_planes(t, in, out, n);
 #endif
     for (; i < n; ++i) out[i] = table[in[i]];
-    uint64_t n_flagged = 0;
-    if (t.any_flagged)
-        for (i = 0; i < n; ++i) n_flagged += t.flagged[in[i]] & 1;
-    return n_flagged;
+    return t.any_flagged ? count_in_plane(t, t.flagged, in, n) : 0;
 }
 
 void histogram(const uint8_t* in, uint64_t n, uint32_t* counts) {

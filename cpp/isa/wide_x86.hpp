@@ -48,6 +48,41 @@ bool sticky_float(const double* in, float* out, uint64_t n) {
     return any;
 }
 
+// int32 and uint32 to float32, rounded to nearest, or to odd where `sticky`. Halves of 16 bits are
+// exact, their sum rounds once, and what it lost is exact too.
+void floats_of_int32(const void* in, float* out, uint64_t n, bool is_signed, bool sticky) {
+    const uint32_t* x = (const uint32_t*)in;
+    const __m256i low16 = _mm256_set1_epi32(0xffff), one = _mm256_set1_epi32(1);
+    const __m256 zero = _mm256_setzero_ps();
+    uint32_t padded[8] = {};
+    for (uint64_t i = 0; i < n; i += 8) {
+        const bool whole = i + 8 <= n;
+        if (!whole) __builtin_memcpy(padded, x + i, (n - i) * 4);
+        const __m256i u = _mm256_loadu_si256((const __m256i*)(whole ? x + i : padded));
+        const __m256i negative = is_signed ? _mm256_srai_epi32(u, 31) : _mm256_setzero_si256();
+        const __m256i a = _mm256_sub_epi32(_mm256_xor_si256(u, negative), negative);
+        const __m256 high = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_srli_epi32(a, 16)),
+                                          _mm256_set1_ps(65536.0f));
+        const __m256 low = _mm256_cvtepi32_ps(_mm256_and_si256(a, low16));
+        const __m256 sum = _mm256_add_ps(high, low);
+        __m256i bits = _mm256_castps_si256(sum);
+        if (sticky) {
+            const __m256 lost = _mm256_sub_ps(low, _mm256_sub_ps(sum, high));
+            const __m256 beyond = _mm256_cmp_ps(lost, zero, _CMP_LT_OQ);  // -1: one ulp back
+            const __m256 inexact = _mm256_cmp_ps(lost, zero, _CMP_NEQ_OQ);
+            bits = _mm256_add_epi32(bits, _mm256_castps_si256(beyond));
+            bits = _mm256_or_si256(bits, _mm256_and_si256(_mm256_castps_si256(inexact), one));
+        }
+        bits = _mm256_or_si256(bits, _mm256_slli_epi32(negative, 31));
+        if (whole) {
+            _mm256_storeu_si256((__m256i*)(out + i), bits);
+        } else {
+            _mm256_storeu_si256((__m256i*)padded, bits);
+            __builtin_memcpy(out + i, padded, (n - i) * 4);
+        }
+    }
+}
+
 // float64 -> float32, nearest even; over_code: of what rounds beyond float32.
 uint64_t encode_f32_nearest(const double* in, uint32_t* out, uint64_t n, uint32_t over_code) {
     const __m256d abs = _mm256_castsi256_pd(_mm256_set1_epi64x(0x7fffffffffffffff));
