@@ -17,6 +17,7 @@ from tensorcast.checkpoint.sharding import shard_names, split
 from tensorcast.errors import CheckpointError
 from tensorcast.formats import FORMATS
 
+PLAN_KEYS = ["source", "destination", "kind", "directory", "request"]
 INDEX = "model.safetensors.index.json"
 SHARDS = [
     {"z": np.ones((4, 4), "f4"), "ids": np.arange(3)},
@@ -92,8 +93,7 @@ def test_is_equal_after_json(source, tmp_path: Path) -> None:
         ('{"tensorcast_plan": 2}', "found 2; plan again"),
         ('{"tensorcast_plan": 1}', "the plan is damaged: KeyError"),
         (
-            '{"tensorcast_plan": 1, "source": 3, "destination": 3, "kind": 3, "directory": 3,'
-            '"request": 3}',
+            json.dumps(dict.fromkeys(PLAN_KEYS, 3) | {"tensorcast_plan": 1}),
             "the plan is damaged: TypeError",
         ),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections import deque
@@ -12,14 +11,14 @@ from pathlib import Path
 from typing import Literal
 
 from ..cast import cast_chunk
-from ..errors import CheckpointError, CorruptFileError, DestinationError
+from ..errors import CheckpointError, CorruptFileError
 from ..kernels.cpu import xxh64
 from ..loss import Loss
 from ..policy import ResolvedPolicy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .plan import Plan, Step
 from .protocol import TensorInfo
-from .workspace import read_into, write_all
+from .workspace import read_into, write_all, writing
 
 Phase = Literal["measure", "resume", "convert", "verify", "finish", "compare"]
 
@@ -329,10 +328,8 @@ class Converter:
             return len(data)
         _put(state.digests, chunk.number, xxh64(out))
         begin = target.offset + target.format.n_bytes(chunk.first)
-        try:
+        with writing(path, tensor=target.name, offset=begin):
             write_all(targets[path], out, begin)
-        except OSError as error:
-            raise write_error(error, path, tensor=target.name, offset=begin) from error
         return len(data)
 
     def failures(self) -> list[int]:
@@ -344,28 +341,6 @@ class Converter:
             and (policy := self.plan.steps[index].policy) is not None
             and fails(policy, state.loss)
         ]
-
-
-def write_error(
-    error: OSError, path: Path, *, tensor: str | None = None, offset: int | None = None
-) -> DestinationError:
-    """The error of a write that failed, with what is known of where."""
-    where = f"{str(path)!r}"
-    if tensor is not None:
-        where += f", tensor {tensor!r}"
-    if offset is not None:
-        where += f", byte {offset}"
-    hint = ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = "; free some space and run again"
-    elif error.errno == errno.EFBIG:
-        hint = "; the file system or `ulimit -f` allows no file of this size"
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    failed = DestinationError(
-        f"{where}: writing failed: {reason}{hint}. The destination was not touched"
-    )
-    failed.errno = error.errno
-    return failed
 
 
 def tensor_digest(digests: bytes | bytearray) -> str:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import CheckpointError, CorruptFileError, DestinationError
+from ..errors import CorruptFileError
 from ..loss import Loss
 from . import syscalls
 from .chunks import Chunk
@@ -19,7 +19,6 @@ from .convert import (
     Report,
     digest_steps,
     tensor_digest,
-    write_error,
 )
 from .destination import check_space
 from .huggingface import inside
@@ -27,7 +26,7 @@ from .plan import Plan, Shard
 from .plan_json import as_dict
 from .refusal import refusal
 from .safetensors import open_regular, read_header
-from .workspace import Workspace, read_into, sync_directory, write_all
+from .workspace import Workspace, read_into, sync_directory, write_all, writing
 
 _COPY_BYTES: Final = 1 << 18
 
@@ -70,10 +69,9 @@ class Job:
         """Take up the shards whose receipts and bytes agree; remove all others."""
         key = json.dumps([as_dict(self.plan), self._report], sort_keys=True)
         receipts = self._workspace.resume(hashlib.sha256(key.encode()).hexdigest())
-        shards = {shard.file: shard for shard in self.plan.shards}
-        for receipt in receipts:
-            shard = shards.get(str(receipt["file"]))
-            if shard is not None and self._take_up(shard, receipt):
+        by_file = {str(receipt["file"]): receipt for receipt in receipts}
+        for shard in self.plan.shards:
+            if shard.file in by_file and self._take_up(shard, by_file[shard.file]):
                 self.resumed.append(shard.file)
         self._workspace.keep_only(set(self.resumed))
 
@@ -120,12 +118,10 @@ class Job:
         converter = Converter(plan, self.root, report=self._report)
 
         def finish(file: str, descriptor: int) -> None:
-            try:
+            with writing(self.root / file):
                 os.fsync(descriptor)
                 sync_directory(self.root)
                 self._workspace.add_receipt(self._receipt(converter, file))
-            except OSError as error:
-                raise write_error(error, self.root / file) from error
 
         converter.run(
             [shard.file for shard in todo],
@@ -149,16 +145,14 @@ class Job:
         """The shard's file at its full size, its blocks reserved, its header written."""
         path = self.root / shard.file
         layout = self.plan.layout(shard)
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            descriptor = _create(path)
             try:
                 syscalls.allocate(descriptor, shard.n_bytes)
                 write_all(descriptor, layout.header, 0)
             finally:
                 os.close(descriptor)
-        except OSError as error:
-            raise write_error(error, path) from error
 
     def _receipt(self, converter: Converter, file: str) -> dict[str, Any]:
         digests: dict[str, str] = {}
@@ -226,21 +220,17 @@ class Job:
         for name in (*self.plan.texts, *self.plan.extra_files):
             path = self.root / name
             text = self.plan.texts.get(name)
-            try:
+            with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 folders.add(path.parent)
                 if text is None:
                     inside(self.plan.root, name)
-                    n_bytes = _copy(self.plan.root / name, path)
+                    self.n_bytes_written += _copy(self.plan.root / name, path)
                 else:
-                    n_bytes = _write(path, text.encode("utf-8"))
-            except (CheckpointError, DestinationError):
-                raise
-            except OSError as error:
-                raise write_error(error, path) from error
-            self.n_bytes_written += n_bytes
+                    self.n_bytes_written += _write(path, text.encode("utf-8"))
         for folder in folders:
-            sync_directory(folder)
+            with writing(folder):
+                sync_directory(folder)
 
 
 def _has_header(path: Path, header: bytes, n_bytes: int) -> bool:

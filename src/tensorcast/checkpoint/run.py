@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ..errors import CorruptFileError
@@ -30,7 +31,7 @@ class Result:
         kept: tensors left in their source format because the target does not hold them, with
             the reason.
         skipped: files of the source directory left behind, with the reason.
-        warnings: of the plan.
+        warnings: of the plan and of the run.
         n_bytes_read, n_bytes_written: tensor data read, and bytes of the files written, in
             this run.
         seconds: it took.
@@ -95,7 +96,7 @@ def run(
                 job.verify()
             job.write_others()
             _check_unchanged(plan)
-            workspace.commit(job.product, force=force)
+            warnings = workspace.commit(job.product, force=force)
         except BaseException as error:
             finished = _leave(workspace, error)
             if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
@@ -109,7 +110,7 @@ def run(
         losses=job.losses,
         kept=kept,
         skipped=plan.skipped,
-        warnings=plan.warnings,
+        warnings=plan.warnings + tuple(warnings),
         n_bytes_read=job.n_bytes_read,
         n_bytes_written=job.n_bytes_written,
         seconds=time.perf_counter() - began,
@@ -150,10 +151,11 @@ def _leave(workspace: Workspace, error: BaseException) -> int:
     """Tidy up after a failure: finished shards stay where the next run can use them."""
     useless = (TensorOverflowError, TensorNanError, CorruptFileError)
     receipts = [] if isinstance(error, useless) else workspace.receipts()
-    if receipts:
-        workspace.keep_only({str(receipt["file"]) for receipt in receipts})
-    else:
-        workspace.sweep()
+    with suppress(OSError):  # the error under way says more than one of tidying up
+        if receipts:
+            workspace.keep_only({str(receipt["file"]) for receipt in receipts})
+        else:
+            workspace.sweep()
     return len(receipts)
 
 

@@ -13,11 +13,13 @@ import fcntl
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from ..errors import DestinationError
+from ..errors import CheckpointError, DestinationError
 from . import syscalls
 
 VERSION: Final = 1
@@ -63,8 +65,11 @@ class Workspace:
     def _lock(self) -> int:
         for _ in range(100):
             try:
-                os.mkdir(self.path)
-            except FileExistsError:
+                with writing(self.path):
+                    os.mkdir(self.path)
+            except DestinationError as error:
+                if error.errno != errno.EEXIST:
+                    raise
                 if self.path.is_symlink() or not self.path.is_dir():
                     raise DestinationError(
                         f"{str(self.path)!r} is in the way: it is no directory; remove it"
@@ -117,14 +122,15 @@ class Workspace:
         self._append(receipt)
 
     def _append(self, line: dict[str, Any]) -> None:
-        descriptor = os.open(
-            self._receipts, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
-        )
-        try:
-            write_all(descriptor, b"\n" + json.dumps(line).encode(), None)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with writing(self._receipts):
+            descriptor = os.open(
+                self._receipts, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666
+            )
+            try:
+                write_all(descriptor, b"\n" + json.dumps(line).encode(), None)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _lines(self) -> list[dict[str, Any]]:
         """What the receipts say, without a last line that was cut off."""
@@ -144,45 +150,61 @@ class Workspace:
 
     # -- the last rename -----------------------------------------------------------------------
 
-    def commit(self, product: Path, *, force: bool) -> None:
+    def commit(self, product: Path, *, force: bool) -> list[str]:
         """Make `product` the destination in one step, then remove the workspace.
 
         Args:
             product: `new`, or the file in it.
             force: replace what stands at the destination.
 
+        Returns:
+            Warnings: the destination is complete, but something could not be tidied up.
+
         Raises:
-            DestinationError: something came to stand at the destination, and no `force`.
+            DestinationError: something came to stand at the destination, and no `force`; or the
+                rename failed.
         """
-        self._append({"commit": os.stat(product).st_ino})
-        sync_directory(self.path)
-        new, destination = str(product), self.destination
+        with writing(Path(self.destination)):
+            self._append({"commit": os.stat(product).st_ino})
+            sync_directory(self.path)
+            self._publish(str(product), force=force)
+        try:
+            sync_directory(self.path.parent)
+            self.sweep()
+        except OSError as error:
+            return [f"{str(self.path)!r} could not be removed: {error}; remove it by hand"]
+        return []
+
+    def _publish(self, new: str, *, force: bool) -> None:
+        destination = self.destination
         exists = os.path.lexists(destination)
         if exists and not force:
-            raise DestinationError(f"{destination!r} came into being during the run; pass --force")
+            raise self._appeared()
         if not exists:
-            self._rename_new(new, destination)
+            self._rename_new(new)
         elif not os.path.isdir(new):
             os.replace(new, destination)
         elif not syscalls.exchange(new, destination):
             os.rename(destination, self._old)  # a kill between these two: see _recover
             os.rename(new, destination)
-        sync_directory(self.path.parent)
-        self.sweep()
 
-    def _rename_new(self, new: str, destination: str) -> None:
+    def _rename_new(self, new: str) -> None:
         try:
-            if syscalls.rename_new(new, destination):
+            if syscalls.rename_new(new, self.destination):
                 return
             if os.path.isdir(new):
-                os.rename(new, destination)
+                os.rename(new, self.destination)
             else:
-                os.link(new, destination)
+                os.link(new, self.destination)
                 os.unlink(new)
         except FileExistsError:
-            raise DestinationError(
-                f"{destination!r} came into being during the run; pass --force"
-            ) from None
+            raise self._appeared() from None
+
+    def _appeared(self) -> DestinationError:
+        return DestinationError(
+            f"{self.destination!r} came into being during the run; run again with --force to "
+            "replace it (force=True): what is finished is kept"
+        )
 
     def _recover(self) -> None:
         """Finish or take back a commit that was killed."""
@@ -259,3 +281,35 @@ def read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
             break
         done += n
     return done
+
+
+@contextmanager
+def writing(path: Path, *, tensor: str | None = None, offset: int | None = None) -> Iterator[None]:
+    """Turns an OSError of the block into a DestinationError that says where."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except OSError as error:
+        raise _write_error(error, path, tensor, offset) from error
+
+
+def _write_error(
+    error: OSError, path: Path, tensor: str | None, offset: int | None
+) -> DestinationError:
+    where = f"{str(path)!r}"
+    if tensor is not None:
+        where += f", tensor {tensor!r}"
+    if offset is not None:
+        where += f", byte {offset}"
+    hint = ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "; free some space and run again"
+    elif error.errno == errno.EFBIG:
+        hint = "; the file system or `ulimit -f` allows no file of this size"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    failed = DestinationError(
+        f"{where}: writing failed: {reason}{hint}. The destination was not touched"
+    )
+    failed.errno = error.errno
+    return failed

@@ -1,0 +1,508 @@
+"""Killed, interrupted, out of disk: the destination is absent or complete, the source untouched,
+and the next run takes up what is done."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, current_thread, main_thread
+
+import numpy as np
+import pytest
+from checkpoint.handmade import tensors_of, write, write_directory
+
+from tensorcast.checkpoint import chunks, open_checkpoint, syscalls
+from tensorcast.checkpoint import job as job_module
+from tensorcast.checkpoint.convert import Progress
+from tensorcast.checkpoint.errors import Interrupted
+from tensorcast.checkpoint.plan import plan
+from tensorcast.checkpoint.run import Result, run
+from tensorcast.checkpoint.workspace import Workspace, workspace_path
+from tensorcast.errors import CorruptFileError, DestinationError
+
+RNG = np.random.default_rng(3)
+SHARDS = [
+    {"a": RNG.standard_normal(700, "f4"), "n": np.arange(300)},
+    {"b": RNG.standard_normal(600, "f4")},
+]
+FIRST, SECOND = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
+EXTRA = {"config.json": '{"dtype": "float32"}', "sub/t.txt": "text"}
+CALLS = ["mkdir", "open", "write", "pwrite", "fsync", "rename", "replace", "unlink", "rmdir",
+         "link", "ftruncate"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_directory(tmp_path / "m", SHARDS, extra=EXTRA)
+
+
+def contents(root: Path) -> dict[str, bytes] | None:
+    if not root.exists():
+        return None
+    if root.is_file():
+        return {"": root.read_bytes()}
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def convert(source: Path, target: Path, to: str = "bfloat16", **options) -> Result:
+    options = {"threads": 1, **options}
+    return run(plan(open_checkpoint(source), target, to), **options)
+
+
+def in_child(action: Callable[[], object], *, arm: Callable[[], None]) -> int:
+    """Run in a fork of this process; the wait status."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            arm()
+            action()
+        except BaseException:
+            os._exit(77)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1]
+
+
+def kill_at(step: int, *, half: bool) -> Callable[[], None]:
+    """What kills the process before its `step`-th call that changes files; or, by half, at its
+    `step`-th write with half of it done."""
+
+    def arm() -> None:
+        count = 0
+
+        def wrapped(call: Callable[..., object]) -> Callable[..., object]:
+            def counted(*arguments: object, **keys: object) -> object:
+                nonlocal count
+                writes = call.__name__ in ("write", "pwrite")
+                count += writes or not half
+                if count == step and (writes or not half):
+                    if half:
+                        data = memoryview(arguments[1])
+                        call(arguments[0], data[: len(data) // 2], *arguments[2:])
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*arguments, **keys)
+
+            return counted
+
+        for name in CALLS:
+            setattr(os, name, wrapped(getattr(os, name)))
+        for name in ("allocate", "rename_new", "exchange"):
+            setattr(syscalls, name, wrapped(getattr(syscalls, name)))
+
+    return arm
+
+
+def was_killed(status: int) -> bool:
+    if os.WIFSIGNALED(status):
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        return True
+    assert os.WEXITSTATUS(status) == 0
+    return False
+
+
+def each_kill(action: Callable[[], object], check: Callable[[], None]) -> int:
+    """Kill the action at its first step, its second and so on until it outlives them all; call
+    `check` after each. The number of kills."""
+    kills = 0
+    for half in (False, True):
+        for step in range(1, 1000):
+            killed = was_killed(in_child(action, arm=kill_at(step, half=half)))
+            check()
+            if not killed:
+                break
+            kills += 1
+    return kills
+
+
+@pytest.mark.parametrize("renames", [True, False], ids=["renameat2", "without"])
+def test_killed_at_every_step(source: Path, tmp_path: Path, monkeypatch, renames: bool) -> None:
+    if not renames:
+        monkeypatch.setattr(syscalls, "rename_new", lambda *_: False)
+        monkeypatch.setattr(syscalls, "exchange", lambda *_: False)
+    convert(source, tmp_path / "expected")
+    expected, before = contents(tmp_path / "expected"), contents(source)
+    out = tmp_path / "out"
+    seen = set()
+
+    def check() -> None:
+        assert contents(source) == before
+        assert contents(out) in (None, expected)
+        complete = out.exists()
+        if complete:
+            with pytest.raises(DestinationError, match="exists"):
+                convert(source, out)
+        else:
+            seen.add(convert(source, out).resumed)
+        assert contents(out) == expected
+        assert sorted(os.listdir(tmp_path)) == ["expected", "m", "out"]
+        for path in sorted(out.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        out.rmdir()
+
+    assert each_kill(lambda: convert(source, out), check) > 60
+    assert seen == {(), (FIRST,), (FIRST, SECOND)}
+
+
+@pytest.mark.parametrize("renames", [True, False], ids=["renameat2", "without"])
+def test_killed_at_every_step_of_replacing(source, tmp_path, monkeypatch, renames: bool) -> None:
+    if not renames:
+        monkeypatch.setattr(syscalls, "exchange", lambda *_: False)
+    convert(source, tmp_path / "expected")
+    expected, before = contents(tmp_path / "expected"), contents(source)
+    out = tmp_path / "out"
+    old = {"model.safetensors": b"old", "old.txt": b"older"}
+
+    def put_back() -> None:
+        for path in sorted(out.rglob("*"), reverse=True) if out.exists() else ():
+            path.rmdir() if path.is_dir() else path.unlink()
+        out.mkdir(exist_ok=True)
+        for name, content in old.items():
+            (out / name).write_bytes(content)
+
+    def check() -> None:
+        assert contents(source) == before
+        # two renames leave a moment with neither; the next run puts the old one back first
+        assert contents(out) in (old, expected) or (not renames and not out.exists())
+        with pytest.raises(DestinationError, match="exists"):
+            convert(source, out)
+        assert contents(out) in (old, expected)
+        convert(source, out, force=True)
+        assert contents(out) == expected
+        assert sorted(os.listdir(tmp_path)) == ["expected", "m", "out"]
+        put_back()
+
+    put_back()
+    assert each_kill(lambda: convert(source, out, force=True), check) > 60
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_killed_at_every_step_of_one_file(tmp_path: Path, force: bool) -> None:
+    source = write(tmp_path / "x.safetensors", SHARDS[0])
+    convert(source, tmp_path / "expected.safetensors")
+    expected = contents(tmp_path / "expected.safetensors")
+    out = tmp_path / "y.safetensors"
+    old = {"": b"old"} if force else None
+
+    def put_back() -> None:
+        out.unlink(missing_ok=True)
+        if force:
+            out.write_bytes(b"old")
+
+    def check() -> None:
+        assert contents(out) in (old, expected)
+        convert(source, out, force=True)
+        assert contents(out) == expected
+        assert sorted(os.listdir(tmp_path)) == [
+            "expected.safetensors", "x.safetensors", "y.safetensors",
+        ]  # fmt: skip
+        put_back()
+
+    put_back()
+    assert each_kill(lambda: convert(source, out, force=force), check) > 30
+
+
+class Gate:
+    """Holds the worker's writes once armed and past the first `n`, until it is opened."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = -1
+        self.opened = Event()
+        real = os.pwrite
+
+        def pwrite(descriptor: int, data: object, offset: int) -> int:
+            if self.left >= 0 and current_thread() is not main_thread():
+                self.left -= 1
+                if self.left < 0:
+                    assert self.opened.wait(60)
+            return real(descriptor, data, offset)
+
+        monkeypatch.setattr(os, "pwrite", pwrite)
+
+    def interrupt(self, n: int, when: Callable[[Progress], bool]) -> Callable[[Progress], None]:
+        """Hold after `n` writes; a progress callback that raises SIGINT once `when` is true."""
+        self.left = n
+        self.opened.clear()
+
+        def progress(found: Progress) -> None:
+            if when(found) and not self.opened.is_set():
+                self.opened.set()
+                signal.raise_signal(signal.SIGINT)
+
+        return progress
+
+
+@pytest.fixture
+def gate(monkeypatch) -> Gate:
+    return Gate(monkeypatch)
+
+
+def stop_after_first_shard(gate: Gate, source: Path, out: Path, **options) -> Path:
+    """Interrupt a run when its first shard is finished; the workspace that stays."""
+    progress = gate.interrupt(6, lambda found: found.file == FIRST)
+    with pytest.raises(Interrupted, match=r"run again to resume \(1 finished shards stay\)"):
+        convert(source, out, progress=progress, **options)
+    place = workspace_path(str(out))
+    assert os.listdir(place / "new") == [FIRST]
+    return place
+
+
+def test_an_interrupted_run_is_taken_up(source: Path, tmp_path: Path, gate) -> None:
+    expected = contents_of_plain_run(source, tmp_path)
+    out = tmp_path / "out"
+    stop_after_first_shard(gate, source, out, report=True)
+    assert not out.exists()
+    whole = convert(source, tmp_path / "whole", report=True)
+    result = convert(source, out, report=True, verify=True)
+    assert result.resumed == (FIRST,)
+    assert result.losses == whole.losses
+    assert result.n_bytes_read == SHARDS[1]["b"].nbytes
+    assert contents(out) == expected
+
+
+def contents_of_plain_run(source: Path, tmp_path: Path) -> dict[str, bytes] | None:
+    convert(source, tmp_path / "expected")
+    return contents(tmp_path / "expected")
+
+
+def test_an_interruption_before_the_first_shard_leaves_nothing(source, tmp_path, gate) -> None:
+    with pytest.raises(Interrupted, match="nothing was left behind"):
+        convert(source, tmp_path / "out", progress=gate.interrupt(2, lambda found: True))
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
+def test_a_finished_shard_that_changed_is_made_again(source: Path, tmp_path: Path, gate) -> None:
+    expected = contents_of_plain_run(source, tmp_path)
+    for position in (3, 20, -1):  # header length, header, data
+        place = stop_after_first_shard(gate, source, tmp_path / "out")
+        data = bytearray((place / "new" / FIRST).read_bytes())
+        data[position] ^= 1
+        (place / "new" / FIRST).write_bytes(data)
+        assert convert(source, tmp_path / "out").resumed == ()
+        assert contents(tmp_path / "out") == expected
+        subprocess.run(["rm", "-r", tmp_path / "out"], check=True)
+
+
+@pytest.mark.parametrize("change", ["cut", "gone", "receipt", "no receipts"])
+def test_what_cannot_be_taken_up_is_made_again(source, tmp_path, gate, change: str) -> None:
+    expected = contents_of_plain_run(source, tmp_path)
+    place = stop_after_first_shard(gate, source, tmp_path / "out")
+    shard = place / "new" / FIRST
+    if change == "cut":
+        os.truncate(shard, 100)
+    elif change == "gone":
+        shard.unlink()
+    elif change == "receipt":
+        lines = (place / "receipts").read_bytes().split(b"\n")
+        lines[-1] = lines[-1][: len(lines[-1]) // 2]
+        (place / "receipts").write_bytes(b"\n".join(lines))
+    else:
+        (place / "receipts").unlink()
+    assert convert(source, tmp_path / "out").resumed == ()
+    assert contents(tmp_path / "out") == expected
+
+
+def test_another_job_sweeps_what_the_last_one_left(source: Path, tmp_path: Path, gate) -> None:
+    for change in ("format", "report", "source"):
+        out = tmp_path / change
+        stop_after_first_shard(gate, source, out)
+        if change == "source":
+            os.utime(source / FIRST, ns=(5, 5))
+        result = convert(
+            source, out, "float16" if change == "format" else "bfloat16",
+            report=change == "report",
+        )  # fmt: skip
+        assert result.resumed == ()
+        assert not workspace_path(str(out)).exists()
+
+
+def test_two_runs_to_one_destination(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Workspace(str(out)), pytest.raises(DestinationError, match="another run is writing"):
+        convert(source, out)
+    convert(source, out)
+
+
+def test_a_file_system_without_locks(source: Path, tmp_path: Path, monkeypatch) -> None:
+    import fcntl
+
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOSYS, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    convert(source, tmp_path / "out")
+
+
+# -- writes and reads that fail ----------------------------------------------------------------
+
+
+def failing(monkeypatch, name: str, code: int, after: int) -> None:
+    real = getattr(os, name)
+    count = 0
+
+    def call(*arguments: object) -> object:
+        nonlocal count
+        count += 1
+        if count > after:
+            raise OSError(code, os.strerror(code))
+        return real(*arguments)
+
+    monkeypatch.setattr(os, name, call)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("pwrite", errno.ENOSPC, "No space left on device; free some space and run again"),
+        ("pwrite", errno.EIO, "Input/output error"),
+        ("pwrite", errno.EDQUOT, "free some space and run again"),
+        ("fsync", errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_write_that_fails(source, tmp_path, monkeypatch, name, code, words) -> None:
+    expected, before = contents_of_plain_run(source, tmp_path), contents(source)
+    for after in range(0, 40, 3):
+        with monkeypatch.context() as patch:
+            failing(patch, name, code, after)
+            failed = None
+            try:
+                convert(source, tmp_path / "out")
+            except DestinationError as error:
+                failed = error
+        if failed is None:
+            break
+        assert failed.errno == code
+        assert words in str(failed)
+        assert "The destination was not touched" in str(failed)
+        assert contents(source) == before
+        assert not (tmp_path / "out").exists()
+        place = workspace_path(str(tmp_path / "out"))
+        assert not place.exists() or set(os.listdir(place / "new")) <= {FIRST, SECOND}
+    convert(source, tmp_path / "out", force=True)
+    assert contents(tmp_path / "out") == expected
+    assert sorted(os.listdir(tmp_path)) == ["expected", "m", "out"]
+
+
+def test_a_failing_write_says_where(source: Path, tmp_path: Path, monkeypatch) -> None:
+    failing(monkeypatch, "pwrite", errno.ENOSPC, 3)
+    with pytest.raises(DestinationError, match=rf"{FIRST}', tensor 'n', byte \d+: writing failed"):
+        convert(source, tmp_path / "out")
+
+
+def test_a_read_that_fails_says_where(source: Path, tmp_path: Path, monkeypatch) -> None:
+    failing(monkeypatch, "preadv", errno.EIO, 3)
+    with pytest.raises(Exception, match=rf"{FIRST}', tensor 'a', byte \d+: reading failed"):
+        convert(source, tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
+def test_a_source_that_is_cut_off_during_the_run(source, tmp_path: Path, monkeypatch) -> None:
+    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    real = job_module.Job.convert
+
+    def convert_after_cut(self) -> None:
+        os.truncate(source / FIRST, 1000)
+        real(self)
+
+    monkeypatch.setattr(job_module.Job, "convert", convert_after_cut)
+    match = rf"{FIRST}', tensor 'n', byte \d+: expected 1024 more bytes, found the end of the file"
+    with pytest.raises(CorruptFileError, match=match):
+        run(made)
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
+def test_short_reads_and_writes_are_continued(source, tmp_path: Path, monkeypatch) -> None:
+    expected = contents_of_plain_run(source, tmp_path)
+    pwrite, write_, preadv = os.pwrite, os.write, os.preadv
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: pwrite(fd, memoryview(data)[:13], at))
+    monkeypatch.setattr(os, "write", lambda fd, data: write_(fd, memoryview(data)[:13]))
+    monkeypatch.setattr(os, "preadv", lambda fd, parts, at: preadv(fd, [parts[0][:13]], at))
+    convert(source, tmp_path / "out", verify=True)
+    assert contents(tmp_path / "out") == expected
+
+
+def test_a_disk_that_does_not_keep_what_was_written(source, tmp_path, monkeypatch) -> None:
+    real = os.pwrite
+
+    def pwrite(descriptor: int, data: object, offset: int) -> int:
+        changed = bytearray(data)
+        if offset > 2500:
+            changed[-1] ^= 4
+        return real(descriptor, changed, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(CorruptFileError) as caught:
+        convert(source, tmp_path / "out", verify=True)
+    for part in (FIRST, "tensor 'a', byte ", "XXH64", "the disk does not give back what was"):
+        assert part in str(caught.value)
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
+def test_a_header_that_does_not_read_back(source, tmp_path: Path, monkeypatch) -> None:
+    real = os.pwrite
+
+    def pwrite(descriptor: int, data: object, offset: int) -> int:
+        changed = bytes(data).replace(b'"a"', b'"x"') if offset == 0 else data
+        return real(descriptor, changed, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(CorruptFileError, match="expected the header that was written"):
+        convert(source, tmp_path / "out", verify=True)
+
+
+def test_a_limit_on_the_size_of_files(source: Path, tmp_path: Path) -> None:
+    def arm() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    def action() -> None:
+        with pytest.raises(DestinationError, match=r"File too large; the file system or `ulimit"):
+            convert(source, tmp_path / "out")
+
+    assert in_child(action, arm=arm) == 0
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path):
+    """A file system of 1 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a small tmpfs cannot be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk(small_disk: Path, tmp_path: Path, monkeypatch) -> None:
+    sizes = {"a": 200_000, "b": 100_000, "c": 300_000}
+    shards = [{name: np.ones(n, "f4")} for name, n in sizes.items()]
+    source = write_directory(tmp_path / "m", shards)
+    out = small_disk / "out"
+    with pytest.raises(DestinationError, match=r"too little space for .*nothing was written"):
+        convert(source, out)
+    assert os.listdir(small_disk) == []
+    monkeypatch.setattr(job_module, "check_space", lambda *_, **__: None)
+    with pytest.raises(DestinationError, match="No space left on device; free some space"):
+        convert(source, out)
+    assert os.listdir(small_disk) == []
+    # where blocks cannot be reserved the writes themselves fail
+    monkeypatch.setattr(syscalls, "allocate", os.ftruncate)
+    with pytest.raises(DestinationError, match=r"tensor 'c', byte \d+: .*No space left on device"):
+        convert(source, out)
+    finished = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2)]
+    assert sorted(os.listdir(workspace_path(str(out)) / "new")) == finished
+    subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+    result = convert(source, out)
+    assert len(result.resumed) == 2
+    assert os.listdir(small_disk) == ["out"]
+    assert len(tensors_of(out / "model-00003-of-00003.safetensors")["c"][2]) == 600_000
