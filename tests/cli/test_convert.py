@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -26,11 +27,10 @@ def dtypes(path: Path) -> dict[str, object]:
     return {name: x["dtype"] for name, x in header(path).items() if name != "__metadata__"}
 
 
-def sparse(path: Path, *, n_bytes: int) -> Path:
+def sparse(path: Path, *, n_bytes: int, name: str = "w") -> Path:
     """A file with one tensor of zeros, most of it a hole."""
-    text = json.dumps(
-        {"w": {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}}
-    )
+    tensor = {"dtype": "F32", "shape": [n_bytes // 4], "data_offsets": [0, n_bytes]}
+    text = json.dumps({name: tensor})
     head = text.encode() + b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(head)) + head)
@@ -327,6 +327,44 @@ def test_scaled_weights_are_refused(tensorcast: Run, tmp_path: Path) -> None:
     done = tensorcast("convert", path, "out.safetensors", "--to", "bf16")
     assert done.returncode == 1
     assert "weight_scale_inv" in done.stderr
+
+
+def test_an_interrupted_conversion_resumes(tensorcast: Run, tmp_path: Path) -> None:
+    """Stopped after the first of three files: the same command keeps it and does the others."""
+    source = tmp_path / "model"
+    source.mkdir()
+    weights: dict[str, str] = {}
+    for i, n_bytes in enumerate((1 << 20, 1 << 24, 1 << 29), start=1):
+        file = f"model-0000{i}-of-00003.safetensors"
+        sparse(source / file, n_bytes=n_bytes, name=f"w{i}")
+        weights[f"w{i}"] = file
+    index = {"metadata": {}, "weight_map": weights}
+    (source / "model.safetensors.index.json").write_text(json.dumps(index))
+    arguments = ("convert", source, tmp_path / "out", "--to", "float8_e5m2", "--threads", "1")
+    arguments = (*arguments, "--rounding", "stochastic")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tensorcast.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    deadline = time.monotonic() + 60
+    receipts = ".out.tensorcast-*/receipts"  # a line about the job, then one per finished file
+    while not any(path.read_text().count("\n") > 1 for path in tmp_path.glob(receipts)):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    assert "run again to resume" in err
+    assert not (tmp_path / "out").exists()
+    done = tensorcast(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^resumed +[12] files? finished by an earlier run$", done.stdout, re.M)
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) == 3
+    assert not list(tmp_path.glob(".out*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

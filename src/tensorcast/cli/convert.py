@@ -105,7 +105,7 @@ def command(
 
     \b
     tensorcast convert model model-bf16 --to bfloat16 --report --verify
-    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*norm*' --overflow saturate
+    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*norm*'
     """
     opened = open_checkpoint(source)
     if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):
