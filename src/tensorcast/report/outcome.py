@@ -146,7 +146,7 @@ def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
         "to": plan.request.to.name,
         "files": [shard.file for shard in plan.shards],
         "n_bytes_before": plan.n_bytes_read,
-        "n_bytes_after": plan.n_bytes_written,
+        "n_bytes_after": sum(o.n_bytes for step in plan.steps for o in step.outputs),
         "n_bytes_read": result.n_bytes_read,
         "n_bytes_written": result.n_bytes_written,
         "n_bytes_peak": n_bytes_peak,
