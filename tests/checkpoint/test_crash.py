@@ -8,7 +8,8 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 
@@ -34,6 +35,16 @@ FIRST, SECOND = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
 EXTRA = {"config.json": '{"dtype": "float32"}', "sub/t.txt": "text"}
 CALLS = ["mkdir", "open", "write", "pwrite", "fsync", "rename", "replace", "unlink", "rmdir",
          "link", "ftruncate"]  # fmt: skip
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that is possible: what is tried here syncs some thousand times."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        yield Path(place)
 
 
 @pytest.fixture(autouse=True)
