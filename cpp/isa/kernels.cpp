@@ -268,6 +268,11 @@ const Table* table_for(const Cast& cast) {
     table->two_planes = true;
     const Row& target = ROWS[cast.target];
     table->flag_in_code = target.bits < 8;
+    table->source = cast.source;
+    table->target = cast.target;
+    table->widens =
+        (cast.source == F_float8_e4m3fn || cast.source == F_float8_e5m2) &&
+        (cast.target == F_float16 || cast.target == F_bfloat16 || cast.target == F_float32);
     table->mask = (uint8_t)((1u << ROWS[cast.source].bits) - 1);
     for (int c = 0; c < 256; ++c) {
         const uint8_t in = (uint8_t)c;

@@ -75,12 +75,13 @@ uint64_t pack_avx2(int bits, const uint8_t* in, uint8_t* out, uint64_t n) {
         const __m256i squeeze = _mm256_broadcastsi128_si256(
             _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
         const __m256i order = _mm256_setr_epi32(0, 1, 2, 4, 5, 6, 3, 7);
-        const __m256i six = _mm256_setr_epi32(-1, -1, -1, -1, -1, -1, 0, 0);
         for (; i + 32 <= n; i += 32) {
             const __m256i x = _mm256_madd_epi16(_mm256_maddubs_epi16(load(i), pairs), fours);
             const __m256i y =
                 _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(x, squeeze), order);
-            _mm256_maskstore_epi32((int*)(out + i / 4 * 3), six, y);
+            uint8_t* p = out + i / 4 * 3;  // 24 bytes
+            _mm_storeu_si128((__m128i*)p, _mm256_castsi256_si128(y));
+            _mm_storel_epi64((__m128i*)(p + 16), _mm256_extracti128_si256(y, 1));
         }
     }
     return i;
