@@ -72,7 +72,8 @@ def test_a_conversion_needs_neither_numpy_nor_rich(tmp_path: Path) -> None:
     assert not loaded(arguments, tmp_path) & (HEAVY - {"tensorcast.kernels"})
 
 
-def test_help_loads_no_command(tmp_path: Path) -> None:
-    modules = loaded(["--help"], tmp_path)
+@pytest.mark.parametrize("command", ["--help", "formats"])
+def test_only_what_is_called_is_loaded(tmp_path: Path, command: str) -> None:
+    modules = loaded([command], tmp_path)
     assert not {name for name in modules if name.startswith("tensorcast.checkpoint")}
     assert "tensorcast.cli.convert" not in modules

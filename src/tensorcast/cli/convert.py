@@ -4,17 +4,64 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tensorcast.checkpoint import open_checkpoint
 from tensorcast.checkpoint.plan import Plan, plan
-from tensorcast.checkpoint.rules import Rule
+from tensorcast.checkpoint.rules import Rule, parse_rule
+from tensorcast.errors import TensorcastError
 from tensorcast.formats import Format
 from tensorcast.policy import NANS, ROUNDINGS
+from tensorcast.report.units import parse_bytes
 
-from .options import FormatType, RuleType, SizeType, output_options, run_options
+from .options import FormatType, output_options, run_options
 from .terminal import screen, show, write
+
+if TYPE_CHECKING:
+    _RuleType = click.ParamType[Rule]
+    _SizeType = click.ParamType[int]
+else:  # generic in newer clicks only
+    _RuleType = _SizeType = click.ParamType
+
+
+class RuleType(_RuleType):
+    """GLOB=FORMAT."""
+
+    name = "rule"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Rule:
+        if isinstance(value, Rule):
+            return value
+        try:
+            return parse_rule(value)
+        except TensorcastError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SizeType(_SizeType):
+    """A size in bytes as people write it."""
+
+    name = "size"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("convert")

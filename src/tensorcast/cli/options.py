@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from tensorcast.checkpoint.rules import Rule, parse_rule
-from tensorcast.errors import FormatError, TensorcastError
+from tensorcast.errors import FormatError
 from tensorcast.formats import FORMATS, Format, lookup
-from tensorcast.report.units import parse_bytes
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 
 if TYPE_CHECKING:
     _FormatType = click.ParamType[Format]
-    _RuleType = click.ParamType[Rule]
-    _SizeType = click.ParamType[int]
 else:  # generic in newer clicks only
-    _FormatType = _RuleType = _SizeType = click.ParamType
+    _FormatType = click.ParamType
 
 
 class FormatType(_FormatType):
@@ -60,44 +56,6 @@ def output_options(command: _Decorated) -> _Decorated:
     return click.option(
         "--json", "as_json", is_flag=True, help="Print a JSON document instead of text."
     )(command)
-
-
-class RuleType(_RuleType):
-    """GLOB=FORMAT."""
-
-    name = "rule"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Rule:
-        if isinstance(value, Rule):
-            return value
-        try:
-            return parse_rule(value)
-        except TensorcastError as error:
-            self.fail(str(error), param, ctx)
-
-
-class SizeType(_SizeType):
-    """A size in bytes as people write it."""
-
-    name = "size"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_bytes(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def run_options(command: _Decorated) -> _Decorated:
