@@ -3,18 +3,12 @@ vectorised oracle, bit for bit."""
 
 from __future__ import annotations
 
-import ctypes
-import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
-from bits import as_codes, code_dtype, expect_same_codes
+from bits import code_dtype, expect_same_codes
 from codes import interesting_codes, policies
 from oracle import FINITE, cast_array, parts_of, statistics
 
-from tensorcast import reference
 from tensorcast.buffer import Buffer, contiguous_strides
 from tensorcast.formats import FORMATS, Format
 from tensorcast.kernels import cpu
@@ -57,8 +51,18 @@ def run(
     return out, raw
 
 
-def expect_same_statistics(raw: cpu.RawStats, want: dict[str, object], source: Format, what: str) -> None:
-    for name in ("n_overflow", "n_nan_lost", "n_inexact", "n_underflow", "n_nan", "n_inf", "first_overflow"):
+def expect_same_statistics(
+    raw: cpu.RawStats, want: dict[str, object], source: Format, what: str
+) -> None:
+    for name in (
+        "n_overflow",
+        "n_nan_lost",
+        "n_inexact",
+        "n_underflow",
+        "n_nan",
+        "n_inf",
+        "first_overflow",
+    ):
         assert getattr(raw, name) == want[name], f"{what}: {name}"
     if want["min"] is None:
         assert raw.n_finite == 0, what
@@ -74,7 +78,9 @@ def expect_same_statistics(raw: cpu.RawStats, want: dict[str, object], source: F
             assert found == pytest.approx(expected, rel=1e-11, abs=0), f"{what}: {name}"
 
 
-def check(codes: np.ndarray, source: Format, target: Format, policy: ResolvedPolicy, label: str) -> None:
+def check(
+    codes: np.ndarray, source: Format, target: Format, policy: ResolvedPolicy, label: str
+) -> None:
     """Every kernel gives the oracle's codes and statistics, counted in part and in full."""
     with np.errstate(all="ignore"):
         want = cast_array(codes, source, target, policy)

@@ -3,7 +3,23 @@ from typing_extensions import Buffer
 formats: tuple[str, ...]
 
 _Stats = tuple[
-    int, int, int | None, int | None, float, int, int, int, int, int, float, float, int, int, float, float, float
+    int,
+    int,
+    int | None,
+    int | None,
+    float,
+    int,
+    int,
+    int,
+    int,
+    int,
+    float,
+    float,
+    int,
+    int,
+    float,
+    float,
+    float,
 ]
 _Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
 

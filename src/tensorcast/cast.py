@@ -226,7 +226,9 @@ def _check_pair(source: Buffer, target: Buffer, target_format: Format) -> None:
         raise CastError("the target is read-only; write into a copy of it")
     for buffer, role in ((source, "source"), (target, "target")):
         if buffer.device != "cpu":
-            raise CastError(f"the {role} is on {buffer.device}; these kernels read the CPU's memory")
+            raise CastError(
+                f"the {role} is on {buffer.device}; these kernels read the CPU's memory"
+            )
     (low, high), (begin, end) = source.extent, target.extent
     if low < end and begin < high:
         raise CastError(

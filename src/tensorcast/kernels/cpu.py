@@ -31,8 +31,8 @@ class RawStats(NamedTuple):
     """What a kernel counted; complex elements count as two values.
 
     The first three fields are always there, `largest_overflow` (the largest magnitude that
-    overflows, and its index) under overflow="raise", `n_inf` also under "wrap"; the rest only when all
-    statistics were asked for. min and max are infinite when no value is finite; for int64 and
+    overflows, and its index) under overflow="raise", `n_inf` also under "wrap"; the rest only when
+    all statistics were asked for. min and max are infinite when no value is finite; for int64 and
     uint64 sources `min_integer` and `max_integer` hold them exactly (uint64: less 2^63).
     """
 
@@ -72,7 +72,7 @@ def built() -> tuple[str, ...]:
 
 @cache
 def default_threads() -> int:
-    """Threads that a large cast uses: TENSORCAST_NUM_THREADS, else the CPUs this process may use."""
+    """Threads of a large cast: TENSORCAST_NUM_THREADS, else the CPUs this process may use."""
     asked = os.environ.get("TENSORCAST_NUM_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
