@@ -204,6 +204,36 @@ Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, 
     return counts;
 }
 
+#if defined(__AVX2__)
+// To the floats of 8 bits or fewer (float8_e8m0fnu excepted), nearest even, from float32 or from the
+// codes of float16 (`half`) or bfloat16.
+template <class Source>
+Counts encode_small(const Source* in, uint8_t* out, uint64_t n, const Cast& cast, bool half) {
+    const Row& row = ROWS[cast.target];
+    const FloatTarget<uint32_t> t(row, cast.overflow, Bits<float>::INF);
+    const Draw draw(cast, 0);
+    Counts counts;
+    // the few elements of a special group, or the last ones; a NaN makes a group special
+    const auto other = [&](const Source* x, uint8_t* codes, uint64_t m) {
+        float block[32];
+        const float* values = block;
+        if constexpr (sizeof(Source) == 4)
+            values = x;
+        else
+            decode_float(half ? F_float16 : F_bfloat16, x, block, m);
+        const uint64_t n_overflow =
+            encode_float_loop<float, Rounding::NearestEven>(values, codes, m, t, draw).overflow;
+        if (!row.has_nan()) counts.nan_lost += zero_nan(values, codes, m);
+        return n_overflow;
+    };
+    counts.overflow =
+        row.nan == Nan::NegativeZero
+            ? encode_groups(in, out, n, ToSmall<Source, true>(row, half), other)
+            : encode_groups(in, out, n, ToSmall<Source, false>(row, half), other);
+    return counts;
+}
+#endif
+
 // Codes of the target, one per container; finite values, infinities and NaNs by the policy.
 template <class C>
 Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
@@ -223,16 +253,7 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
             } else if (cast.target == F_float16) {
                 counts.overflow = encode_groups(in, (uint16_t*)out, n, ToF16(), other);
             } else {
-                // a NaN makes a group special
-                const auto special = [&](const float* x, uint8_t* codes, uint64_t m) {
-                    const uint64_t n_overflow = other(x, codes, m);
-                    if (!row.has_nan()) counts.nan_lost += zero_nan(x, codes, m);
-                    return n_overflow;
-                };
-                uint8_t* bytes = (uint8_t*)out;
-                counts.overflow = row.nan == Nan::NegativeZero
-                                      ? encode_groups(in, bytes, n, ToSmall<true>(row), special)
-                                      : encode_groups(in, bytes, n, ToSmall<false>(row), special);
+                return encode_small(in, (uint8_t*)out, n, cast, false);
             }
             return counts;
         }

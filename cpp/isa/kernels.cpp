@@ -183,6 +183,12 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         if (cast.full) integer_stats(cast, in, codes, n, s);
         return counts;
     }
+#if defined(__AVX2__)
+    if ((cast.source == F_float16 || cast.source == F_bfloat16) && target.kind == Kind::Float &&
+        target.bits <= 8 && cast.target != F_float8_e8m0fnu && !cast.full &&
+        cast.rounding == Rounding::NearestEven)
+        return encode_small((const uint16_t*)in, (uint8_t*)codes, n, cast, cast.source == F_float16);
+#endif
     if (fits_float(source)) {
         float block[BLOCK];
         const float* x = (const float*)in;

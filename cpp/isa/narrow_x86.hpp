@@ -73,63 +73,94 @@ struct ToF16 {
     }
 };
 
-// A float of 8 bits or fewer. The magnitude is taken to 16 bits first: float32's upper half with
-// the lowest bit sticky, which keeps 7 bits of significand where no target has more than 5 and a
-// rounding bit. Subnormal results come from adding 2^(23 + exponent of the spacing), whose
-// mantissa then counts in units of the spacing.
-template <bool UNSIGNED_ZERO>
+// A float of 8 bits or fewer, from float32, float16 or bfloat16 (SOURCE is its container).
+//
+// Magnitudes are rounded in lanes of 16 bits. float32 gives its upper half with the lowest bit
+// sticky: 7 bits of significand are kept, no target has more than 4 and a rounding bit. Subnormal
+// results come from float32: adding 2^(23 + exponent of the spacing) leaves a mantissa that counts
+// in units of the spacing.
+template <class SOURCE, bool UNSIGNED_ZERO>
 struct ToSmall {
     static constexpr int WIDTH = 32;
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), low16 = _mm256_set1_epi32(0xffff);
     const __m256i abs16 = _mm256_set1_epi16(0x7fff), one = _mm256_set1_epi16(1);
     __m256i magic, half, rebias, first_normal, last_code, sign_bit;
     __m128i shift, sign_shift;
+    bool from_half;
 
-    TC_INLINE ToSmall(const Row& row) {
-        const int drop = 7 - row.mantissa_bits, sign_at = row.bits - 1;
+    TC_INLINE ToSmall(const Row& row, bool half_source)
+        : from_half(sizeof(SOURCE) == 2 && half_source) {
+        const int m_bits = from_half ? 10 : 7, bias = from_half ? 15 : 127;
+        const int drop = m_bits - row.mantissa_bits, sign_at = row.bits - 1;
         const int spacing = 1 - row.bias - row.mantissa_bits;
+        // the source's own subnormals have no hidden bit: they go through float32 too
+        const int normal_field = bias + 1 - row.bias < 1 ? 1 : bias + 1 - row.bias;
         magic = _mm256_set1_epi32((127 + 23 + spacing) << 23);
         half = _mm256_set1_epi16((short)((1 << (drop - 1)) - 1));
-        rebias = _mm256_set1_epi16((short)((127 - row.bias) << row.mantissa_bits));
-        first_normal = _mm256_set1_epi16((short)((128 - row.bias) << 7));
+        rebias = _mm256_set1_epi16((short)((bias - row.bias) * (1 << row.mantissa_bits)));
+        first_normal = _mm256_set1_epi16((short)(normal_field << m_bits));
         last_code = _mm256_set1_epi16((short)row.max_code);
         sign_bit = _mm256_set1_epi16((short)(1 << sign_at));
         shift = _mm_cvtsi32_si128(drop);
         sign_shift = _mm_cvtsi32_si128(15 - sign_at);
     }
 
-    // Sixteen codes in the order of packus; overflow collects lanes above the range.
-    TC_INLINE __m256i sixteen(__m256i u, __m256i v, __m256i* overflow) const {
+    // Sixteen elements: 16-bit lanes h, and the same as float32 in u and v, all in the lane order
+    // that packing u and v gives.
+    TC_INLINE void load(const float* in, __m256i* h, __m256i* u, __m256i* v) const {
         const auto sticky = [&](__m256i x) {
             const __m256i carry = _mm256_add_epi32(_mm256_and_si256(x, low16), low16);
             return _mm256_srli_epi32(_mm256_or_si256(x, carry), 16);
         };
+        *u = load8(in);
+        *v = load8(in + 8);
+        *h = _mm256_packus_epi32(sticky(*u), sticky(*v));
+    }
+    TC_INLINE void load(const uint16_t* in, __m256i* h, __m256i* u, __m256i* v) const {
+        const __m256i x = _mm256_loadu_si256((const __m256i*)in), zero = _mm256_setzero_si256();
+        if (from_half) {
+            *h = _mm256_permute4x64_epi64(x, 0xd8);
+            *u = _mm256_castps_si256(_mm256_cvtph_ps(_mm256_castsi256_si128(x)));
+            *v = _mm256_castps_si256(_mm256_cvtph_ps(_mm256_extracti128_si256(x, 1)));
+        } else {
+            *h = x;
+            *u = _mm256_unpacklo_epi16(zero, x);
+            *v = _mm256_unpackhi_epi16(zero, x);
+        }
+    }
+
+    // Sixteen codes; special collects lanes above the range (infinities and NaNs are).
+    TC_INLINE __m256i sixteen(const SOURCE* in, __m256i* special) const {
         const auto tiny = [&](__m256i x) {
             const __m256 sum = _mm256_add_ps(_mm256_castsi256_ps(_mm256_and_si256(x, abs)),
                                              _mm256_castsi256_ps(magic));
             return _mm256_sub_epi32(_mm256_castps_si256(sum), magic);
         };
-        const __m256i h = _mm256_packus_epi32(sticky(u), sticky(v));
+        __m256i h, u, v;
+        load(in, &h, &u, &v);
         const __m256i subnormal = _mm256_packus_epi32(tiny(u), tiny(v));
         const __m256i a = _mm256_and_si256(h, abs16);
         const __m256i odd = _mm256_and_si256(_mm256_srl_epi16(a, shift), one);
-        const __m256i rounded = _mm256_srl_epi16(_mm256_add_epi16(_mm256_add_epi16(a, half), odd), shift);
+        const __m256i rounded =
+            _mm256_srl_epi16(_mm256_add_epi16(_mm256_add_epi16(a, half), odd), shift);
         const __m256i normal = _mm256_sub_epi16(rounded, rebias);
         const __m256i code =
             _mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi16(first_normal, a));
-        *overflow = _mm256_or_si256(*overflow, _mm256_cmpgt_epi16(code, last_code));
+        *special = _mm256_or_si256(*special, _mm256_cmpgt_epi16(code, last_code));
         __m256i sign = _mm256_and_si256(_mm256_srl_epi16(h, sign_shift), sign_bit);
         if constexpr (UNSIGNED_ZERO)
             sign = _mm256_andnot_si256(_mm256_cmpeq_epi16(code, _mm256_setzero_si256()), sign);
         return _mm256_or_si256(code, sign);
     }
 
-    TC_INLINE bool operator()(const float* in, uint8_t* out) const {
-        __m256i overflow = _mm256_setzero_si256();
-        const __m256i x = sixteen(load8(in), load8(in + 8), &overflow);
-        const __m256i y = sixteen(load8(in + 16), load8(in + 24), &overflow);
-        if (__builtin_expect(any_set(overflow), 0)) return false;
-        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    TC_INLINE bool operator()(const SOURCE* in, uint8_t* out) const {
+        __m256i special = _mm256_setzero_si256();
+        const __m256i x = sixteen(in, &special), y = sixteen(in + 16, &special);
+        if (__builtin_expect(any_set(special), 0)) return false;
+        // undo the order of the two packings; bfloat16 lanes were in order before the last
+        const __m256i order = sizeof(SOURCE) == 2 && !from_half
+                                  ? _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7)
+                                  : _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
         _mm256_storeu_si256((__m256i*)out,
                             _mm256_permutevar8x32_epi32(_mm256_packus_epi16(x, y), order));
         return true;
@@ -168,8 +199,8 @@ struct ToE8m0 {
 
 // Runs groups through `convert` and special groups, and the rest, through `other`, which returns
 // the number of overflows.
-template <class Convert, class Out, class Other>
-TC_INLINE uint64_t encode_groups(const float* in, Out* out, uint64_t n, const Convert& convert,
+template <class Convert, class In, class Out, class Other>
+TC_INLINE uint64_t encode_groups(const In* in, Out* out, uint64_t n, const Convert& convert,
                                  const Other& other) {
     uint64_t i = 0, n_overflow = 0;
     for (; i + Convert::WIDTH <= n; i += Convert::WIDTH)
