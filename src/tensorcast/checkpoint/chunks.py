@@ -17,7 +17,7 @@ from ..errors import CheckpointError
 from ..formats import Format
 from .safetensors import open_regular
 
-CHUNK_BYTES: Final = 1 << 19
+CHUNK_BYTES: Final = 1 << 20
 """Bytes of a chunk in its wider format: source and target of a chunk stay in a core's cache."""
 
 MAX_THREADS: Final = 16
@@ -131,6 +131,11 @@ class Files:
                     )
                     self._open[path] = descriptor
         return descriptor
+
+    def open_now(self) -> list[int]:
+        """The descriptors that are open; only the thread that closes them may use them."""
+        with self._lock:
+            return list(self._open.values())
 
     def close(self, path: Path) -> None:
         """Close it, if it is open."""

@@ -8,13 +8,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from ..cast import cast_chunk
 from ..errors import CheckpointError, CorruptFileError
 from ..kernels.cpu import xxh64
 from ..loss import Loss
 from ..policy import ResolvedPolicy
+from . import syscalls
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .plan import Plan, Step
 from .protocol import TensorInfo
@@ -39,6 +40,9 @@ class Progress:
     n_bytes_total: int
     file: str = ""
 
+
+_WRITEBACK_BYTES: Final = 1 << 27
+"""Bytes read between two requests to start writing back, so that fsync finds less to do."""
 
 Report = Callable[[Progress], None]
 
@@ -258,6 +262,7 @@ class Converter:
                 left[path] = left.get(path, 0) + n
         total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
         last = ""
+        started = 0
 
         with Files() as sources, Files(os.O_WRONLY) as targets:
 
@@ -277,12 +282,17 @@ class Converter:
                     self._wake.set()
 
             def tick() -> None:
-                nonlocal last
+                nonlocal last, started
                 while self._finished and not self.failed:
                     last = self._finished.popleft()
                     path = self.root / last
                     finish(last, targets[path])
                     targets.close(path)
+                begun = self._done.n_bytes // _WRITEBACK_BYTES
+                if begun > started:
+                    started = begun
+                    for descriptor in targets.open_now():
+                        syscalls.start_writing(descriptor)
                 if progress is not None:
                     progress(Progress("convert", self._done.n_bytes, total, last))
 
