@@ -115,7 +115,7 @@ const Kernels* pick_kernels();
 const Kernels* find_kernels(const char* name);  // null: unknown, or not supported by this CPU
 
 // Where the elements of a tensor lie: byte strides per dimension, outermost first.
-constexpr int MAX_DIMS = 64;
+constexpr int MAX_DIMS = 65;  // NumPy's 64, and one for the components of complex elements
 struct Layout {
     char* address;
     int n_dims;

@@ -1,1 +1,1 @@
-"""The loops behind every cast: `table` picks, `cpu` runs the C++ extension."""
+"""The loops behind every cast: `cpu` runs the C++ extension on memory of this machine."""

@@ -1,0 +1,99 @@
+"""What a cast loses: merging parts, derived figures, plain values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tensorcast.cast import cast_chunk
+from tensorcast.formats import FORMATS
+from tensorcast.loss import Loss
+from tensorcast.policy import Policy
+
+
+def measure(
+    values: np.ndarray, source: str, target: str, *, report: bool = True, first: int = 0
+) -> Loss:
+    row, to = FORMATS[source], FORMATS[target]
+    policy = Policy().resolve(row, to)
+    return cast_chunk(values, None, row, to, policy, n_elements=values.size, first_index=first,
+                      report=report)  # fmt: skip
+
+
+def test_figures_are_those_of_float64_arithmetic() -> None:
+    values = (np.random.default_rng(0).standard_normal(10_001) * 3).astype(np.float32)
+    loss = measure(values, "float32", "float16")
+    x, y = values.astype(np.float64), values.astype(np.float16).astype(np.float64)
+    error = x - y
+    assert loss.n_inexact == (error != 0).sum()
+    assert loss.max_abs_error == np.abs(error).max()
+    assert loss.sum_squared_error == pytest.approx((error**2).sum(), rel=1e-12)
+    assert loss.rmse == pytest.approx(math.sqrt((error**2).mean()), rel=1e-12)
+    assert loss.sqnr_db == pytest.approx(
+        10 * math.log10((x**2).sum() / (error**2).sum()), rel=1e-12
+    )
+    assert (loss.min, loss.max, loss.amax) == (x.min(), x.max(), np.abs(x).max())
+
+
+def test_merging_parts_counts_the_whole() -> None:
+    values = np.array([1, 1e6, np.nan, np.inf, 1e-9, 0.1, -1e9, 0], np.float32)
+    whole = measure(values, "float32", "float16")
+    parts = measure(values[:3], "float32", "float16").merge(
+        measure(values[3:], "float32", "float16", first=3)
+    )
+    assert replace(parts, sum_squared_error=0, sum_squared=0) == replace(
+        whole, sum_squared_error=0, sum_squared=0
+    )
+    assert parts.sum_squared_error == pytest.approx(whole.sum_squared_error)
+    assert (parts.first_overflow, parts.largest_overflow_index) == (1, 6)
+
+
+def test_merging_with_counts_alone_leaves_the_counts() -> None:
+    values = np.array([1, 1e6], np.float32)
+    both = measure(values, "float32", "float16").merge(
+        measure(values, "float32", "float16", report=False, first=2)
+    )
+    assert both.n_overflow == 2
+    assert both.n_inexact is None
+    assert both.sqnr_db is None
+
+
+def test_parts_of_different_casts_do_not_merge() -> None:
+    one = np.ones(1, np.float32)
+    with pytest.raises(ValueError, match="different casts"):
+        measure(one, "float32", "float16").merge(measure(one, "float32", "bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([1.0, 2.0], math.inf), ([], math.inf), ([0.0], math.inf), ([1e-30], 0.0)],
+)
+def test_signal_to_noise_at_the_ends(values: list[float], expected: float) -> None:
+    loss = measure(np.array(values, np.float32), "float32", "float16")
+    assert loss.sqnr_db == pytest.approx(expected)
+
+
+def test_extremes_of_integers_are_exact() -> None:
+    loss = measure(np.array([-(1 << 63), (1 << 63) - 1, 5], np.int64), "int64", "float64")
+    assert (loss.min, loss.max, loss.amax) == (-(1 << 63), (1 << 63) - 1, 1 << 63)
+    loss = measure(np.array([(1 << 64) - 1, 3], np.uint64), "uint64", "float32")
+    assert (loss.min, loss.max) == (3, (1 << 64) - 1)
+
+
+def test_no_finite_value_has_no_range() -> None:
+    loss = measure(np.array([np.nan, np.inf], np.float32), "float32", "bfloat16")
+    assert loss.min is None
+    assert loss.max is None
+    assert loss.amax is None
+    assert loss.rmse == 0
+    assert loss.is_lossless
+
+
+def test_a_dictionary_of_plain_values() -> None:
+    found = measure(np.array([0.1], np.float32), "float32", "bfloat16").to_dict()
+    assert found["target"] == "bfloat16"
+    assert found["n_inexact"] == 1
+    assert {type(value) for value in found.values()} <= {str, int, float, type(None)}
