@@ -64,7 +64,9 @@ def tensorcast_environment(root: Path = DATA) -> Path:
     if not _made(folder, digest.hexdigest()):
         if not (folder / "bin/python").exists():
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        _pip(folder, "install", "--force-reinstall", str(ROOT))
+        # in a build directory of its own: the tree's may be in use
+        build = f"-Cbuild-dir={root.absolute() / 'build'}"
+        _pip(folder, "install", "--force-reinstall", build, str(ROOT))
         (folder / "stamp").write_text(digest.hexdigest())
     return folder / "bin"
 

@@ -91,11 +91,12 @@ def hot_cases() -> Iterator[Case]:
         for overflow in ("raise", "saturate", "ieee"):
             if overflow == "ieee" and FORMATS[target].is_integer:
                 overflow = "wrap"
-            yield Case(source, target, overflow, rounding, bar=bar)
+            held = bar if overflow in ("raise", "saturate") else None
+            yield Case(source, target, overflow, rounding, bar=held)
         yield Case(source, target, "raise", rounding, full=True)
 
 
-def all_cases() -> Iterator[Case]:
+def all_cases(*, full: bool) -> Iterator[Case]:
     """Every pair of formats under the default policy; sub-byte formats packed, then unpacked."""
     for source in FORMATS.values():
         for target in FORMATS.values():
@@ -103,9 +104,9 @@ def all_cases() -> Iterator[Case]:
                 Policy().resolve(source, target)
             except TensorcastError:
                 continue  # complex to real is refused
-            yield Case(source.name, target.name)
+            yield Case(source.name, target.name, full=full)
             if min(source.bits, target.bits) < 8:
-                yield Case(source.name, target.name, packed=False)
+                yield Case(source.name, target.name, full=full, packed=False)
 
 
 def _n_bytes(row: Format, n: int, packed: bool) -> int:
@@ -312,6 +313,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument("--hot", action="store_true", help="the hot pairs only")
     parser.add_argument("--all", action="store_true", help="every pair only")
+    parser.add_argument("--loss", action="store_true", help="every pair with the whole Loss")
     parser.add_argument("--pair", nargs=2, action="append", metavar="FORMAT", help="one pair")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="half the size, 3 rounds")
@@ -350,7 +352,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.all or not (args.hot or args.pair):
         bench.kernels, bench.with_torch = kernels[:1], False
         sizes = 32 * MIB // scale, 64 * MIB // scale
-        result["all"] = measure(bench, ((case, n_elements(case, *sizes)) for case in all_cases()))
+        cases = all_cases(full=args.loss)
+        result["all"] = measure(bench, ((case, n_elements(case, *sizes)) for case in cases))
     result["seconds"] = round(time.perf_counter() - begin, 1)
     result["load_after"] = load()
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -177,7 +177,8 @@ def kernels_markdown(result: Row) -> str:
             text += f"\n## {title}\n\n" + _hot_table(result[key])
             text += _full_of_unchecked(result[key])
     if result.get("all"):
-        text += "\n## Every pair\n\nUnder the default policy.\n" + _all_table(result["all"])
+        loss = ", with the whole Loss" if result["all"][0]["full"] else ""
+        text += f"\n## Every pair\n\nUnder the default policy{loss}.\n" + _all_table(result["all"])
     return text
 
 
