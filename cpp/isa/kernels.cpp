@@ -90,19 +90,40 @@ void carrier_stats(const Cast& cast, const C* x, const void* codes, uint64_t n, 
         carrier_errors(cast, x, codes, n, overflows, s);
     }
 }
+// Whether every one of n 64-bit integers is exact in float64: 53 bits or fewer.
+bool fits_double(const uint64_t* x, uint64_t n, bool is_signed) {
+    uint64_t seen = 0;
+    if (is_signed)
+        for (uint64_t i = 0; i < n; ++i) seen |= x[i] ^ (0 - (x[i] >> 63));
+    else
+        for (uint64_t i = 0; i < n; ++i) seen |= x[i];
+    return seen >> 53 == 0;
+}
+
 // Statistics of a block whose source is integer: no rounding takes one to zero.
 void integer_stats(const Cast& cast, const void* in, const void* codes, uint64_t n, Stats* s) {
-    const Row& target = ROWS[cast.target];
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
     double y[BLOCK];
     decode_double(cast.target, codes, y, n, false);
     const void* integers = target.is_integer() ? codes : nullptr;
-    if (cast.source == F_int64) return stats_integer((const int64_t*)in, y, integers, target, n, s);
-    if (cast.source == F_uint64) return stats_integer((const uint64_t*)in, y, integers, target, n, s);
     double x[BLOCK];
+    const bool wide = source.bits == 64;
+    const bool wraps = cast.overflow == Overflow::Wrap && target.bits == 64;
+    if (wide && (wraps || !fits_double((const uint64_t*)in, n, cast.source == F_int64))) {
+        if (cast.source == F_int64)
+            return stats_integer((const int64_t*)in, y, integers, target, n, s);
+        return stats_integer((const uint64_t*)in, y, integers, target, n, s);
+    }
     decode_double(cast.source, in, x, n, false);
-    const uint64_t underflow = s->n_underflow;
-    stats_block<double>(x, y, n, NOT_SATURATED, s);
-    s->n_underflow = underflow;
+    Stats block;
+    stats_block<double>(x, y, n, NOT_SATURATED, &block);
+    block.n_underflow = 0;
+    if (wide && n) {
+        const uint64_t shifted = cast.source == F_int64 ? 0 : (uint64_t)1 << 63;
+        block.min_integer = (int64_t)((uint64_t)(int64_t)block.min ^ shifted);
+        block.max_integer = (int64_t)((uint64_t)(int64_t)block.max ^ shifted);
+    }
+    s->merge(block);
 }
 
 template <class C>
