@@ -290,6 +290,35 @@ def test_an_interruption_before_the_first_shard_leaves_nothing(source, tmp_path,
     assert sorted(os.listdir(tmp_path)) == ["m"]
 
 
+def test_an_impatient_interruption_waits_for_the_workers(source, tmp_path, monkeypatch) -> None:
+    """A second SIGINT while the workers finish their chunks: no file is closed under them."""
+    real = os.pwrite
+    writing, errors = Event(), []
+
+    def pwrite(descriptor: int, data: object, offset: int) -> int:
+        if current_thread() is main_thread():
+            return real(descriptor, data, offset)
+        writing.set()
+        Event().wait(0.3)
+        signal.pthread_kill(main_thread().ident, signal.SIGINT)
+        Event().wait(0.3)
+        try:
+            return real(descriptor, data, offset)
+        except OSError as error:
+            errors.append(error)
+            raise
+
+    def interrupt(found: Progress) -> None:
+        if writing.is_set():
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(Interrupted):
+        convert(source, tmp_path / "out", progress=interrupt)
+    assert errors == []
+    assert sorted(os.listdir(tmp_path)) == ["m"]
+
+
 def test_a_finished_shard_that_changed_is_made_again(source: Path, tmp_path: Path, gate) -> None:
     expected = contents_of_plain_run(source, tmp_path)
     for position in (3, 20, -1):  # header length, header, data

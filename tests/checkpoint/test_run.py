@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from checkpoint.handmade import (
 from oracle import cast_array
 
 from tensorcast.checkpoint import chunks, open_checkpoint
+from tensorcast.checkpoint.compare import compare
 from tensorcast.checkpoint.errors import TensorNanError, TensorOverflowError
 from tensorcast.checkpoint.plan import Plan, plan
 from tensorcast.checkpoint.rules import Rule
 from tensorcast.checkpoint.run import Result, run
+from tensorcast.checkpoint.stats import measure
 from tensorcast.errors import CastNanError, CastOverflowError, CheckpointError
 from tensorcast.formats import FORMATS
 from tensorcast.policy import Policy
@@ -284,9 +287,9 @@ def test_lost_nans_are_refused_too(overflowing, tmp_path: Path) -> None:
 def test_keep_leaves_such_tensors_in_their_format_and_says_so(overflowing, tmp_path: Path) -> None:
     result = convert(overflowing, tmp_path / "y.safetensors", "float16", overflow="keep")
     assert result.kept == {
-        "big": "2 values exceed float16",
-        "huge": "5 values exceed float16",
-        "nan": "1 values exceed float16",
+        "big": "2 of 3000 values exceed float16",
+        "huge": "5 of 5 values exceed float16",
+        "nan": "1 of 3 values exceed float16",
     }
     written, before = tensors_of(tmp_path / "y.safetensors"), tensors_of(overflowing)
     assert {name: written[name][0] for name in written} == {
@@ -413,3 +416,39 @@ def test_minilm_in_transformers(minilm: Path, tmp_path: Path, monkeypatch) -> No
     assert set(found) == set(expected)
     for name, tensor in found.items():
         assert torch.equal(tensor, expected[name]), name
+
+
+def test_tied_tensors_stay_as_they_are(tmp_path: Path) -> None:
+    tied = {"lm_head.weight": "model.embed.weight", "format": "pt"}
+    path = write(tmp_path / "x.safetensors", {"model.embed.weight": np.ones(4, "f4")}, tied)
+    convert(path, tmp_path / "y.safetensors", "bfloat16")
+    found = open_checkpoint(tmp_path / "y.safetensors")
+    assert found.metadata == tied
+    assert [tensor.name for tensor in found.tensors] == ["model.embed.weight"]
+
+
+def test_more_files_than_may_be_open_at_once(tmp_path: Path) -> None:
+    shards = [{f"t{i}": np.full(3, i, "f4")} for i in range(120)]
+    source = write_directory(tmp_path / "m", shards)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    n_open = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 60
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 30, hard))
+    try:
+        result = convert(
+            source, tmp_path / "out", "bfloat16", overflow="keep", verify=True, threads=3
+        )
+        assert compare(open_checkpoint(source), open_checkpoint(tmp_path / "out")).missing == ()
+        assert len(measure(open_checkpoint(source))) == 120
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(result.losses) == 120
+    for i in (0, 119):
+        assert tensors_of(tmp_path / "out" / result.plan.shards[i].file)[f"t{i}"][0] == "BF16"
+
+
+def test_a_checkpoint_of_no_tensors(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", {})
+    result = convert(path, tmp_path / "y.safetensors", "bfloat16", verify=True)
+    assert result.losses == {}
+    assert open_checkpoint(tmp_path / "y.safetensors").tensors == ()
+    assert result.warnings == ("no tensor changes its format",)

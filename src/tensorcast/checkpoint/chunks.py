@@ -8,6 +8,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Final
 
 from ..errors import CheckpointError
 from ..formats import Format
+from . import syscalls
 from .safetensors import open_regular
 
 CHUNK_BYTES: Final = 1 << 20
@@ -102,10 +104,17 @@ def _n_cpus() -> int:
 
 
 class Files:
-    """Open descriptors by path, shared by the threads, closed one by one or all at the end."""
+    """Open descriptors by path, shared by the threads, each closed when it is done with."""
 
-    def __init__(self, flags: int | None = None) -> None:
-        """Open for reading regular files, or with `flags`."""
+    def __init__(self, uses: Iterable[tuple[Path, int]] = (), *, flags: int | None = None) -> None:
+        """
+        Args:
+            uses: path and number of uses; after so many in all, `release` closes the file.
+            flags: of `os.open`; None reads regular files only.
+        """
+        self._uses: Counter[Path] = Counter()
+        for path, n in uses:
+            self._uses[path] += n
         self._flags = flags
         self._open: dict[Path, int] = {}
         self._lock = threading.Lock()
@@ -115,7 +124,7 @@ class Files:
 
     def __exit__(self, *_: object) -> None:
         for path in list(self._open):
-            self.close(path)
+            self._close(path)
 
     def __getitem__(self, path: Path) -> int:
         """The descriptor, opened at its first use."""
@@ -132,13 +141,26 @@ class Files:
                     self._open[path] = descriptor
         return descriptor
 
-    def open_now(self) -> list[int]:
-        """The descriptors that are open; only the thread that closes them may use them."""
+    def start_writing(self) -> None:
+        """Have what is written so far go to the disk, without waiting for it."""
         with self._lock:
-            return list(self._open.values())
+            copies = [os.dup(descriptor) for descriptor in self._open.values()]
+        for copy in copies:
+            try:
+                syscalls.start_writing(copy)
+            finally:
+                os.close(copy)
 
-    def close(self, path: Path) -> None:
-        """Close it, if it is open."""
+    def release(self, path: Path) -> bool:
+        """One use less; whether it was the last, which closes the file."""
+        with self._lock:
+            self._uses[path] -= 1
+            last = self._uses[path] == 0
+        if last:
+            self._close(path)
+        return last
+
+    def _close(self, path: Path) -> None:
         with self._lock:
             descriptor = self._open.pop(path, None)
         if descriptor is not None:
@@ -174,6 +196,7 @@ def work_off(
     stop = threading.Event()
     errors: list[BaseException] = []
     running = threads
+    late: KeyboardInterrupt | None = None
 
     def loop() -> None:
         nonlocal running
@@ -208,8 +231,14 @@ def work_off(
         raise
     finally:
         for worker in workers:
-            if worker.ident is not None:
-                worker.join()
+            while worker.is_alive():  # whatever comes: the workers use files that are closed next
+                try:
+                    worker.join()
+                except KeyboardInterrupt as error:
+                    late = error
+                    stop.set()
     if errors:
         raise errors[0]
+    if late is not None:
+        raise late
     tick()

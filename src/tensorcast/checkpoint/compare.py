@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..cast import cast_chunk
 from ..formats import FORMATS, Format
 from ..policy import Policy
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_threads, work_off
+from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .convert import Progress, Report, read_chunk
 from .protocol import Checkpoint, TensorInfo
 
@@ -112,9 +112,18 @@ def compare(
     total = sum(pairs[index][0].n_bytes for index in wanted)
     lock = threading.Lock()
     done = 0
+
+    def per_chunk(index: int) -> int:
+        return chunk_elements(*(tensor.format for tensor in pairs[index]))
+
     paths = [(a.root / one.file, b.root / other.file) for one, other in pairs]
 
-    with Files() as files:
+    uses = (
+        (path, n_chunks(pairs[index][0].n_elements, per_chunk(index)))
+        for index in wanted
+        for path in paths[index]
+    )
+    with Files(uses) as files:
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
             nonlocal done
@@ -136,11 +145,7 @@ def compare(
             (
                 chunk
                 for index in wanted
-                for chunk in chunks(
-                    index,
-                    pairs[index][0].n_elements,
-                    chunk_elements(pairs[index][0].format, pairs[index][1].format),
-                )
+                for chunk in chunks(index, pairs[index][0].n_elements, per_chunk(index))
             ),
             threads=n_threads(threads),
             tick=tick,

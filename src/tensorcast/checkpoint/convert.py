@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -15,7 +15,6 @@ from ..errors import CheckpointError, CorruptFileError
 from ..kernels.cpu import xxh64
 from ..loss import Loss
 from ..policy import ResolvedPolicy
-from . import syscalls
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .plan import Plan, Step
 from .protocol import TensorInfo
@@ -80,7 +79,7 @@ def step_chunks(steps: Sequence[Step], wanted: Sequence[int]) -> Iterator[Chunk]
 def read_chunk(
     files: Files, path: Path, tensor: TensorInfo, chunk: Chunk, buffer: memoryview
 ) -> memoryview:
-    """The bytes of a chunk, in the buffer.
+    """The bytes of a chunk, in the buffer; one use of the file.
 
     Raises:
         CorruptFileError: the file ends early; it has changed since its header was read.
@@ -98,7 +97,15 @@ def read_chunk(
             f"{str(path)!r}, tensor {tensor.name!r}, byte {begin + n}: expected "
             f"{len(view) - n} more bytes, found the end of the file"
         )
+    files.release(path)
     return view
+
+
+def _uses(plan: Plan, paths: Mapping[int, Path]) -> Iterator[tuple[Path, int]]:
+    """How many chunks of each step are read from its path."""
+    for index, path in paths.items():
+        step = plan.steps[index]
+        yield path, n_chunks(step.outputs[0].n_elements, per_chunk(step))
 
 
 def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
@@ -125,7 +132,7 @@ def measure_steps(
     total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
     done = _Counter()
 
-    with Files() as files:
+    with Files(_uses(plan, paths)) as files:
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
             step = plan.steps[chunk.step]
@@ -184,7 +191,7 @@ def digest_steps(
     total = sum(plan.steps[index].outputs[0].n_bytes for index in wanted)
     done = _Counter()
 
-    with Files() as files:
+    with Files(_uses(plan, paths)) as files:
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
             target = plan.steps[chunk.step].outputs[0]
@@ -225,7 +232,8 @@ class Converter:
         self.report = report
         self.states: dict[int, TensorState] = {}
         self.failed = False
-        self._paths: dict[int, tuple[Path, Path]] = {}
+        self._sources: dict[int, Path] = {}
+        self._targets: dict[int, Path] = {}
         self._done = _Counter()
         self._finished: deque[str] = deque()
         self._wake = threading.Event()
@@ -235,67 +243,58 @@ class Converter:
         shards: Sequence[str],
         *,
         threads: int,
-        finish: Callable[[str, int], None],
+        finish: Callable[[str], None],
         progress: Report | None,
     ) -> None:
         """Write the named shards.
 
         Args:
-            finish: called in this thread with a shard's file and its open descriptor when all
-                of it is written, while the next one is being written.
+            finish: called in this thread with a shard's file when all of it is written, while
+                the next one is being written.
 
         When a policy refuses a tensor nothing more is written, `failed` is set, and the
         remaining tensors are measured, so that `states` knows every tensor that fails.
         """
         plan = self.plan
+        source_root = plan.root
         names = set(shards)
         wanted = [i for i, step in enumerate(plan.steps) if step.outputs[0].file in names]
-        left: dict[Path, int] = {}
-        source_root = plan.root
         for index in wanted:
             step = plan.steps[index]
             n = n_chunks(step.outputs[0].n_elements, per_chunk(step))
             self.states[index] = TensorState(bytearray(8 * n))
-            paths = source_root / step.inputs[0].file, self.root / step.outputs[0].file
-            self._paths[index] = paths
-            for path in paths:
-                left[path] = left.get(path, 0) + n
+            names.discard(step.outputs[0].file)
+            self._sources[index] = source_root / step.inputs[0].file
+            self._targets[index] = self.root / step.outputs[0].file
+        self._finished.extend(sorted(names))  # shards without tensors
         total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
         last = ""
         started = 0
 
-        with Files() as sources, Files(os.O_WRONLY) as targets:
+        def work(chunk: Chunk, buffers: Buffers) -> None:
+            step = plan.steps[chunk.step]
+            n = self._one(step, chunk, buffers, sources, targets)
+            with self._done.lock:
+                self._done.n_bytes += n
+            if targets.release(self._targets[chunk.step]):
+                self._finished.append(step.outputs[0].file)
+                self._wake.set()
 
-            def work(chunk: Chunk, buffers: Buffers) -> None:
-                step = plan.steps[chunk.step]
-                n = self._one(step, chunk, buffers, sources, targets)
-                source, target = self._paths[chunk.step]
-                with self._done.lock:
-                    self._done.n_bytes += n
-                    left[source] -= 1
-                    left[target] -= 1
-                    source_done, target_done = left[source] == 0, left[target] == 0
-                if source_done:
-                    sources.close(source)
-                if target_done and not self.failed:
-                    self._finished.append(step.outputs[0].file)
-                    self._wake.set()
+        def tick() -> None:
+            nonlocal last, started
+            while self._finished and not self.failed:
+                last = self._finished.popleft()
+                finish(last)
+            if self._done.n_bytes // _WRITEBACK_BYTES > started:
+                started = self._done.n_bytes // _WRITEBACK_BYTES
+                targets.start_writing()
+            if progress is not None:
+                progress(Progress("convert", self._done.n_bytes, total, last))
 
-            def tick() -> None:
-                nonlocal last, started
-                while self._finished and not self.failed:
-                    last = self._finished.popleft()
-                    path = self.root / last
-                    finish(last, targets[path])
-                    targets.close(path)
-                begun = self._done.n_bytes // _WRITEBACK_BYTES
-                if begun > started:
-                    started = begun
-                    for descriptor in targets.open_now():
-                        syscalls.start_writing(descriptor)
-                if progress is not None:
-                    progress(Progress("convert", self._done.n_bytes, total, last))
-
+        with (
+            Files(_uses(plan, self._sources)) as sources,
+            Files(_uses(plan, self._targets), flags=os.O_WRONLY) as targets,
+        ):
             work_off(
                 work,
                 step_chunks(plan.steps, wanted),
@@ -303,9 +302,6 @@ class Converter:
                 tick=tick,
                 wake=self._wake,
             )
-            for name in (name for name in shards if self.root / name not in left):
-                if not self.failed:  # a shard without tensors
-                    finish(name, targets[self.root / name])
 
     def _one(
         self, step: Step, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files
@@ -314,8 +310,8 @@ class Converter:
         source, target = step.inputs[0], step.outputs[0]
         if self.failed and step.policy is None:
             return 0
-        source_path, path = self._paths[chunk.step]
-        data = read_chunk(sources, source_path, source, chunk, buffers.source)
+        path = self._targets[chunk.step]
+        data = read_chunk(sources, self._sources[chunk.step], source, chunk, buffers.source)
         out = data
         state = self.states[chunk.step]
         if step.policy is not None:

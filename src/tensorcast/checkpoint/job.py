@@ -117,9 +117,9 @@ class Job:
             self._prepare(shard)
         converter = Converter(plan, self.root, report=self._report)
 
-        def finish(file: str, descriptor: int) -> None:
+        def finish(file: str) -> None:
             with writing(self.root / file):
-                os.fsync(descriptor)
+                _sync(self.root / file)
                 sync_directory(self.root)
                 self._workspace.add_receipt(self._receipt(converter, file))
 
@@ -239,6 +239,14 @@ def _has_header(path: Path, header: bytes, n_bytes: int) -> bool:
         buffer = bytearray(len(header))
         n = read_into(descriptor, memoryview(buffer), 0)
         return os.fstat(descriptor).st_size == n_bytes and buffer[:n] == header
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

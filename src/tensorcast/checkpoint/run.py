@@ -167,9 +167,10 @@ def _settle(plan_: Plan, threads: int, progress: Report | None) -> tuple[Plan, d
     for index, loss in losses.items():
         step = plan_.steps[index]
         if step.policy is not None and fails(step.policy, loss):
-            what = [f"{loss.n_overflow} values exceed"] * bool(loss.n_overflow)
-            what += [f"{loss.n_nan_lost} NaNs do not fit"] * bool(loss.n_nan_lost)
-            kept[step.inputs[0].name] = f"{' and '.join(what)} {step.outputs[0].format}"
+            n, target = loss.n_elements, step.outputs[0].format
+            what = [f"{loss.n_overflow} of {n} values exceed {target}"] * bool(loss.n_overflow)
+            what += [f"{loss.n_nan_lost} of {n} are NaN"] * bool(loss.n_nan_lost)
+            kept[step.inputs[0].name] = " and ".join(what)
     if not kept:
         return plan_, kept
     request = plan_.request

@@ -9,7 +9,7 @@ from ..cast import cast_chunk
 from ..formats import Format, lookup
 from ..loss import Loss
 from ..policy import Policy
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_threads, work_off
+from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .convert import Progress, Report, TensorState, read_chunk
 from .protocol import Checkpoint
 
@@ -46,7 +46,11 @@ def measure(
     lock = threading.Lock()
     done = 0
 
-    with Files() as files:
+    uses = (
+        (path, n_chunks(tensor.n_elements, chunk_elements(tensor.format)))
+        for path, tensor in zip(paths, tensors, strict=True)
+    )
+    with Files(uses) as files:
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
             nonlocal done
