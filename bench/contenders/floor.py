@@ -1,11 +1,13 @@
-"""Read every byte of the source's shards, write half as many to a new file: no cast, no library."""
+"""Read every byte of the source's shards, write half as many to new files: no cast, no library."""
 
 import os
 import sys
 import threading
 from pathlib import Path
 
-CHUNK = 1 << 20
+# read at a time: what is read and what is written stay in a core's cache; 2 MiB take 3 times as
+# long in the kernel
+CHUNK = 1 << 19
 
 source, destination, n_threads = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 destination.mkdir()
@@ -14,19 +16,19 @@ for shard in sorted(source.glob("*.safetensors")):
     size = shard.stat().st_size
     reading = os.open(shard, os.O_RDONLY)
     writing = os.open(destination / shard.name, os.O_WRONLY | os.O_CREAT, 0o666)
-    todo += [(reading, writing, at) for at in range(0, size, 2 * CHUNK)]
+    os.posix_fallocate(writing, 0, size // 2)
+    todo += [(reading, writing, at) for at in range(0, size, CHUNK)]
 todo.reverse()
 
 
 def work() -> None:
-    buffer = memoryview(bytearray(2 * CHUNK))
+    buffer = memoryview(bytearray(CHUNK))
     while True:
         try:
             reading, writing, at = todo.pop()
         except IndexError:
             return
-        n = os.preadv(reading, [buffer[:CHUNK]], at)
-        n += os.preadv(reading, [buffer[CHUNK:]], at + CHUNK)
+        n = os.preadv(reading, [buffer], at)
         os.pwrite(writing, buffer[: n // 2], at // 2)
 
 
