@@ -7,6 +7,7 @@ instruction set) it skips by name, with the reason; pytest prints the list.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what it runs in the background with SIGINT ignored, and every process below
+    # inherits that; the tests of interruptions send it to themselves and to others.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "exhaustive: only in the full run, `--exhaustive`")
 
 
