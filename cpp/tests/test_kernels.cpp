@@ -591,6 +591,9 @@ int main(int argc, char** argv) {
             }
     printf("kernels:%s; skipped, this CPU cannot run them:%s\n", names.c_str(),
            skipped.empty() ? " none" : skipped.c_str());
+#if defined(TC_EMULATED)
+    printf("emulated: %s, only what is written by hand for it\n", TC_EMULATED);
+#endif
     printf("%llu pairs, %llu pairs and policies, %u environments, seed %llu, %u jobs\n",
            (unsigned long long)n_pairs, (unsigned long long)n_policies, N_ENVIRONMENTS,
            (unsigned long long)options.seed, options.jobs);
