@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import json
 import os
 import shutil
 import subprocess
@@ -26,7 +25,7 @@ from .data import DATA, FOUR, ONE, SIXTEEN, Model, directory
 from .environments import environment, tensorcast_environment, versions_in
 from .machine import RESULTS, ROOT, load, provenance
 from .processes import Memory, Run, memory_of, run, warm
-from .tables import convert_markdown
+from .tables import save
 from .timing import ratios, spread
 
 CONTENDERS = ROOT / "bench" / "contenders"
@@ -276,16 +275,13 @@ def main(argv: list[str] | None = None) -> None:
         quiet(args.max_load, args.patience)
         result["load_before"] = load()
         result |= time_all(shop, entrants, source, args.rounds)
-        result["load_after"] = load()
+        result["load_after_timing"] = load()
     if not args.no_memory:
         models = (ONE, SIXTEEN) if args.small else (ONE, FOUR, SIXTEEN)
         result["memory"] = measure_memory(shop, entrants, models)
     shop.clear()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    table = convert_markdown(result)
-    args.out.with_suffix(".md").write_text(table)
-    print(table)
+    result["load_after"] = load()
+    print(save(result, args.out))
 
 
 def _file_system(path: Path) -> str | None:

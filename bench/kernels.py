@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import mmap
 import shutil
 import subprocess
@@ -35,7 +34,7 @@ from tensorcast.policy import Policy
 
 from .machine import RESULTS, ROOT, load, provenance
 from .samples import N_SAMPLE, as_bytes, expected, sample
-from .tables import kernels_markdown
+from .tables import save
 from .timing import interleave, ratios, spread
 
 MIB = 1 << 20
@@ -356,11 +355,7 @@ def main(argv: list[str] | None = None) -> None:
         result["all"] = measure(bench, ((case, n_elements(case, *sizes)) for case in cases))
     result["seconds"] = round(time.perf_counter() - begin, 1)
     result["load_after"] = load()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    table = kernels_markdown(result)
-    args.out.with_suffix(".md").write_text(table)
-    print(table)
+    print(save(result, args.out))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python -m bench.startup
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +15,7 @@ from .data import DATA, ONE, directory
 from .environments import tensorcast_environment, versions_in
 from .machine import RESULTS, load, provenance
 from .processes import run
-from .tables import startup_markdown
+from .tables import save
 from .timing import interleave, spread
 
 BAR = 0.150  # seconds, of these two
@@ -61,11 +60,7 @@ def main(argv: list[str] | None = None) -> None:
         for name, values in seconds.items()
     ]
     result["load_after"] = load()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
-    table = startup_markdown(result)
-    args.out.with_suffix(".md").write_text(table)
-    print(table)
+    print(save(result, args.out))
 
 
 if __name__ == "__main__":

@@ -277,14 +277,35 @@ def startup_markdown(result: Row) -> str:
     )
 
 
-_KINDS = {"kernels": kernels_markdown, "convert": convert_markdown, "startup": startup_markdown}
+def markdown(result: Row) -> str:
+    """The tables of any result."""
+    kinds = {
+        "kernels": kernels_markdown,
+        "convert": convert_markdown,
+        "startup": startup_markdown,
+    }
+    return kinds[result["what"]](result)
+
+
+def save(result: Row, path: Path) -> str:
+    """Write a result as JSON, a row to a line, and its tables beside; the tables."""
+    members = []
+    for key, value in result.items():
+        text = json.dumps(value)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            text = "[\n  " + ",\n  ".join(json.dumps(row) for row in value) + "\n ]"
+        members.append(f" {json.dumps(key)}: {text}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{\n" + ",\n".join(members) + "\n}\n")
+    table = markdown(json.loads(path.read_text()))
+    path.with_suffix(".md").write_text(table)
+    return table
 
 
 def main() -> None:
     for name in sys.argv[1:]:
         path = Path(name)
-        result = json.loads(path.read_text())
-        path.with_suffix(".md").write_text(_KINDS[result["what"]](result))
+        path.with_suffix(".md").write_text(markdown(json.loads(path.read_text())))
 
 
 if __name__ == "__main__":
