@@ -293,7 +293,7 @@ def test_an_interruption_before_the_first_shard_leaves_nothing(source, tmp_path,
 def test_an_impatient_interruption_waits_for_the_workers(source, tmp_path, monkeypatch) -> None:
     """A second SIGINT while the workers finish their chunks: no file is closed under them."""
     real = os.pwrite
-    writing, errors = Event(), []
+    writing, written, errors = Event(), Event(), []
 
     def pwrite(descriptor: int, data: object, offset: int) -> int:
         if current_thread() is main_thread():
@@ -307,6 +307,8 @@ def test_an_impatient_interruption_waits_for_the_workers(source, tmp_path, monke
         except OSError as error:
             errors.append(error)
             raise
+        finally:
+            written.set()
 
     def interrupt(found: Progress) -> None:
         if writing.is_set():
@@ -315,6 +317,7 @@ def test_an_impatient_interruption_waits_for_the_workers(source, tmp_path, monke
     monkeypatch.setattr(os, "pwrite", pwrite)
     with pytest.raises(Interrupted):
         convert(source, tmp_path / "out", progress=interrupt)
+    assert written.wait(10)
     assert errors == []
     assert sorted(os.listdir(tmp_path)) == ["m"]
 

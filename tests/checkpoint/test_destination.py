@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checkpoint.handmade import write, write_directory
 
-from tensorcast.checkpoint import destination, open_checkpoint
+from tensorcast.checkpoint import destination, open_checkpoint, syscalls
 from tensorcast.checkpoint.plan import plan
 from tensorcast.checkpoint.run import run
 from tensorcast.errors import DestinationError
@@ -167,8 +167,6 @@ def test_the_old_one_lives_until_the_new_one_is_complete(tmp_path: Path, directo
 def test_nobodys_file_is_overwritten_in_a_race(
     tmp_path: Path, file, directory, force: bool, renames: bool, monkeypatch
 ) -> None:
-    from tensorcast.checkpoint import syscalls
-
     if not renames:
         monkeypatch.setattr(syscalls, "rename_new", lambda *_: False)
         monkeypatch.setattr(syscalls, "exchange", lambda *_: False)
@@ -191,6 +189,28 @@ def test_nobodys_file_is_overwritten_in_a_race(
         target.unlink()
         assert run(made).resumed == tuple(shard.file for shard in made.shards)
     assert not [name for name in os.listdir(tmp_path) if "tensorcast" in name]
+
+
+def test_an_empty_directory_that_appears_at_the_last_moment_stays(
+    tmp_path: Path, directory: Path, monkeypatch
+) -> None:
+    """`os.rename` of a directory would replace it; the rename itself must refuse."""
+    target = tmp_path / "n"
+    real = syscalls.rename_new
+
+    def rename_new(source: str, destination: str) -> bool:
+        target.mkdir()
+        return real(source, destination)
+
+    if not real(str(tmp_path / "m"), str(tmp_path / "o")):
+        pytest.skip("renameat2 is not there")
+    os.rename(tmp_path / "o", tmp_path / "m")
+    monkeypatch.setattr(syscalls, "rename_new", rename_new)
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda a, b: (target.mkdir(), rename(a, b)))
+    with pytest.raises(DestinationError, match="came into being during the run"):
+        run(plan(open_checkpoint(directory), target, "bfloat16"))
+    assert os.listdir(target) == []
 
 
 def test_too_little_space_is_found_before_the_first_byte(tmp_path, directory, monkeypatch) -> None:

@@ -203,6 +203,13 @@ def test_links_that_only_look_like_the_hub_cache_are_refused(tmp_path: Path) -> 
             open_checkpoint(path)
 
 
+def test_blobs_beside_a_directory_that_is_no_snapshot_are_outside(tmp_path: Path) -> None:
+    path = hub_cache(tmp_path)
+    os.rename(path.parent, path.parent.parent / "revisions")
+    with pytest.raises(CorruptFileError, match="found a link to"):
+        open_checkpoint(path.parent.parent / "revisions" / "abc")
+
+
 def test_refuses_a_fifo_beside_the_weights(tmp_path: Path) -> None:
     path = write_directory(tmp_path / "m", [ONE])
     os.mkfifo(path / "notes.txt")

@@ -22,8 +22,10 @@ from checkpoint.handmade import (
 )
 from oracle import cast_array
 
+from tensorcast.cast import cast_chunk
 from tensorcast.checkpoint import chunks, open_checkpoint
 from tensorcast.checkpoint.compare import compare
+from tensorcast.checkpoint.convert import TensorState
 from tensorcast.checkpoint.errors import TensorNanError, TensorOverflowError
 from tensorcast.checkpoint.plan import Plan, plan
 from tensorcast.checkpoint.rules import Rule
@@ -164,6 +166,28 @@ def test_bytes_and_losses_are_the_same_for_any_number_of_threads(
         files = {p.name: p.read_bytes() for p in out.rglob("*") if p.is_file()}
         results.append((files, result.losses))
     assert all(result == results[0] for result in results[1:])
+
+
+def test_losses_of_chunks_merge_in_their_order_whenever_they_come() -> None:
+    to, policy = FORMATS["float16"], Policy().resolve("float32", "float16")
+    values = RNG.standard_normal(64, "f4") * 1e5
+    parts = [
+        cast_chunk(
+            values[i : i + 8].tobytes(), None, FORMATS["float32"], to, policy,
+            n_elements=8, first_index=i, report=True,
+        )
+        for i in range(0, 64, 8)
+    ]  # fmt: skip
+    expected = TensorState(bytearray())
+    for number, part in enumerate(parts):
+        expected.add(number, part)
+    assert expected.loss is not None
+    assert expected.loss.n_elements == 64
+    for order in (range(7, -1, -1), [3, 1, 0, 2, 7, 5, 6, 4]):
+        state = TensorState(bytearray())
+        for number in order:
+            state.add(number, parts[number])
+        assert state.loss == expected.loss
 
 
 def test_stochastic_rounding_is_by_name_and_offset(tmp_path: Path, monkeypatch) -> None:

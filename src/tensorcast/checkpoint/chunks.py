@@ -195,11 +195,16 @@ def work_off(
     taking = threading.Lock()
     stop = threading.Event()
     errors: list[BaseException] = []
-    running = threads
+    running = 0
+    exhausted = False
     late: KeyboardInterrupt | None = None
 
     def loop() -> None:
-        nonlocal running
+        nonlocal running, exhausted
+        with taking:
+            if stop.is_set():
+                return
+            running += 1
         try:
             buffers = Buffers.make()
             while not stop.is_set():
@@ -213,30 +218,30 @@ def work_off(
             stop.set()
         finally:
             with taking:
+                exhausted = True
                 running -= 1
             wake.set()
 
-    workers = [threading.Thread(target=loop, daemon=True) for _ in range(threads)]
     try:
-        for worker in workers:
-            worker.start()
-        while running:
+        for _ in range(threads):
+            threading.Thread(target=loop, daemon=True).start()
+        while running or not exhausted:
             wake.wait(interval)
             wake.clear()
             if errors:
                 break
             tick()
-    except BaseException:
-        stop.set()
-        raise
     finally:
-        for worker in workers:
-            while worker.is_alive():  # whatever comes: the workers use files that are closed next
-                try:
-                    worker.join()
-                except KeyboardInterrupt as error:
-                    late = error
-                    stop.set()
+        with taking:
+            stop.set()
+        # Whatever comes, the workers use files that are closed next. Not Thread.join: once
+        # interrupted, Python 3.11 takes the thread for stopped.
+        while running:
+            try:
+                wake.clear()
+                wake.wait(interval)
+            except KeyboardInterrupt as error:
+                late = error
     if errors:
         raise errors[0]
     if late is not None:
