@@ -142,8 +142,18 @@ struct Work {
     Layout source, target;
     uint64_t n, first;
     Stats* segments;
+    bool interleaves;  // each result is the real component of a contiguous complex target
     bool failed;
 };
+
+// | re | 0 | re | 0 | ...
+template <class T>
+void interleave(const T* real, T* out, uint64_t n) {
+    for (uint64_t i = 0; i < n; ++i) {
+        out[2 * i] = real[i];
+        out[2 * i + 1] = 0;
+    }
+}
 
 bool usable(const Layout& l, unsigned size) {
     return l.contiguous && !l.swapped && (uintptr_t)l.address % size == 0;
@@ -160,7 +170,7 @@ void run_segment(void* context, uint64_t i) {
     const unsigned from = source.container(), to = target.container();
     const bool gather = !w.cast.source_packed && !usable(w.source, from);
     const bool scatter =
-        w.target.address && !w.cast.target_packed && !usable(w.target, to);
+        w.target.address && (w.interleaves || (!w.cast.target_packed && !usable(w.target, to)));
     char *in_block = nullptr, *out_block = nullptr;
     const char* in = w.source.address + (gather ? 0 : offset_bytes(begin, w.cast.source_packed, source));
     char* out = w.target.address
@@ -184,7 +194,11 @@ void run_segment(void* context, uint64_t i) {
         w.kernels->run(w.cast, in, out, n, w.first + begin, &w.segments[i]);
         if (scatter) {
             if (w.target.swapped) swap_bytes(out_block, to, n);
-            if (w.target.contiguous)
+            if (w.interleaves && to == 4)
+                interleave((const uint32_t*)out_block, (uint32_t*)w.target.address + 2 * begin, n);
+            else if (w.interleaves)
+                interleave((const uint64_t*)out_block, (uint64_t*)w.target.address + 2 * begin, n);
+            else if (w.target.contiguous)
                 memcpy(w.target.address + begin * to, out_block, n * to);
             else
                 move_elements(w.target, to, begin, n, out_block, false);
@@ -198,14 +212,15 @@ constexpr uint64_t THREADS_PAY_FROM_BYTES = 1 << 20;
 constexpr uint64_t NONTEMPORAL_FROM_BYTES = 16 << 20;
 
 bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
-                     uint64_t n, uint64_t first, unsigned n_threads, Stats* stats) {
+                     uint64_t n, uint64_t first, unsigned n_threads, Stats* stats,
+                     bool interleaves = false) {
     const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
     const uint64_t out_bytes = target.address ? offset_bytes(n, cast.target_packed, to) : 0;
     cast.nontemporal = out_bytes >= NONTEMPORAL_FROM_BYTES && !cast.target_packed &&
-                       usable(target, to.container());
+                       !interleaves && usable(target, to.container());
     const uint64_t n_segments = (n + SEGMENT - 1) / SEGMENT;
     if (offset_bytes(n, cast.source_packed, from) + out_bytes < THREADS_PAY_FROM_BYTES) n_threads = 1;
-    Work work{&kernels, cast, simplify(source), simplify(target), n, first, nullptr, false};
+    Work work{&kernels, cast, simplify(source), simplify(target), n, first, nullptr, interleaves, false};
     Stats one;
     if (n_segments <= 1) {
         work.segments = &one;
@@ -324,6 +339,12 @@ bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const 
         if (stats->largest_index != NO_INDEX) stats->largest_index /= 2;
         return done;
     }
+    cast.quiets = true;    // float32 to complex64 is no copy
+    cast.index_shift = 1;  // the real component of element i is component 2 i
+    const bool interleaves =
+        target.address && target.contiguous && !target.swapped && (uintptr_t)target.address % to_size == 0;
+    if (interleaves)
+        return cast_components(kernels, cast, source, target, n_elements, first, n_threads, stats, true);
     Layout real = target;
     if (target.address && target.contiguous) {  // every second component
         real.contiguous = false;
@@ -331,8 +352,6 @@ bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const 
         real.shape[0] = (int64_t)n_elements;
         real.strides[0] = 2 * to_size;
     }
-    cast.quiets = true;    // float32 to complex64 is no copy
-    cast.index_shift = 1;  // the real component of element i is component 2 i
     if (target.address && n_elements) zero_imaginary(target, to_size, n_elements);
     return cast_components(kernels, cast, source, real, n_elements, first, n_threads, stats);
 }

@@ -315,3 +315,33 @@ def test_short_buffers_and_unknown_kernels_are_refused() -> None:
         cpu.cast_chunk(b"\0" * 16, b"\0" * 8, source, target, policy, 4)
     with pytest.raises(ValueError, match="no kernels called 'v9'"):
         cpu.cast_chunk(b"", bytearray(), source, target, policy, 0, kernel="v9")
+
+
+LARGE = [
+    "float32 float16", "float32 bfloat16", "bfloat16 float32", "float16 float32",
+    "float8_e4m3fn bfloat16", "float8_e5m2 float32", "float16 float8_e4m3fn", "float32 int8",
+    "float64 float32", "float32 complex64", "float32 float4_e2m1fn",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", LARGE)
+def test_outputs_beyond_the_caches_are_those_of_small_pieces(pair: str) -> None:
+    source, target = (FORMATS[name] for name in pair.split())
+    n = (16 << 20) // (target.bits // 8 or 1) + 12_345  # stored around the caches
+    rng = np.random.default_rng(11)
+    codes = rng.integers(0, 1 << min(source.bits, 63), n, dtype=np.uint64).astype(
+        code_dtype(source)
+    )
+    policy = Policy(overflow="saturate", nan="zero").resolve(source, target)
+    for shift in (0, 1):  # an output aligned to its element alone
+        memory = empty_codes(n + 1, target)
+        out = memory[shift : n + shift]
+        raw = cpu.cast_buffer(
+            buffer_of(codes, source), buffer_of(out, target, writable=True), target, policy
+        )
+        n_overflow = 0
+        for begin in range(0, n, 1 << 20):
+            part, counted = run(codes[begin : begin + (1 << 20)], source, target, policy)
+            expect_same_codes(out[begin : begin + (1 << 20)], part, target, first_index=begin)
+            n_overflow += counted.n_overflow
+        assert raw.n_overflow == n_overflow

@@ -63,13 +63,33 @@ TC_INLINE float decode_bf16(uint16_t b) {
     return float_of((u & 0x7fffffffu) > 0x7f800000u ? u | 0x00400000u : u);
 }
 
+template <bool STREAM>
 TC_INLINE void decode_f16_block(const uint16_t* in, float* out, uint64_t n) {
     uint64_t i = 0;
 #if defined(__F16C__)
-    for (; i + 8 <= n; i += 8)
-        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(in + i))));
+    for (; i + 8 <= n; i += 8) {
+        const __m256 y = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(in + i)));
+        STREAM ? _mm256_stream_ps(out + i, y) : _mm256_storeu_ps(out + i, y);
+    }
 #endif
     for (; i < n; ++i) out[i] = decode_f16(in[i]);
+}
+
+template <bool STREAM>
+TC_INLINE void decode_bf16_block(const uint16_t* in, float* out, uint64_t n) {
+    uint64_t i = 0;
+#if defined(__AVX2__)
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), infinity = _mm256_set1_epi32(0x7f800000);
+    const __m256i quiet = _mm256_set1_epi32(0x00400000);
+    for (; i + 8 <= n; i += 8) {
+        const __m256i u = _mm256_slli_epi32(
+            _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)(in + i))), 16);
+        const __m256i nan = _mm256_cmpgt_epi32(_mm256_and_si256(u, abs), infinity);
+        const __m256 y = _mm256_castsi256_ps(_mm256_or_si256(u, _mm256_and_si256(nan, quiet)));
+        STREAM ? _mm256_stream_ps(out + i, y) : _mm256_storeu_ps(out + i, y);
+    }
+#endif
+    for (; i < n; ++i) out[i] = decode_bf16(in[i]);
 }
 
 template <class C, class T>
@@ -165,9 +185,9 @@ void decode_float(FormatId id, const void* in, float* out, uint64_t n) {
     if (id == F_float32) {
         __builtin_memcpy(out, in, n * 4);
     } else if (id == F_float16) {
-        decode_f16_block((const uint16_t*)in, out, n);
+        decode_f16_block<false>((const uint16_t*)in, out, n);
     } else if (id == F_bfloat16) {
-        for (uint64_t i = 0; i < n; ++i) out[i] = decode_bf16(((const uint16_t*)in)[i]);
+        decode_bf16_block<false>((const uint16_t*)in, out, n);
     } else if (row.kind == Kind::Float) {
         uint32_t* bits = (uint32_t*)__builtin_assume_aligned(out, 4);
         const uint32_t* table = TABLES.of[id].bits;

@@ -226,10 +226,12 @@ Counts encode_small(const Source* in, uint8_t* out, uint64_t n, const Cast& cast
         if (!row.has_nan()) counts.nan_lost += zero_nan(values, codes, m);
         return n_overflow;
     };
-    counts.overflow =
-        row.nan == Nan::NegativeZero
-            ? encode_groups(in, out, n, ToSmall<Source, true>(row, half), other)
-            : encode_groups(in, out, n, ToSmall<Source, false>(row, half), other);
+    if (row.nan == Nan::NegativeZero)
+        counts.overflow = encode_groups(in, out, n, ToSmall<Source, true, false>(row, half), other);
+    else if (cast.nontemporal)
+        counts.overflow = encode_groups(in, out, n, ToSmall<Source, false, true>(row, half), other);
+    else
+        counts.overflow = encode_groups(in, out, n, ToSmall<Source, false, false>(row, half), other);
     return counts;
 }
 #endif
@@ -249,9 +251,13 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
                 return encode_float_loop<float, Rounding::NearestEven>(x, codes, m, t, draw).overflow;
             };
             if (cast.target == F_bfloat16) {
-                counts.overflow = encode_groups(in, (uint16_t*)out, n, ToBf16(), other);
+                counts.overflow = cast.nontemporal
+                                      ? encode_groups(in, (uint16_t*)out, n, ToBf16<true>(), other)
+                                      : encode_groups(in, (uint16_t*)out, n, ToBf16<false>(), other);
             } else if (cast.target == F_float16) {
-                counts.overflow = encode_groups(in, (uint16_t*)out, n, ToF16(), other);
+                counts.overflow = cast.nontemporal
+                                      ? encode_groups(in, (uint16_t*)out, n, ToF16<true>(), other)
+                                      : encode_groups(in, (uint16_t*)out, n, ToF16<false>(), other);
             } else {
                 return encode_small(in, (uint8_t*)out, n, cast, false);
             }

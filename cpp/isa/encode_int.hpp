@@ -56,7 +56,7 @@ uint64_t encode_int_loop(const C* in, Out* out, uint64_t n, const IntTarget<type
 
 #if defined(__AVX2__)
 // float32 to integers of 16 bits or fewer, in the float domain: round, clamp, convert.
-template <Rounding R, class Out>
+template <Rounding R, bool STREAM, class Out>
 TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, float low, float high,
                                         uint32_t mask) {
     constexpr int mode = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
@@ -83,12 +83,12 @@ TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, f
         // masked codes are 0 .. 65535, so the unsigned saturating pack keeps them
         const __m256i ab = _mm256_packus_epi32(a, b), cd = _mm256_packus_epi32(c, d);
         if constexpr (sizeof(Out) == 2) {
-            _mm256_storeu_si256((__m256i*)(out + i), _mm256_permute4x64_epi64(ab, 0xd8));
-            _mm256_storeu_si256((__m256i*)(out + i + 16), _mm256_permute4x64_epi64(cd, 0xd8));
+            store32<STREAM>(out + i, _mm256_permute4x64_epi64(ab, 0xd8));
+            store32<STREAM>(out + i + 16, _mm256_permute4x64_epi64(cd, 0xd8));
         } else {
             const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-            _mm256_storeu_si256((__m256i*)(out + i),
-                                _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order));
+            store32<STREAM>(out + i,
+                            _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order));
         }
     }
     alignas(32) uint32_t over_lanes[8], number_lanes[8];
@@ -104,15 +104,84 @@ TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, f
 }
 
 template <Rounding R, class Out>
-TC_INLINE Counts encode_narrow_int(const float* in, Out* out, uint64_t n, const Row& row) {
+TC_INLINE Counts encode_narrow_int(const float* in, Out* out, uint64_t n, const Row& row,
+                                   bool stream) {
     const float low = row.is_signed ? -(float)(1u << (row.bits - 1)) : 0.0f;
     const IntTarget<uint32_t> t(row);
     const uint64_t done = n / 32 * 32;
-    Counts counts =
-        encode_narrow_int_avx2<R, Out>(in, out, done, low, (float)row.max_code, t.mask);
+    const float high = (float)row.max_code;
+    Counts counts = stream ? encode_narrow_int_avx2<R, true, Out>(in, out, done, low, high, t.mask)
+                           : encode_narrow_int_avx2<R, false, Out>(in, out, done, low, high, t.mask);
     counts.overflow += encode_int_loop<float, R, false, Out>(in + done, out + done, n - done, t, Draw(Cast{}, 0));
     counts.nan_lost += count_nan(in + done, n - done);
     return counts;
+}
+#endif
+
+#if defined(__AVX2__)
+// float32 to int32 and uint32, rounded, clamped.
+template <Rounding R, bool SIGNED>
+TC_INLINE Counts encode_int32_of_float(const float* in, uint32_t* out, uint64_t n) {
+    constexpr int mode = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
+                          : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
+                          : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
+                                                     : _MM_FROUND_TO_ZERO) |
+                         _MM_FROUND_NO_EXC;
+    const __m256 half = _mm256_set1_ps(0x1p31f), above = _mm256_set1_ps(SIGNED ? 0x1p31f : 0x1p32f);
+    const __m256 below = _mm256_set1_ps(SIGNED ? -0x1p31f : 0.0f);
+    const __m256i top = _mm256_set1_epi32(SIGNED ? 0x7fffffff : -1);
+    const __m256i bottom = _mm256_set1_epi32(SIGNED ? (int)0x80000000u : 0);
+    __m256i n_over = _mm256_setzero_si256(), n_number = _mm256_setzero_si256();
+    uint64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256 x = _mm256_loadu_ps(in + i);
+        __m256 r = _mm256_round_ps(x, mode);
+        const __m256 number = _mm256_cmp_ps(x, x, _CMP_ORD_Q);
+        const __m256 high = _mm256_cmp_ps(r, above, _CMP_GE_OQ), low = _mm256_cmp_ps(r, below, _CMP_LT_OQ);
+        __m256i flip = _mm256_setzero_si256();
+        if constexpr (!SIGNED) {  // beyond the signed conversion: less 2^31, exactly
+            const __m256 big = _mm256_cmp_ps(r, half, _CMP_GE_OQ);
+            r = _mm256_sub_ps(r, _mm256_and_ps(big, half));
+            flip = _mm256_slli_epi32(_mm256_castps_si256(big), 31);
+        }
+        __m256i c = _mm256_xor_si256(_mm256_cvttps_epi32(r), flip);
+        c = _mm256_blendv_epi8(c, top, _mm256_castps_si256(high));
+        c = _mm256_blendv_epi8(c, bottom, _mm256_castps_si256(low));
+        n_over = _mm256_sub_epi32(n_over, _mm256_castps_si256(_mm256_or_ps(high, low)));
+        n_number = _mm256_sub_epi32(n_number, _mm256_castps_si256(number));
+        _mm256_storeu_si256((__m256i*)(out + i),
+                            _mm256_and_si256(c, _mm256_castps_si256(number)));
+    }
+    alignas(32) uint32_t over_lanes[8], number_lanes[8];
+    _mm256_store_si256((__m256i*)over_lanes, n_over);
+    _mm256_store_si256((__m256i*)number_lanes, n_number);
+    Counts counts;
+    counts.nan_lost = i;
+    for (int lane = 0; lane < 8; ++lane) {
+        counts.overflow += over_lanes[lane];
+        counts.nan_lost -= number_lanes[lane];
+    }
+    return counts;  // of the elements up to the last multiple of 8
+}
+
+// As many elements of a block as vectors hold: n / 8 * 8; false if the rounding is stochastic.
+template <bool SIGNED>
+bool encode_int32_rounded(const float* in, uint32_t* out, uint64_t n, Rounding rounding, Counts* c) {
+    switch (rounding) {
+        case Rounding::NearestEven:
+            *c = encode_int32_of_float<Rounding::NearestEven, SIGNED>(in, out, n);
+            return true;
+        case Rounding::TowardZero:
+            *c = encode_int32_of_float<Rounding::TowardZero, SIGNED>(in, out, n);
+            return true;
+        case Rounding::Down:
+            *c = encode_int32_of_float<Rounding::Down, SIGNED>(in, out, n);
+            return true;
+        case Rounding::Up:
+            *c = encode_int32_of_float<Rounding::Up, SIGNED>(in, out, n);
+            return true;
+        default: return false;
+    }
 }
 #endif
 
@@ -122,7 +191,7 @@ Counts encode_int_as(const C* in, Out* out, uint64_t n, uint64_t first, const Ca
     const bool wrap = cast.overflow == Overflow::Wrap;
 #if defined(__AVX2__)
     if constexpr (sizeof(C) == 4 && R != Rounding::Stochastic)
-        if (!wrap) return encode_narrow_int<R, Out>(in, out, n, row);
+        if (!wrap) return encode_narrow_int<R, Out>(in, out, n, row, cast.nontemporal);
 #endif
     const IntTarget<typename Bits<C>::U> t(row);
     const Draw draw(cast, first);
@@ -170,6 +239,12 @@ Counts encode_int_rounded(const C* in, void* out, uint64_t n, uint64_t first, co
 
 template <class C>
 Counts encode_int(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
+    if (cast.overflow == Overflow::Wrap) {  // nothing to wrap: as fast as any other policy
+        Cast saturate = cast;
+        saturate.overflow = Overflow::Saturate;
+        const Counts counts = encode_int(in, out, n, first, saturate);
+        if (!counts.overflow) return counts;
+    }
     switch (cast.rounding) {
         case Rounding::NearestEven:
             return encode_int_rounded<C, Rounding::NearestEven>(in, out, n, first, cast);

@@ -132,6 +132,14 @@ Counts encode_carrier(const Cast& cast, const C* x, void* codes, uint64_t n, uin
     if (target.is_integer()) {
         if constexpr (sizeof(C) == 4) {
             if (target.bits > 16) {
+#if defined(__AVX2__)
+                Counts counts;
+                const bool is_signed = cast.target == F_int32;
+                if (target.bits == 32 && cast.overflow != Overflow::Wrap && n % 8 == 0 &&
+                    (is_signed ? encode_int32_rounded<true>(x, (uint32_t*)codes, n, cast.rounding, &counts)
+                               : encode_int32_rounded<false>(x, (uint32_t*)codes, n, cast.rounding, &counts)))
+                    return counts;
+#endif
                 double wide[BLOCK];
                 for (uint64_t i = 0; i < n; ++i) wide[i] = (double)x[i];
                 return encode_int(wide, codes, n, first, cast);
@@ -210,6 +218,20 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         cast.rounding == Rounding::NearestEven)
         return encode_small((const uint16_t*)in, (uint8_t*)codes, n, cast, cast.source == F_float16);
 #endif
+    if (cast.target == F_float32 && fits_float(source)) {  // exact
+        float* y = (float*)codes;
+        if (cast.nontemporal && cast.source == F_float16)
+            decode_f16_block<true>((const uint16_t*)in, y, n);
+        else if (cast.nontemporal && cast.source == F_bfloat16)
+            decode_bf16_block<true>((const uint16_t*)in, y, n);
+        else
+            decode_float(cast.source, in, y, n);
+        if (cast.full && source.is_integer())
+            integer_stats(cast, in, codes, n, s);
+        else if (cast.full)
+            stats_block<float>(y, y, n, NOT_SATURATED, s);
+        return Counts();
+    }
     if (fits_float(source)) {
         float block[BLOCK];
         const float* x = (const float*)in;
@@ -219,9 +241,9 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         }
 #if defined(__AVX2__)
         if (cast.full && n == BLOCK && cast.rounding == Rounding::NearestEven) {
-            if (cast.target == F_bfloat16 && encode_with_stats(x, (uint16_t*)codes, ToBf16(), s))
+            if (cast.target == F_bfloat16 && encode_with_stats(x, (uint16_t*)codes, ToBf16<false>(), s))
                 return Counts();
-            if (cast.target == F_float16 && encode_with_stats(x, (uint16_t*)codes, ToF16(), s))
+            if (cast.target == F_float16 && encode_with_stats(x, (uint16_t*)codes, ToF16<false>(), s))
                 return Counts();
         }
 #endif
@@ -240,6 +262,20 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         if (target.bits <= 16) counts = encode_carrier(cast, x, codes, n, first);
         if (cast.full) integer_stats(cast, in, codes, n, s);
         return counts;
+    }
+#endif
+#if defined(__AVX2__)
+    if (source.is_integer() && source.bits == 64 && target.kind == Kind::Float &&
+        target.bits <= 16 && cast.rounding != Rounding::Stochastic) {
+        // a block of numbers that 32 bits hold, as most are, is as good as one of 32-bit integers
+        uint32_t low[BLOCK];
+        if (narrow_integers(in, low, n, cast.source == F_int64)) {
+            float x[BLOCK];
+            floats_of_int32(low, x, n, cast.source == F_int64, true);
+            const Counts counts = encode_carrier(cast, x, codes, n, first);
+            if (cast.full) integer_stats(cast, in, codes, n, s);
+            return counts;
+        }
     }
 #endif
     double block[BLOCK];
@@ -348,15 +384,17 @@ const Table* table_for(const Cast& cast) {
 // Exact widenings that vector arithmetic does faster than a table of 256.
 TC_INLINE bool arithmetic_is_faster(const Cast& cast) {
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
-    if (source.kind == Kind::Float || source.bits < 8) return false;
-    return target.kind != Kind::Float ? true : target.bits >= 32;
+    if (source.kind == Kind::Float) return false;
+    if (source.bits < 8) return target.container() >= 4;
+    return target.kind != Kind::Float ? true : target.bits >= 16;
 }
 
-uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in, void* codes, uint64_t n) {
+uint64_t apply_table(const Table& t, const Row& target, const uint8_t* in, void* codes, uint64_t n,
+                     bool stream) {
     switch (target.container()) {
         case 1: return apply_bytes(t, in, (uint8_t*)codes, n);
-        case 2: return apply_wide(t, t.code16, in, (uint16_t*)codes, n);
-        case 4: return apply_wide(t, t.code32, in, (uint32_t*)codes, n);
+        case 2: return apply_wide(t, t.code16, in, (uint16_t*)codes, n, stream);
+        case 4: return apply_wide(t, t.code32, in, (uint32_t*)codes, n, stream);
         default: return apply_wide(t, t.code64, in, (uint64_t*)codes, n);
     }
 }
@@ -386,7 +424,7 @@ void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_
     double values[BLOCK];
     decode_double(cast.source, in, values, n, false);
     Cast one = cast;
-    one.full = false;
+    one.full = one.nontemporal = false;
     uint64_t out;
     for (uint64_t i = 0; i < n; ++i) {
         const double magnitude = __builtin_fabs(values[i]);
@@ -431,9 +469,33 @@ TC_INLINE void stream_copy(void* dst, const void* src, uint64_t n) {
 #endif
 }
 
-void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+// Whether the loops of a cast store around the caches themselves, given a target aligned to 32 bytes.
+bool streams(const Cast& cast, const Table* table) {
+#if defined(__AVX2__)
+    const Row& target = ROWS[cast.target];
+    if (table) return table->widens;
+    if (cast.full) return false;
+    if (cast.source == F_float16 || cast.source == F_bfloat16)
+        if (cast.target == F_float32) return true;
+    const bool sixteen = cast.source == F_float16 || cast.source == F_bfloat16;
+    if (cast.source != F_float32 && !sixteen) return false;
+    if (target.is_integer())
+        return target.bits <= 16 && cast.rounding != Rounding::Stochastic &&
+               cast.overflow != Overflow::Wrap;
+    if (cast.rounding != Rounding::NearestEven || target.kind != Kind::Float) return false;
+    if (cast.target == F_float16 || cast.target == F_bfloat16) return true;
+    return target.bits <= 8 && target.nan != Nan::NegativeZero && cast.target != F_float8_e8m0fnu;
+#else
+    (void)cast;
+    (void)table;
+    return false;
+#endif
+}
+
+void run(const Cast& wanted, const void* source_at, void* target_at, uint64_t n, uint64_t first,
          Stats* stats) {
     const FloatEnvironment environment;
+    Cast cast = wanted;
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
     const unsigned step = source.container();
     const bool small = step == 1 && cast.rounding != Rounding::Stochastic &&
@@ -441,6 +503,10 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
     const Table* table = small ? table_for(cast) : nullptr;
     uint32_t counts256[256];
     if (table && cast.full) __builtin_memset(counts256, 0, sizeof counts256);
+    // either the loops stream, or blocks are made in the cache and streamed from there
+    const bool copies =
+        cast.nontemporal && ((uintptr_t)target_at % 32 != 0 || !streams(cast, table));
+    if (copies) cast.nontemporal = false;
     alignas(64) uint8_t unpacked[BLOCK], temporary[BLOCK * 8];
     for (uint64_t done = 0; done < n; done += BLOCK) {
         const uint64_t m = n - done < BLOCK ? n - done : BLOCK;
@@ -454,10 +520,10 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
             unpack(source.bits, in, unpacked, m);
             in = unpacked;
         }
-        const bool direct = out && !cast.target_packed && !cast.nontemporal;
+        const bool direct = out && !cast.target_packed && !copies;
         void* codes = direct ? out : temporary;
         if (table) {
-            const uint64_t flagged = apply_table(*table, target, in, codes, m);
+            const uint64_t flagged = apply_table(*table, target, in, codes, m, cast.nontemporal);
             if (cast.full) histogram(in, m, counts256);
             if (flagged) {
                 if (!cast.full && cast.overflow == Overflow::Wrap) {  // infinities count apart
@@ -481,12 +547,12 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
         }
         if (out && cast.target_packed)
             pack(target.bits, (const uint8_t*)codes, out, m);
-        else if (out && cast.nontemporal)
+        else if (out && copies)
             stream_copy(out, codes, m * target.container());
     }
     if (table && cast.full) stats_of_histogram(*table, counts256, true, stats);
 #if defined(__x86_64__)
-    if (cast.nontemporal) _mm_sfence();
+    if (wanted.nontemporal) _mm_sfence();
 #endif
 }
 

@@ -19,7 +19,17 @@ TC_INLINE __m256i pack32(__m256i a, __m256i b) {
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
 }
 
+// Around the caches, where the caller knows that out is aligned to 32 bytes.
+template <bool STREAM>
+TC_INLINE void store32(void* out, __m256i x) {
+    if constexpr (STREAM)
+        _mm256_stream_si256((__m256i*)out, x);
+    else
+        _mm256_storeu_si256((__m256i*)out, x);
+}
+
 // bfloat16: integer arithmetic, since the hardware's own instruction flushes subnormals.
+template <bool STREAM>
 struct ToBf16 {
     static constexpr int WIDTH = 16;
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x7f7f7fff);
@@ -36,19 +46,20 @@ struct ToBf16 {
     TC_INLINE bool operator()(const float* in, uint16_t* out) const {
         const __m256i u = load8(in), v = load8(in + 8);
         if (__builtin_expect(any_set(_mm256_or_si256(special(u), special(v))), 0)) return false;
-        _mm256_storeu_si256((__m256i*)out, pack32(round(u), round(v)));
+        store32<STREAM>(out, pack32(round(u), round(v)));
         return true;
     }
     // Sixteen values known not to be special, and their results as float32.
     TC_INLINE void convert(const float* in, uint16_t* out, __m256* y, __m256* z) const {
         const __m256i r = round(load8(in)), t = round(load8(in + 8));
-        _mm256_storeu_si256((__m256i*)out, pack32(r, t));
+        store32<STREAM>(out, pack32(r, t));
         *y = _mm256_castsi256_ps(_mm256_slli_epi32(r, 16));
         *z = _mm256_castsi256_ps(_mm256_slli_epi32(t, 16));
     }
 };
 
 // float16 by F16C; from 65520 on, values round beyond the range.
+template <bool STREAM>
 struct ToF16 {
     static constexpr int WIDTH = 16;
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x477fefff);
@@ -66,8 +77,7 @@ struct ToF16 {
     TC_INLINE void convert(const float* in, uint16_t* out, __m256* y, __m256* z) const {
         const __m128i lo = _mm256_cvtps_ph(_mm256_loadu_ps(in), _MM_FROUND_TO_NEAREST_INT);
         const __m128i hi = _mm256_cvtps_ph(_mm256_loadu_ps(in + 8), _MM_FROUND_TO_NEAREST_INT);
-        _mm_storeu_si128((__m128i*)out, lo);
-        _mm_storeu_si128((__m128i*)(out + 8), hi);
+        store32<STREAM>(out, _mm256_set_m128i(hi, lo));
         *y = _mm256_cvtph_ps(lo);
         *z = _mm256_cvtph_ps(hi);
     }
@@ -79,7 +89,7 @@ struct ToF16 {
 // sticky: 7 bits of significand are kept, no target has more than 4 and a rounding bit. Subnormal
 // results come from float32: adding 2^(23 + exponent of the spacing) leaves a mantissa that counts
 // in units of the spacing.
-template <class SOURCE, bool UNSIGNED_ZERO>
+template <class SOURCE, bool UNSIGNED_ZERO, bool STREAM>
 struct ToSmall {
     static constexpr int WIDTH = 32;
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), low16 = _mm256_set1_epi32(0xffff);
@@ -161,8 +171,7 @@ struct ToSmall {
         const __m256i order = sizeof(SOURCE) == 2 && !from_half
                                   ? _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7)
                                   : _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-        _mm256_storeu_si256((__m256i*)out,
-                            _mm256_permutevar8x32_epi32(_mm256_packus_epi16(x, y), order));
+        store32<STREAM>(out, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(x, y), order));
         return true;
     }
 };

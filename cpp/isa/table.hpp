@@ -231,10 +231,11 @@ uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n
 }
 
 #if defined(__AVX2__)
+template <bool STREAM = false>
 TC_INLINE void store_upper(__m256i sixteen, uint32_t* out) {
     const __m128i lo = _mm256_castsi256_si128(sixteen), hi = _mm256_extracti128_si256(sixteen, 1);
-    _mm256_storeu_si256((__m256i*)out, _mm256_slli_epi32(_mm256_cvtepu16_epi32(lo), 16));
-    _mm256_storeu_si256((__m256i*)(out + 8), _mm256_slli_epi32(_mm256_cvtepu16_epi32(hi), 16));
+    store32<STREAM>(out, _mm256_slli_epi32(_mm256_cvtepu16_epi32(lo), 16));
+    store32<STREAM>(out + 8, _mm256_slli_epi32(_mm256_cvtepu16_epi32(hi), 16));
 }
 
 // Thirty-two answers of 16 bits, or of 32 whose lower half is zero (float32 of a narrow float), from
@@ -330,42 +331,51 @@ struct Widen {
 };
 
 // n / 32 * 32 elements; T: uint16_t codes of float16 or bfloat16, or uint32_t ones of float32.
-template <class T, class Convert>
-TC_INLINE uint64_t widen_groups(const uint8_t* in, T* out, uint64_t n, const Convert& convert) {
+template <bool STREAM, class T, class Convert>
+TC_INLINE uint64_t widen_groups_as(const uint8_t* in, T* out, uint64_t n, const Convert& convert) {
     uint64_t i = 0;
     for (; i + 16 <= n; i += 16) {
         const __m256i y =
             convert(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(in + i))));
         if constexpr (sizeof(T) == 2)
-            _mm256_storeu_si256((__m256i*)(out + i), y);
+            store32<STREAM>(out + i, y);
         else
-            store_upper(y, out + i);
+            store_upper<STREAM>(y, out + i);
     }
     return i;
 }
 
+template <class T, class Convert>
+TC_INLINE uint64_t widen_groups(bool stream, const uint8_t* in, T* out, uint64_t n,
+                                const Convert& convert) {
+    return stream ? widen_groups_as<true>(in, out, n, convert)
+                  : widen_groups_as<false>(in, out, n, convert);
+}
+
 template <class T>
-uint64_t apply_widen(const Table& t, FormatId source, FormatId target, const uint8_t* in, T* out,
-                     uint64_t n) {
+uint64_t apply_widen(const Table& t, bool stream, const uint8_t* in, T* out, uint64_t n) {
+    const FormatId source = t.source, target = t.target;
     const Widen<15> half(t);
     const Widen<127> brain(t);
     if (source == F_float8_e4m3fn && target == F_float16)
-        return widen_groups(in, out, n, [&](__m256i x) { return half.e4m3fn(x); });
+        return widen_groups(stream, in, out, n, [&](__m256i x) { return half.e4m3fn(x); });
     if (source == F_float8_e4m3fn)
-        return widen_groups(in, out, n, [&](__m256i x) { return brain.e4m3fn(x); });
+        return widen_groups(stream, in, out, n, [&](__m256i x) { return brain.e4m3fn(x); });
     if (target == F_float16)
-        return widen_groups(in, out, n, [&](__m256i x) { return half.e5m2(x); });
-    return widen_groups(in, out, n, [&](__m256i x) { return brain.e5m2(x); });
+        return widen_groups(stream, in, out, n, [&](__m256i x) { return half.e5m2(x); });
+    return widen_groups(stream, in, out, n, [&](__m256i x) { return brain.e5m2(x); });
 }
 #endif
 
 template <class T>
-TC_INLINE uint64_t apply_wide(const Table& t, const T* table, const uint8_t* in, T* out, uint64_t n) {
+TC_INLINE uint64_t apply_wide(const Table& t, const T* table, const uint8_t* in, T* out, uint64_t n,
+                              bool stream = false) {
+    (void)stream;
     uint64_t i = 0;
 #if defined(__AVX2__)
     if constexpr (sizeof(T) <= 4) {
         if (t.widens)
-            i = apply_widen(t, t.source, t.target, in, out, n);
+            i = apply_widen(t, stream, in, out, n);
         else if (t.two_planes)
             i = apply_planes(t, in, out, n);
     }

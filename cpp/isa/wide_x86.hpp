@@ -83,6 +83,29 @@ void floats_of_int32(const void* in, float* out, uint64_t n, bool is_signed, boo
     }
 }
 
+// The lower halves of 64-bit integers; false if 32 bits do not hold every one.
+bool narrow_integers(const void* in, uint32_t* out, uint64_t n, bool is_signed) {
+    const uint64_t* x = (const uint64_t*)in;
+    const __m256i order = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+    __m256i beyond = _mm256_setzero_si256();
+    uint64_t i = 0;
+    for (; i + 4 <= n; i += 4) {
+        const __m256i v = _mm256_loadu_si256((const __m256i*)(x + i));
+        // the upper half must repeat the lower half's sign, or be zero
+        const __m256i upper = _mm256_srli_epi64(v, 32);
+        const __m256i sign = _mm256_srli_epi64(_mm256_srai_epi32(_mm256_slli_epi64(v, 32), 31), 32);
+        beyond = _mm256_or_si256(beyond, is_signed ? _mm256_xor_si256(upper, sign) : upper);
+        _mm_storeu_si128((__m128i*)(out + i),
+                         _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(v, order)));
+    }
+    bool fits = !any_set(beyond);
+    for (; i < n; ++i) {
+        out[i] = (uint32_t)x[i];
+        fits &= is_signed ? (int64_t)x[i] == (int32_t)x[i] : x[i] == out[i];
+    }
+    return fits;
+}
+
 // float64 -> float32, nearest even; over_code: of what rounds beyond float32.
 uint64_t encode_f32_nearest(const double* in, uint32_t* out, uint64_t n, uint32_t over_code) {
     const __m256d abs = _mm256_castsi256_pd(_mm256_set1_epi64x(0x7fffffffffffffff));
