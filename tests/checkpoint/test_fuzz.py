@@ -118,7 +118,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 QUICK = settings(
-    max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 LONG = settings(QUICK, max_examples=100_000, derandomize=False)
 
