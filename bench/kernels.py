@@ -308,6 +308,14 @@ def _line(row: dict[str, Any]) -> str:
     return f"{what:36} {flags:14} {row['ns_per_element'][best]:7.3f} ns  {numbers}"
 
 
+def check_build() -> None:
+    """Raise SystemExit if the extension is older than a source of it."""
+    built = Path(str(cpu._core.__file__)).stat().st_mtime
+    newer = [path.name for path in (ROOT / "cpp").rglob("*.?pp") if path.stat().st_mtime > built]
+    if newer:
+        raise SystemExit(f"tensorcast is older than {', '.join(newer)}: run `make build`")
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.kernels", description=__doc__)
     parser.add_argument("--hot", action="store_true", help="the hot pairs only")
@@ -328,6 +336,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
     args = parser.parse_args(argv)
 
+    check_build()
     scale = 2 if args.quick else 1
     kernels = tuple(args.kernels or cpu.available())
     result = {
