@@ -92,13 +92,28 @@ class Patterns {
         return from_.is_signed ? code | (bits >> 61 & 1) << (from_.bits - 1) : code;
     }
 
+    // A code of the target, sign aside.
+    uint64_t magnitude() {
+        const uint64_t code = to_.is_integer() ? random_() >> random_.below(64) : random_();
+        return to_.max_code == ~uint64_t{0} ? code : code % (to_.max_code + 1);
+    }
+
+    // One where something changes: the ends of the range, the ends of a binade.
+    uint64_t edge() {
+        const uint64_t near = random_.below(3), top = to_.max_code;
+        if (random_.below(2)) return random_.below(2) ? near : near <= top ? top - near : 0;
+        const int steps = to_.kind == Kind::Float ? to_.exponent_bits : to_.bits;
+        const uint64_t step = to_.kind == Kind::Float
+                                  ? random_.below(uint64_t{1} << steps) << to_.mantissa_bits
+                                  : uint64_t{1} << random_.below(uint64_t(steps));
+        const uint64_t code = step + near - 1;
+        return code <= top ? code : top;
+    }
+
     // A value of the target, or the midpoint to the next, moved by up to one code of the source.
     uint64_t near_target() {
         const uint64_t bits = random_();
-        const uint64_t magnitude = to_.is_integer() ? random_() >> random_.below(64) : random_();
-        const uint64_t top = to_.max_code;
-        oracle::Number x =
-            oracle::decode(to_, top == ~uint64_t{0} ? magnitude : magnitude % (top + 1));
+        oracle::Number x = oracle::decode(to_, bits >> 60 == 0 ? edge() : magnitude());
         if (bits & 1 && x.significand >> 62 == 0) {
             x.significand = 2 * x.significand + 1;
             x.exponent -= 1;
