@@ -311,7 +311,8 @@ def _line(row: dict[str, Any]) -> str:
 def check_build() -> None:
     """Raise SystemExit if the extension is older than a source of it."""
     built = Path(str(cpu._core.__file__)).stat().st_mtime
-    newer = [path.name for path in (ROOT / "cpp").rglob("*.?pp") if path.stat().st_mtime > built]
+    sources = [*(ROOT / "cpp").glob("*.?pp"), *(ROOT / "cpp" / "isa").glob("*.?pp")]
+    newer = [path.name for path in sources if path.stat().st_mtime > built]
     if newer:
         raise SystemExit(f"tensorcast is older than {', '.join(newer)}: run `make build`")
 
