@@ -19,8 +19,8 @@ from ..formats import Format
 from . import syscalls
 from .safetensors import open_regular
 
-CHUNK_BYTES: Final = 1 << 20
-"""Bytes of a chunk in its wider format: source and target of a chunk stay in a core's cache."""
+CHUNK_BYTES: Final = 1 << 21
+"""Bytes of a chunk in its wider format: few calls, and source and target stay in the cores' cache."""
 
 MAX_THREADS: Final = 16
 """Threads taken without being asked: past these the file system is the limit."""
