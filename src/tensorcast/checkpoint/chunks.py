@@ -20,7 +20,7 @@ from . import syscalls
 from .safetensors import open_regular
 
 CHUNK_BYTES: Final = 1 << 21
-"""Bytes of a chunk in its wider format: few calls, and source and target stay in the cores' cache."""
+"""Bytes of a chunk in its wider format: few calls, and source and target stay in a core's cache."""
 
 MAX_THREADS: Final = 16
 """Threads taken without being asked: past these the file system is the limit."""
