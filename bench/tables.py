@@ -225,7 +225,7 @@ def _time_table(rows: Sequence[Row]) -> str:
             [
                 row["name"],
                 f"{row['median_seconds']:.2f}",
-                _range(row["of_cp"]),
+                _range(row["of_cp"], 3),
                 f"{_range(faster, 1)}" if faster else "",
                 f"{row['user_seconds']['median']:.2f}",
                 f"{row['system_seconds']['median']:.2f}",
