@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 
 from . import convert, kernels, startup
+from .machine import RESULTS
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.parse_args()
     startup.main([])
-    convert.main([])
+    convert.main(["--no-memory"])
     kernels.main([])
+    convert.main(["--no-time", "--out", str(RESULTS / "memory.json")])
 
 
 if __name__ == "__main__":
