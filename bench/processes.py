@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,6 +127,24 @@ def memory_of(command: Sequence[str], log: Path, interval: float = 0.002) -> Mem
     if process.returncode:
         raise _failed(command, process.returncode, log)
     return Memory(own, mapped, high_water, n_samples)
+
+
+_TOUCH = """
+import mmap, sys
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_POPULATE", 0)
+memory = mmap.mmap(-1, int(sys.argv[1]), flags)
+if not hasattr(mmap, "MAP_POPULATE"):
+    memory[:: mmap.PAGESIZE] = bytes(len(memory[:: mmap.PAGESIZE]))
+"""
+
+
+def touch_memory(n_bytes: int) -> None:
+    """Use so much free memory and give it back.
+
+    A virtual machine's host takes back what its guest frees; the first touch after that can cost
+    several times the copy that does it, and would fall on whoever needs the most memory next.
+    """
+    subprocess.run([sys.executable, "-c", _TOUCH, str(n_bytes)], check=True)
 
 
 def resident(path: Path) -> float:
