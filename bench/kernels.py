@@ -122,9 +122,12 @@ def n_elements(case: Case, out_bytes: int, moved_bytes: int) -> int:
 
 
 class Arena:
-    """Touched, page-aligned memory to read from and to write to, kept from case to case."""
+    """Touched memory to read from and to write to, kept from case to case; on huge pages, as
+    NumPy's large arrays are, or on small ones, as torch's are.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, pages: str) -> None:
+        self._pages = pages
         self._blocks: dict[str, np.ndarray] = {}
         self._filled: tuple[object, ...] = ()
 
@@ -133,10 +136,15 @@ class Arena:
         held = self._blocks.get(name)
         if held is None or len(held) < n_bytes:
             self._blocks.pop(name, None)
-            memory = mmap.mmap(-1, -(-n_bytes // (2 * MIB)) * 2 * MIB)
+            # private: shared anonymous memory, mmap's default, gets no huge pages
+            size = -(-n_bytes // (2 * MIB)) * 2 * MIB
+            memory = mmap.mmap(-1, size + 2 * MIB, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             if hasattr(mmap, "MADV_HUGEPAGE"):
-                memory.madvise(mmap.MADV_HUGEPAGE)
-            held = self._blocks[name] = np.frombuffer(memory, np.uint8)
+                huge = self._pages == "huge"
+                memory.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
+            whole = np.frombuffer(memory, np.uint8)
+            begin = -whole.ctypes.data % (2 * MIB)
+            held = self._blocks[name] = whole[begin : begin + size]
             held[:] = 1
         return held[:n_bytes]
 
@@ -197,7 +205,13 @@ class Bench:
     """The memory and the contenders of one run."""
 
     def __init__(
-        self, n_rounds: int, kernels: tuple[str, ...], *, with_torch: bool, cpu_time: bool
+        self,
+        n_rounds: int,
+        kernels: tuple[str, ...],
+        *,
+        with_torch: bool,
+        cpu_time: bool,
+        pages: str,
     ) -> None:
         self.n_rounds = n_rounds
         self.clock = time.thread_time if cpu_time else time.perf_counter
@@ -205,7 +219,7 @@ class Bench:
         self.with_torch = with_torch
         self.memcpy = libc_memcpy()
         self.nontemporal = nontemporal_copy()
-        self._arena = Arena()
+        self._arena = Arena(pages)
 
     def run(self, case: Case, n: int) -> dict[str, Any]:
         """Verify and time one case; the row of the results.
@@ -334,6 +348,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--no-torch", action="store_true", help="without torch beside the hot pairs"
     )
+    parser.add_argument(
+        "--pages",
+        choices=("huge", "4k"),
+        default="huge",
+        help="of the memory: as NumPy asks for it, or as torch does",
+    )
     parser.add_argument("--out", type=Path, default=RESULTS / "kernels.json")
     args = parser.parse_args(argv)
 
@@ -347,7 +367,10 @@ def main(argv: list[str] | None = None) -> None:
     }
     result["kernels"] = {"available": cpu.available(), "built": cpu.built(), "timed": kernels}
     n_rounds = 3 if args.quick else args.rounds
-    bench = Bench(n_rounds, kernels, with_torch=not args.no_torch, cpu_time=args.cpu_time)
+    bench = Bench(
+        n_rounds, kernels, with_torch=not args.no_torch, cpu_time=args.cpu_time, pages=args.pages
+    )
+    result["pages"] = args.pages
     result["rounds"] = n_rounds
     result["clock"] = "cpu time" if args.cpu_time else "wall"
     begin = time.perf_counter()
