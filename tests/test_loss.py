@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tensorcast.cast import cast_chunk
+from tensorcast.casting import cast_chunk
 from tensorcast.formats import FORMATS
 from tensorcast.loss import Loss
 from tensorcast.policy import Policy

@@ -22,7 +22,7 @@ from checkpoint.handmade import (
 )
 from oracle import cast_array
 
-from tensorcast.cast import cast_chunk
+from tensorcast.casting import cast_chunk
 from tensorcast.checkpoint import chunks, open_checkpoint
 from tensorcast.checkpoint.compare import compare
 from tensorcast.checkpoint.convert import TensorState

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..cast import cast_chunk
+from ..casting import cast_chunk
 from ..formats import FORMATS, Format
 from ..policy import Policy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from ..cast import cast_chunk
+from ..casting import cast_chunk
 from ..errors import CheckpointError, CorruptFileError
 from ..kernels.cpu import xxh64
 from ..loss import Loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from ..cast import cast_chunk
+from ..casting import cast_chunk
 from ..formats import Format, lookup
 from ..loss import Loss
 from ..policy import Policy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tensorcast.buffer import Buffer, numpy_buffer
-from tensorcast.cast import cast_buffer, cast_chunk, holding_format, refuse
+from tensorcast.casting import cast_buffer, cast_chunk, holding_format, refuse
 from tensorcast.errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from tensorcast.formats import FORMATS
 from tensorcast.loss import Loss
