@@ -556,12 +556,18 @@ void run(const Cast& wanted, const void* source_at, void* target_at, uint64_t n,
 #endif
 }
 
+// The features that tell the levels x86-64-v3 and v4 from those below them: older compilers know
+// no levels. No CPU has AVX2, FMA and BMI2 and lacks the rest of v3 (F16C, LZCNT, MOVBE).
 bool supported() {
 #if defined(__AVX512VBMI__)
-    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512vbmi2");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("fma");
 #elif defined(__AVX2__)
-    return __builtin_cpu_supports("x86-64-v3");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 #else
     return true;
 #endif

@@ -259,7 +259,7 @@ def gate(monkeypatch) -> Gate:
 def stop_after_first_shard(gate: Gate, source: Path, out: Path, **options) -> Path:
     """Interrupt a run when its first shard is finished; the workspace that stays."""
     progress = gate.interrupt(6, lambda found: found.file == FIRST)
-    with pytest.raises(Interrupted, match=r"run again to resume \(1 finished shards stay\)"):
+    with pytest.raises(Interrupted, match=r"run again to resume \(1 finished shard stays\)"):
         convert(source, out, progress=progress, **options)
     place = workspace_path(str(out))
     assert os.listdir(place / "new") == [FIRST]

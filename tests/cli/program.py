@@ -61,7 +61,7 @@ def tensorcast(tmp_path: Path) -> Run:
 
     def run(*arguments: str | Path, **changes: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "tensorcast.cli", *map(str, arguments)],
+            [sys.executable, "-m", "tensorcast", *map(str, arguments)],
             cwd=tmp_path,
             env=environment(**changes),
             capture_output=True,

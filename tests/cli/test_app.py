@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -116,7 +118,7 @@ def test_a_file_that_may_not_be_read(tensorcast: Run, tmp_path: Path) -> None:
 
 def test_a_reader_that_goes_away_is_no_error(model: Path) -> None:
     """`tensorcast formats | head -1`: quiet, and the exit code is the command's own."""
-    program = [sys.executable, "-m", "tensorcast.cli"]
+    program = [sys.executable, "-m", "tensorcast"]
     for arguments in (["formats", "--json"], ["inspect", "--full", str(model)]):
         process = subprocess.Popen(
             [*program, *arguments],
@@ -137,7 +139,7 @@ def test_a_full_standard_output_is_an_error(model: Path) -> None:
         pytest.skip("no /dev/full")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "tensorcast.cli", "inspect", str(model)],
+            [sys.executable, "-m", "tensorcast", "inspect", str(model)],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -163,6 +165,28 @@ def test_completion_completes(tensorcast: Run) -> None:
             COMP_CWORD=str(len(line.split(" ")) - 1),
         )
         return [entry.partition(",")[2] for entry in done.stdout.split()]
+
+    assert complete("tensorcast in") == ["inspect"]
+    assert complete("tensorcast convert a b --to bf") == ["bfloat16"]
+    assert "--overflow" in complete("tensorcast convert --o")
+
+
+def test_fish_completes(tensorcast: Run, tmp_path: Path) -> None:
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("no fish")
+    script = tmp_path / "tensorcast.fish"
+    script.write_text(tensorcast("completion", "fish").stdout)
+    program = tmp_path / "bin" / "tensorcast"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tensorcast "$@"\n')
+    program.chmod(0o755)
+
+    def complete(line: str) -> list[str]:
+        command = f"source '{script}'; complete -C '{line}'"
+        variables = environment(HOME=str(tmp_path), PATH=f"{program.parent}:{os.environ['PATH']}")
+        done = subprocess.run([fish, "-c", command], capture_output=True, text=True, env=variables)
+        return [entry.partition("\t")[0] for entry in done.stdout.splitlines()]
 
     assert complete("tensorcast in") == ["inspect"]
     assert complete("tensorcast convert a b --to bf") == ["bfloat16"]

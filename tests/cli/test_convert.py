@@ -343,7 +343,7 @@ def test_an_interrupted_conversion_resumes(tensorcast: Run, tmp_path: Path) -> N
     arguments = ("convert", source, tmp_path / "out", "--to", "float8_e5m2", "--threads", "1")
     arguments = (*arguments, "--rounding", "stochastic")
     process = subprocess.Popen(
-        [sys.executable, "-m", "tensorcast.cli", *map(str, arguments)],
+        [sys.executable, "-m", "tensorcast", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -382,7 +382,7 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
         file.truncate(8 + len(head) + n_bytes)  # sparse: zeros
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "tensorcast.cli", "convert", source, tmp_path / "out"),
+            *(sys.executable, "-m", "tensorcast", "convert", source, tmp_path / "out"),
             *("--to", "float16", "--rounding", "stochastic", "--threads", "1", "--verify"),
         ],
         stdout=subprocess.PIPE,

@@ -27,7 +27,7 @@ def on_a_terminal(*arguments: str | Path, width: int, **changes: str) -> tuple[i
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tensorcast.cli", *map(str, arguments)],
+        [sys.executable, "-m", "tensorcast", *map(str, arguments)],
         stdin=follower,
         stdout=follower,
         stderr=follower,

@@ -100,7 +100,8 @@ def run(
         except BaseException as error:
             finished = _leave(workspace, error)
             if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
-                again = f"run again to resume ({finished} finished shards stay)"
+                shards = "shard stays" if finished == 1 else "shards stay"
+                again = f"run again to resume ({finished} finished {shards})"
                 raise Interrupted(
                     f"interrupted; {again if finished else 'nothing was left behind'}"
                 ) from None

@@ -1,0 +1,6 @@
+"""`python -m tensorcast` is `tensorcast`."""
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()
