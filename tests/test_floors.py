@@ -90,8 +90,8 @@ def modules() -> dict[str, Path]:
 
 
 def imports_of(source: str, module: str, *, is_package: bool) -> list[Import]:
-    """Every import in the source: at the top, inside a function, and by
-    `importlib.import_module` or `__import__` of a literal."""
+    """Every import in the source: at the top, lazy (inside a function or for type checking only),
+    and by `importlib.import_module` or `__import__` of a literal."""
     found: list[Import] = []
 
     def visit(node: ast.AST, lazy: bool) -> None:
@@ -112,6 +112,7 @@ def imports_of(source: str, module: str, *, is_package: bool) -> list[Import]:
                     target = absolute(text[level:], level, module, is_package)
                     found.append(Import(module, child.lineno, target, lazy))
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            inside |= isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
             visit(child, lazy or inside)
 
     visit(ast.parse(source), lazy=False)
@@ -222,6 +223,7 @@ def test_a_wrong_import_is_found(module: str, source: str, expected: str) -> Non
     [
         ("checkpoint.run", "from .plan import plan\nfrom .. import formats\nimport numpy as np"),
         ("bridges.torch", "def f():\n    import torch"),
+        ("bridges.torch", "if TYPE_CHECKING:\n    import torch"),
         ("kernels.cpu", "from .. import _core"),
         ("cli.main", "from .. import __version__\nfrom ..report import table"),
     ],

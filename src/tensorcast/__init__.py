@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .formats import FORMATS, Format, lookup
     from .loss import Loss
     from .policy import Policy
+    from .tensors import cast, measure
 
 _MODULES = ("checkpoint", "errors", "formats", "policy")
 _NAMES = {
@@ -54,6 +55,8 @@ _NAMES = {
     "PolicyError": "errors",
     "TensorcastError": "errors",
     "UnsupportedCheckpointError": "errors",
+    "cast": "tensors",
+    "measure": "tensors",
 }
 
 __all__ = [
@@ -73,10 +76,12 @@ __all__ = [
     "TensorcastError",
     "UnsupportedCheckpointError",
     "__version__",
+    "cast",
     "checkpoint",
     "errors",
     "formats",
     "lookup",
+    "measure",
     "policy",
 ]
 

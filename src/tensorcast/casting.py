@@ -72,6 +72,7 @@ def cast_buffer(
     policy: ResolvedPolicy,
     *,
     report: bool = False,
+    fresh: bool = False,
     name: str = "",
     n_threads: int | None = None,
 ) -> Loss:
@@ -86,6 +87,8 @@ def cast_buffer(
             then nothing raises.
         target_format: the wanted format, the target's own.
         report: all statistics.
+        fresh: the target's content does not matter: a single pass, after whose refusal it is to
+            be thrown away.
         name: of the tensor, for messages.
         n_threads: at most; None takes TENSORCAST_NUM_THREADS or the CPUs at hand.
 
@@ -96,16 +99,16 @@ def cast_buffer(
     """
     if target is not None:
         _check_pair(source, target, target_format)
-        if _can_refuse(source.format, target_format, policy):
-            seen = cpu.cast_buffer(
-                source, None, target_format, policy, policy.exact, n_threads=n_threads
-            )
-            loss = loss_of(
-                seen, source.format, target_format, policy, source.n_elements, policy.exact
-            )
-            refuse(loss, policy, source.shape, name)
-    raw = cpu.cast_buffer(source, target, target_format, policy, report, n_threads=n_threads)
-    return loss_of(raw, source.format, target_format, policy, source.n_elements, report)
+    can_refuse = target is not None and _can_refuse(source.format, target_format, policy)
+    full = report or (can_refuse and policy.exact)
+    written = None if can_refuse and not fresh else target
+    raw = cpu.cast_buffer(source, written, target_format, policy, full, n_threads=n_threads)
+    loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full)
+    if can_refuse:
+        refuse(loss, policy, source.shape, name)
+        if not fresh:
+            cpu.cast_buffer(source, target, target_format, policy, n_threads=n_threads)
+    return loss
 
 
 def refuse(

@@ -1,0 +1,104 @@
+"""NumPy arrays, ml_dtypes' formats among them: the view in and the wrap out."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..buffer import Buffer, numpy_buffer
+from ..casting import cast_buffer
+from ..errors import CastError
+from ..formats import Format
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..loss import Loss
+    from ..policy import Policy
+
+
+def cast(
+    x: Any,
+    target: Format,
+    policy: Policy,
+    *,
+    out: Any = None,
+    memory_format: object = None,
+    device: object = None,
+    report: bool = False,
+) -> tuple[Any, Loss | None]:
+    """The array in another format, and its loss if `report`.
+
+    Args:
+        x: ndarray of any strides, byte order and alignment, or a NumPy scalar.
+        target: of the result; the sub-byte formats come in ml_dtypes' containers of one byte.
+        out: ndarray of x's shape and the target's dtype, in any byte order; None makes one that
+            keeps x's order of dimensions, as `astype(order="K")` does.
+
+    Raises:
+        CastError: `out` does not fit, or an argument is torch's.
+    """
+    import numpy as np
+
+    if memory_format is not None:
+        raise CastError("memory_format is torch's; a NumPy result keeps the order of dimensions")
+    if device is not None and str(device) != "cpu":
+        raise CastError(f"a NumPy array lives on the cpu, not on device={str(device)!r}")
+    array = np.asarray(x)
+    source = numpy_buffer(array)
+    resolved = policy.resolve(source.format, target)
+    if out is None:
+        if source.format == target and not source.byte_swapped and not report:
+            return x, None
+        result = np.empty_like(array, dtype=dtype_of(target), order="K", subok=False)
+        written = numpy_buffer(result, writable=True)
+    else:
+        written = _output(out)
+        result = out
+    loss = cast_buffer(source, written, target, resolved, report=report, fresh=out is None)
+    return (result[()] if isinstance(x, np.generic) and out is None else result), loss
+
+
+def measure(x: Any, target: Format, policy: Policy) -> Loss:
+    """What the cast would lose."""
+    import numpy as np
+
+    source = numpy_buffer(np.asarray(x))
+    resolved = policy.resolve(source.format, target)
+    return cast_buffer(source, None, target, resolved, report=True)
+
+
+@cache
+def dtype_of(row: Format) -> np.dtype[Any]:
+    """NumPy's dtype of a format, or ml_dtypes' where NumPy has none.
+
+    Example:
+        >>> from tensorcast.formats import FORMATS
+        >>> dtype_of(FORMATS["float16"]), dtype_of(FORMATS["float8_e5m2"])
+        (dtype('float16'), dtype(float8_e5m2))
+    """
+    import numpy as np
+
+    dtype: np.dtype[Any]
+    if "numpy" in row.spellings:
+        dtype = np.dtype(row.spellings["numpy"])
+        return dtype
+    import ml_dtypes
+
+    name = row.spellings["ml_dtypes"]
+    scalar = getattr(ml_dtypes, name, None)
+    if scalar is None:
+        raise CastError(f"this ml_dtypes ({ml_dtypes.__version__}) has no {name}; install a newer")
+    dtype = np.dtype(scalar)
+    return dtype
+
+
+def _output(out: Any) -> Buffer:
+    import numpy as np
+
+    if not isinstance(out, np.ndarray):
+        raise CastError(f"out is a {type(out).__name__}; a NumPy array casts into a numpy.ndarray")
+    buffer = numpy_buffer(out)
+    if not buffer.writable:
+        raise CastError("out is read-only; write into a copy of it")
+    return buffer
