@@ -23,7 +23,7 @@ from .convert import (
 from .destination import check_space
 from .huggingface import inside
 from .plan import Plan, Shard
-from .plan_json import as_dict
+from .plan_data import as_dict
 from .refusal import refusal
 from .safetensors import open_regular, read_header
 from .workspace import Workspace, read_into, sync_directory, write_all, writing

@@ -1,4 +1,4 @@
-"""A conversion as data: which tensor, from what, to what, where, how many bytes.
+"""Decides a conversion: which tensor, from what, to what, where, how many bytes.
 
 >>> from tensorcast.checkpoint import open_checkpoint
 >>> from tensorcast.checkpoint.plan import plan
@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from ..errors import (
     CastError,
@@ -24,141 +24,13 @@ from ..errors import (
 from ..formats import FORMATS, Format, lookup
 from ..policy import Nan, Policy, ResolvedPolicy, Rounding
 from .config_text import retyped_config
-from .protocol import Checkpoint, DataFile, Layout, TensorInfo, TensorSpec
+from .plan_data import Overflow, Plan, Request, Shard, Step
+from .protocol import Checkpoint, TensorInfo, TensorSpec
 from .rules import Choice, Rule, choose
 from .safetensors import SafetensorsWriter, holds
 from .sharding import group, index_text
 
-Overflow = Literal["raise", "saturate", "ieee", "keep"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the caller asked for; see `plan`."""
-
-    to: Format
-    rules: tuple[Rule, ...]
-    overflow: Overflow
-    rounding: Rounding | None
-    nan: Nan
-    seed: int
-    max_shard_size: int | None
-
-
-@dataclass(frozen=True)
-class Step:
-    """One unit of work: source tensors in, destination tensors out.
-
-    Attributes:
-        inputs: the tensors to read; more than one when a weight comes with its scales, which
-            may lie in other files.
-        outputs: the tensors to write.
-        policy: of the cast, or None to copy the bytes.
-        decoder: how `inputs` become numbers; None: they are plain.
-        kept: why the format stays, for a copy.
-    """
-
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    policy: ResolvedPolicy | None
-    decoder: str | None = None
-    kept: str | None = None
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file to write.
-
-    Attributes:
-        file: relative to the destination directory; a single file's own name.
-        n_bytes: of the whole file.
-        metadata: the strings in its header.
-    """
-
-    file: str
-    n_bytes: int
-    metadata: dict[str, str] | None = field(default=None, hash=False)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Everything `run` does, decided.
-
-    Attributes:
-        source, destination: absolute paths.
-        kind: of the source, as in `Checkpoint`.
-        directory: whether the destination is a directory or one file.
-        request: what was asked.
-        files: the source's data files as they were when the plan was made.
-        shards: files of tensors to write, in order.
-        steps: in the order of their bytes in the shards.
-        texts: other files to write, with their text: config.json, the index.
-        extra_files: files to copy as they are.
-        skipped: files left behind, with the reason.
-        warnings: what the caller should hear.
-    """
-
-    source: str
-    destination: str
-    kind: str
-    directory: bool
-    request: Request
-    files: tuple[DataFile, ...]
-    shards: tuple[Shard, ...]
-    steps: tuple[Step, ...]
-    texts: dict[str, str] = field(default_factory=dict, hash=False)
-    extra_files: tuple[str, ...] = ()
-    skipped: dict[str, str] = field(default_factory=dict, hash=False)
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def root(self) -> Path:
-        """The directory that names of source files are relative to."""
-        source = Path(self.source)
-        return source.parent if self.kind == "safetensors" else source
-
-    @property
-    def n_bytes_read(self) -> int:
-        """Bytes of source tensors."""
-        return sum(tensor.n_bytes for step in self.steps for tensor in step.inputs)
-
-    @property
-    def n_bytes_written(self) -> int:
-        """Bytes of the files of tensors, headers included."""
-        return sum(shard.n_bytes for shard in self.shards)
-
-    def layout(self, shard: Shard) -> Layout:
-        """Header and offsets of one shard, laid out again from its outputs.
-
-        Raises:
-            CheckpointError: the plan was changed and no longer fits together.
-        """
-        outputs = [t for step in self.steps for t in step.outputs if t.file == shard.file]
-        specs = [TensorSpec(t.name, t.format, t.shape) for t in outputs]
-        layout = SafetensorsWriter().lay_out(shard.file, specs, shard.metadata)
-        if layout.tensors != tuple(outputs) or layout.n_bytes != shard.n_bytes:
-            raise CheckpointError(
-                f"the plan's offsets for {shard.file!r} are not those of its tensors; plan again"
-            )
-        return layout
-
-    def to_json(self) -> str:
-        """The plan as versioned JSON; `Plan.from_json` gives back an equal plan."""
-        from .plan_json import dump
-
-        return dump(self)
-
-    @staticmethod
-    def from_json(text: str) -> Plan:
-        """The plan that `to_json` wrote.
-
-        Raises:
-            CheckpointError: the text is no plan, or one of a version this tensorcast does not
-                know.
-        """
-        from .plan_json import load
-
-        return load(text)
+__all__ = ["Overflow", "Plan", "Request", "Shard", "Step", "plan", "tensor_seed"]
 
 
 def plan(
