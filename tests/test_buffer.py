@@ -130,8 +130,8 @@ def test_read_only() -> None:
         (np.float32(1), "expected a numpy.ndarray, found float32"),
         (np.array([None]), "an array of dtype object holds no numbers"),
         (np.zeros(2, [("a", "f4")]), "holds no numbers of one format"),
-        (np.array(["a"]), "no number format is called 'str32'"),
-        (np.zeros(1, "M8[s]"), "no number format is called 'datetime64"),
+        (np.array(["a"]), "dtype <U1 holds no numbers"),
+        (np.zeros(1, "M8[s]"), r"dtype datetime64\[s\] holds no numbers"),
     ],
 )
 def test_what_is_no_buffer(array: object, message: str) -> None:
@@ -161,3 +161,37 @@ def test_contiguous_strides_make_a_contiguous_buffer(shape: tuple[int, ...]) -> 
     assert Buffer(0, shape, strides, FORMATS["float32"]).is_contiguous
     # as torch has them: a dimension of no elements counts as one
     assert strides == np.zeros([max(n, 1) for n in shape], np.float32).strides
+
+
+def test_overlap_is_exact_for_strided_memory() -> None:
+    base = np.zeros((6, 8), np.int16)
+    whole, even, odd = (numpy_buffer(x) for x in (base, base[:, ::2], base[:, 1::2]))
+    assert whole.overlaps(even)
+    assert not even.overlaps(odd)  # interleaved columns
+    assert not numpy_buffer(base[:3]).overlaps(numpy_buffer(base[3:]))
+    assert numpy_buffer(base[::-1]).overlaps(numpy_buffer(base.T))
+    assert not whole.overlaps(numpy_buffer(base[:0]))
+    bytes_of_base = base.reshape(-1).view(np.uint8)
+    assert numpy_buffer(bytes_of_base[1::4]).overlaps(even)  # the second byte of each
+    assert not numpy_buffer(bytes_of_base[3::4]).overlaps(even)
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "expected"),
+    [
+        ((3, 4), (8, 2), False),
+        ((3, 4), (-8, 2), False),
+        ((3, 4), (0, 2), True),
+        ((1, 4), (0, 2), False),
+        ((0, 4), (0, 0), False),
+        ((3, 4), (2, 2), True),
+        ((2, 3), (6, 4), False),  # offsets 0 4 8 6 10 14: interleaved, apart
+        ((2, 3), (4, 4), True),
+        ((2, 2), (3, 8), False),
+        ((2, 2), (1, 8), True),
+    ],
+)
+def test_overlap_with_itself(
+    shape: tuple[int, int], strides: tuple[int, int], expected: bool
+) -> None:
+    assert Buffer(0, shape, strides, FORMATS["int16"]).overlaps_itself is expected

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from bits import as_array, code_dtype
+from codes import interesting_codes
+from oracle import cast_array
 
 from tensorcast.buffer import Buffer, numpy_buffer
-from tensorcast.casting import cast_buffer, cast_chunk, holding_format, refuse
+from tensorcast.casting import (
+    cast_buffer,
+    cast_chunk,
+    holding_format,
+    is_lossless_pair,
+    refuse,
+    value_at,
+)
 from tensorcast.errors import CastError, CastNanError, CastOverflowError, InexactCastError
-from tensorcast.formats import FORMATS
+from tensorcast.formats import FORMATS, Format
 from tensorcast.loss import Loss
 from tensorcast.policy import Policy
 
@@ -25,9 +35,9 @@ def test_overflow_names_the_numbers_and_the_way_out_and_writes_nothing() -> None
     with pytest.raises(CastOverflowError) as caught:
         cast(values, out, Policy(), name="layers.3.weight")
     assert str(caught.value) == (
-        "'layers.3.weight': 2 of 4 values lie outside float16 (-65504 to 65504, largest magnitude "
-        '1.00000002e+30 at [1, 0]). Pass overflow="saturate" or "ieee", or cast to bfloat16, which '
-        "holds them."
+        "'layers.3.weight': 2 of 4 values lie outside float16 (-65504 to 65504; first 70000 at "
+        "[0, 1], largest magnitude 1.00000002e+30 at [1, 0]). "
+        'Pass overflow="saturate" or "ieee", or cast to bfloat16, which holds them.'
     )
     assert (out == 7).all()
 
@@ -43,7 +53,7 @@ def test_saturate_and_ieee_write() -> None:
 def test_narrowing_an_integer_raises_and_widening_is_lossless() -> None:
     wide = np.array([1, 1 << 40, -5], np.int64)
     narrow = np.zeros(3, np.int32)
-    with pytest.raises(CastOverflowError, match=r"1 of 3 values lie outside int32 .*at \[1\]"):
+    with pytest.raises(CastOverflowError, match=r"to 2147483647; it is 1099511627776 at \[1\]\)\."):
         cast(wide, narrow, Policy())
     assert not narrow.any()
     loss = cast(np.array([1, -2, 3], np.int32), wide, Policy(), report=True)
@@ -62,7 +72,9 @@ def test_wrap_is_exact_and_an_infinity_does_not_wrap() -> None:
 
 def test_a_nan_without_a_place_raises_or_becomes_zero() -> None:
     values, out = np.array([np.nan, 2], np.float32), np.full(2, 9, np.int16)
-    with pytest.raises(CastNanError, match=r'1 of 2 values are NaN.*nan="zero"'):
+    with pytest.raises(
+        CastNanError, match=r'1 of 2 values are NaN \(the first at \[0\]\).*nan="zero"'
+    ):
         cast(values, out, Policy())
     assert out.tolist() == [9, 9]
     cast(values, out, Policy(nan="zero"))
@@ -71,7 +83,10 @@ def test_a_nan_without_a_place_raises_or_becomes_zero() -> None:
 
 def test_exact_refuses_any_change() -> None:
     out = np.zeros(2, np.float16)
-    with pytest.raises(InexactCastError, match="1 of 2 values would change in float16"):
+    with pytest.raises(
+        InexactCastError,
+        match=r"1 of 2 values would change in float16 \(.*the first is 1\.00010002 at \[1\]\)",
+    ):
         cast(np.array([1.0, 1.0001], np.float32), out, Policy(exact=True))
     assert not out.any()
     cast(np.array([1.0, 1.5], np.float32), out, Policy(exact=True))
@@ -159,3 +174,48 @@ def test_the_format_that_would_hold_them() -> None:
     assert holding_format(65505.0, "float32") == "bfloat16"
     assert holding_format(3.4e38, "float32") == "float32"
     assert holding_format(1e300, "float64") == "float64"
+    assert holding_format(40000.0, "int64") == "int32"
+    assert holding_format(2.0**63, "uint64") == "uint64"
+
+
+@pytest.mark.parametrize("source", FORMATS.values(), ids=str)
+def test_lossless_pairs_are_those_whose_every_value_survives(source: Format) -> None:
+    for target in FORMATS.values():
+        if source.is_complex and target.is_complex:
+            assert is_lossless_pair(source, target) == (source.bits <= target.bits)
+            continue
+        if source.is_complex and target.kind != "bool":
+            assert not is_lossless_pair(source, target)
+            continue
+        policy = Policy(overflow="saturate", nan="zero").resolve(source, target)
+        cast = cast_array(interesting_codes(source, target), source, target, policy)
+        lossy = bool(cast.inexact.any() or cast.nan_lost.any() or cast.overflow.any())
+        if source == target or source.kind == target.kind == "bool":
+            lossy = False
+        assert is_lossless_pair(source, target) != lossy, target.name
+
+
+def test_a_refusal_shows_the_first_value_wherever_it_lies() -> None:
+    values = np.zeros((4, 5, 6), np.float64)
+    values[2, 3, 4], values[3, 0, 0] = -200, 1e300
+    for view in (values, values[::-1], values.T, values[:, ::2][:, ::-1], values.astype(">f8")):
+        first = tuple(np.argwhere(np.abs(view) > 127)[0]) if (np.abs(view) > 127).any() else None
+        if first is None:
+            continue
+        for nan in (False, True):
+            source = view.copy() if nan else view
+            if nan:
+                source[np.abs(source) > 127] = np.nan
+            with pytest.raises(CastError) as caught:
+                cast(source, np.zeros(view.shape, np.int8), Policy())
+            assert str([int(i) for i in first]) in str(caught.value)
+
+
+@pytest.mark.parametrize("row", FORMATS.values(), ids=str)
+def test_the_value_at_an_index(row: Format) -> None:
+    codes = np.arange(12, dtype=np.uint8).repeat(row.container_bits // 8) & min(row.max_code, 255)
+    array = as_array(codes.view(code_dtype(row)), row)[:12].reshape(3, -1)
+    for view in (array, array.T, array[::-1, ::2]):
+        expected = view.astype(np.complex128 if row.is_complex else object).reshape(-1)
+        for i, value in enumerate(expected):
+            assert value_at(numpy_buffer(view, row), i) == value

@@ -5,11 +5,15 @@ A `Buffer` owns nothing and copies nothing; it keeps its owner alive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 from .errors import CastError
 from .formats import Format
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,85 @@ class Buffer:
             low, high = low + min(0, reach), high + max(0, reach)
         return low, high + self.itemsize
 
+    def part(self, dimension: int, begin: int, end: int) -> Buffer:
+        """The elements with index `begin` to `end` - 1 in one dimension, sharing the memory; not
+        for packed buffers.
+
+        Example:
+            >>> import numpy as np
+            >>> whole = numpy_buffer(np.zeros((3, 4), np.int16))
+            >>> part = whole.part(1, 1, 3)
+            >>> part.shape, part.address - whole.address
+            ((3, 2), 2)
+        """
+        shape = (*self.shape[:dimension], end - begin, *self.shape[dimension + 1 :])
+        address = self.address + begin * self.strides[dimension]
+        return replace(self, address=address, shape=shape)
+
+    def overlaps(self, other: Buffer) -> bool:
+        """Whether a byte belongs to elements of both.
+
+        Exact for strided buffers too (interleaved columns do not overlap), but where the
+        question is too hard to answer in bounded time: then True.
+        """
+        (low, high), (begin, end) = self.extent, other.extent
+        if low >= end or begin >= high:
+            return False
+        if self.is_contiguous and other.is_contiguous:
+            return True
+        import numpy as np
+
+        steps: Any = 100_000  # NumPy's bound on the search
+        try:
+            return np.shares_memory(_bytes_of(self), _bytes_of(other), max_work=steps)
+        except np.exceptions.TooHardError:
+            return True
+
+    @property
+    def overlaps_itself(self) -> bool:
+        """Whether several elements share a byte, as a broadcast dimension makes them; True where
+        that is too hard to tell."""
+        if self.n_elements < 2 or self.is_contiguous:
+            return False
+        steps = sorted(
+            (abs(stride), n) for n, stride in zip(self.shape, self.strides, strict=True) if n > 1
+        )
+        reach, nested = self.itemsize, True
+        for stride, n in steps:
+            nested &= stride >= reach
+            reach += stride * (n - 1)
+        if nested or steps[0][0] == 0:
+            return not nested
+        if self.n_elements > 1_000_000:
+            return True
+        import numpy as np
+
+        offsets = np.zeros(1, np.int64)
+        for stride, n in steps:
+            offsets = np.add.outer(offsets, np.arange(n) * stride).reshape(-1)
+        offsets.sort()
+        return bool((np.diff(offsets) < self.itemsize).any())
+
+
+class _Span:
+    """Memory as NumPy's array interface shows it; only its addresses are looked at."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        packed = buffer.packed
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": f"|V{1 if packed else buffer.itemsize}",
+            "data": (buffer.address, True),
+            "shape": (buffer.n_bytes,) if packed else buffer.shape,
+            "strides": (1,) if packed else buffer.strides,
+        }
+
+
+def _bytes_of(buffer: Buffer) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    return np.asarray(_Span(buffer))
+
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Byte strides of a C-ordered block.
@@ -116,8 +199,9 @@ def numpy_buffer(array: object, format: Format | None = None, *, writable: bool 
 
     if not isinstance(array, np.ndarray):
         raise CastError(f"expected a numpy.ndarray, found {type(array).__name__}")
-    if array.dtype.hasobject or array.dtype.fields is not None:
-        raise CastError(f"an array of dtype {array.dtype} holds no numbers of one format")
+    dtype = array.dtype
+    if dtype.kind in "OSUMmT" or dtype.fields is not None or dtype.type is np.void:
+        raise CastError(f"an array of dtype {dtype} holds no numbers of one format")
     if writable and not array.flags.writeable:
         raise CastError("the array is read-only; write into a copy of it")
     row = format if format is not None else lookup(array.dtype)

@@ -6,7 +6,7 @@ holds them to the policy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .buffer import Buffer
 from .errors import CastError, CastNanError, CastOverflowError, InexactCastError
@@ -105,20 +105,26 @@ def cast_buffer(
     raw = cpu.cast_buffer(source, written, target_format, policy, full, n_threads=n_threads)
     loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full)
     if can_refuse:
-        refuse(loss, policy, source.shape, name)
+        refuse(loss, policy, source.shape, name, source=source)
         if not fresh:
             cpu.cast_buffer(source, target, target_format, policy, n_threads=n_threads)
     return loss
 
 
 def refuse(
-    loss: Loss, policy: ResolvedPolicy, shape: tuple[int, ...] | None = None, name: str = ""
+    loss: Loss,
+    policy: ResolvedPolicy,
+    shape: tuple[int, ...] | None = None,
+    name: str = "",
+    *,
+    source: Buffer | None = None,
 ) -> None:
     """Raise what the policy makes of a loss; return if it allows it.
 
     Args:
         shape: of the tensor, so that messages give an index per dimension.
         name: of the tensor, for messages.
+        source: CPU buffer that was cast, so that messages show the first value refused.
 
     Raises:
         CastOverflowError: overflow under "raise", or infinities under "wrap".
@@ -138,37 +144,72 @@ magnitude 300 at 2). Pass overflow="saturate" or "wrap", or cast to float16, whi
     label = f"{name!r}: " if name else ""
     n_refused = {"raise": loss.n_overflow, "wrap": loss.n_inf or 0}.get(policy.overflow, 0)
     if n_refused:
-        largest = ""
-        if loss.largest_overflow is not None and loss.largest_overflow_index is not None:
-            where = _index_text(loss.largest_overflow_index, shape)
-            largest = f", largest magnitude {loss.largest_overflow:.9g} at {where}"
         raise CastOverflowError(
             f"{label}{n_refused} of {loss.n_elements} values lie outside {loss.target} "
-            f"({target.min:.9g} to {target.max:.9g}{largest}). {_way_out(loss, target, policy)}"
+            f"({_number(target.min)} to {_number(target.max)}{_where(loss, shape, source)}). "
+            f"{_way_out(loss, target, policy)}"
         )
     if policy.nan == "raise" and loss.n_nan_lost:
+        first = _first_text(source, target, policy, "n_nan_lost")
         raise CastNanError(
-            f"{label}{loss.n_nan_lost} of {loss.n_elements} values are NaN, which {loss.target} "
-            'does not have. Pass nan="zero", or cast to a format with NaN.'
+            f"{label}{loss.n_nan_lost} of {loss.n_elements} values are NaN{first}, which "
+            f'{loss.target} does not have. Pass nan="zero", or cast to a format with NaN.'
         )
     if policy.exact and loss.is_lossless is False:
         n_changed = (loss.n_inexact or 0) + loss.n_nan_lost
+        counted = "n_inexact" if loss.n_inexact else "n_nan_lost"
+        first = _first_text(source, target, policy, counted)
         raise InexactCastError(
             f"{label}{n_changed} of {loss.n_elements} values would change in {loss.target} "
-            f"(largest error {loss.max_abs_error:.9g}). Pass exact=False to allow it."
+            f"(largest error {loss.max_abs_error:.9g}{first}). Pass exact=False to allow it."
         )
 
 
-def holding_format(magnitude: float, source: str) -> str | None:
-    """The narrowest everyday float format whose range holds a magnitude that `source` held.
+def is_lossless_pair(source: Format, target: Format) -> bool:
+    """Whether every value of one format is a value of the other, by the formats alone: infinity
+    and NaN too, but a zero may lose its sign and a NaN its payload.
 
     Example:
-        >>> holding_format(70000.0, "float32"), holding_format(3.4e38, "float32")
-        ('bfloat16', 'float32')
+        >>> int32, int64, float32 = (FORMATS[name] for name in ("int32", "int64", "float32"))
+        >>> is_lossless_pair(int32, int64), is_lossless_pair(int32, float32)
+        (True, False)
     """
-    for name in ("float16", "bfloat16", "float32", "float64"):
-        row = FORMATS[name]
-        if magnitude == float("inf") or magnitude <= row.max:
+    if source == target:
+        return True
+    if source.is_complex and not target.is_complex:
+        return False
+    source, target = source.component, target.component
+    if (source.infinity and not target.infinity) or (source.has_nan and not target.has_nan):
+        return False
+    if source.max_exact > target.max_exact or source.min_exact < target.min_exact:
+        return False
+    if not target.subnormals:  # no zero
+        return not source.subnormals
+    if source.is_float and not target.is_float:
+        return False
+    if not target.is_float:
+        return True
+    if not source.is_float:  # the end -2^n is a power of two
+        return source.max_exact.numerator.bit_length() <= target.mantissa_bits + 1
+    finer = source.mantissa_bits <= target.mantissa_bits
+    return finer and target.smallest_exact <= source.smallest_exact
+
+
+_EVERYDAY_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_EVERYDAY_INTEGERS = ("int16", "int32", "int64")
+
+
+def holding_format(magnitude: float, source: str) -> str | None:
+    """The narrowest everyday format whose range holds a magnitude that `source` held: a signed
+    integer for an integer source, else a float.
+
+    Example:
+        >>> holding_format(70000.0, "float32"), holding_format(70000.0, "int64")
+        ('bfloat16', 'int32')
+    """
+    integers = source in FORMATS and FORMATS[source].is_integer
+    for name in _EVERYDAY_INTEGERS if integers else _EVERYDAY_FLOATS:
+        if magnitude == float("inf") or magnitude <= FORMATS[name].max:
             return name
     return None if source not in FORMATS else source
 
@@ -186,6 +227,91 @@ def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
     if loss.largest_overflow is not None and target.name != "float8_e8m0fnu":
         holds = holding_format(loss.largest_overflow, loss.source)
     return f"{way}, or cast to {holds}, which holds them." if holds else f"{way}."
+
+
+def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None) -> str:
+    """What overflows first and most, and where."""
+    if loss.largest_overflow is None or loss.largest_overflow_index is None:
+        return ""
+    largest = f"largest magnitude {_number(loss.largest_overflow)} at "
+    largest += _index_text(loss.largest_overflow_index, shape)
+    if source is None or loss.first_overflow is None:
+        return f", {largest}"
+    first = f"{_number(value_at(source, loss.first_overflow))} at "
+    first += _index_text(loss.first_overflow, shape)
+    if loss.n_overflow == 1:
+        return f"; it is {first}"
+    if loss.first_overflow == loss.largest_overflow_index:
+        return f"; first and largest {first}"
+    return f"; first {first}, {largest}"
+
+
+def _first_text(source: Buffer | None, target: Format, policy: ResolvedPolicy, counted: str) -> str:
+    """Where the first value lies that adds to a count of `Loss`, found by halving."""
+    if source is None or source.packed:
+        return ""
+    index: list[int] = []
+    rest = source
+    for dimension, n in enumerate(source.shape):
+        low, high = 0, n
+        while high - low > 1:
+            middle = (low + high) // 2
+            half = rest.part(dimension, low, middle)
+            loss = cast_buffer(half, None, target, policy, report=counted != "n_nan_lost")
+            low, high = (low, middle) if getattr(loss, counted) else (middle, high)
+        rest = rest.part(dimension, low, low + 1)
+        index.append(low)
+    if counted == "n_nan_lost":
+        return f" (the first at {index})"
+    return f"; the first is {_number(value_at(rest, 0))} at {index}"
+
+
+def value_at(buffer: Buffer, index: int) -> int | float | complex:
+    """The element with a flat index (C order) of a CPU buffer, as a Python number.
+
+    Example:
+        >>> import numpy as np
+        >>> from tensorcast.buffer import numpy_buffer
+        >>> value_at(numpy_buffer(np.array([[1, 2], [3, 4]], ">i2").T), 1)
+        3
+    """
+    import ctypes
+
+    row = buffer.format
+    if buffer.packed:
+        first, last = index * row.bits // 8, ((index + 1) * row.bits + 7) // 8
+        raw = int.from_bytes(ctypes.string_at(buffer.address + first, last - first), "little")
+        return _plain(raw >> (index * row.bits - first * 8), row)
+    at = buffer.address
+    for n, stride in zip(reversed(buffer.shape), reversed(buffer.strides), strict=True):
+        at += index % n * stride
+        index //= n
+    order: Literal["little", "big"] = "big" if buffer.byte_swapped else "little"
+    half = row.component.container_bits // 8
+    raw_bytes = ctypes.string_at(at, buffer.itemsize)
+    numbers = [
+        _plain(int.from_bytes(raw_bytes[i : i + half], order), row.component)
+        for i in range(0, buffer.itemsize, half)
+    ]
+    return complex(numbers[0], numbers[1]) if row.is_complex else numbers[0]
+
+
+def _plain(code: int, row: Format) -> int | float:
+    from .reference import Special, decode
+
+    value = decode(code & ((1 << row.bits) - 1), row)
+    assert not isinstance(value, tuple)
+    if isinstance(value, Special):
+        sign = "-" if value.negative else ""
+        return float(f"{sign}{'0' if value.kind == 'zero' else value.kind}")
+    return float(value) if row.is_float else int(value)
+
+
+def _number(value: int | float | complex) -> str:
+    """Integers in full, floats with nine digits, of which no zero is shown."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
+        value = int(value)
+    return str(value) if isinstance(value, int) else f"{value:.9g}"
 
 
 def _index_text(index: int, shape: tuple[int, ...] | None) -> str:
@@ -232,8 +358,12 @@ def _check_pair(source: Buffer, target: Buffer, target_format: Format) -> None:
             raise CastError(
                 f"the {role} is on {buffer.device}; these kernels read the CPU's memory"
             )
-    (low, high), (begin, end) = source.extent, target.extent
-    if low < end and begin < high:
+    if target.overlaps_itself:
+        raise CastError(
+            "several elements of the target share memory (a broadcast dimension); write into "
+            "memory of its own"
+        )
+    if source.overlaps(target):
         raise CastError(
             "source and target overlap in memory; cast into memory of its own (a cast in place "
             "is another operation)"
