@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .formats import FORMATS, Format, lookup
     from .loss import Loss
+    from .packed import PackedTensor, pack, unpack
     from .policy import Policy
     from .tensors import cast, measure
 
@@ -42,6 +43,9 @@ _NAMES = {
     "FORMATS": "formats",
     "Format": "formats",
     "lookup": "formats",
+    "PackedTensor": "packed",
+    "pack": "packed",
+    "unpack": "packed",
     "Policy": "policy",
     "Loss": "loss",
     "CastError": "errors",
@@ -71,6 +75,7 @@ __all__ = [
     "FormatError",
     "InexactCastError",
     "Loss",
+    "PackedTensor",
     "Policy",
     "PolicyError",
     "TensorcastError",
@@ -82,7 +87,9 @@ __all__ = [
     "formats",
     "lookup",
     "measure",
+    "pack",
     "policy",
+    "unpack",
 ]
 
 
