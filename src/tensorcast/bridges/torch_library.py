@@ -1,0 +1,301 @@
+"""The casts as torch operators: what torch.compile, torch.export, vmap and autograd see.
+
+`torch.ops.tensorcast.cast` and `cast_out` are registered on first need, never at import; importing
+this module does not import torch. torch.compile traces `traced_cast` in place of
+`tensorcast.cast`, whose first step is a C function that reads memory.
+
+Stochastic rounding draws by an element's index in C order of the tensor the operator receives.
+Under vmap that tensor is the whole batch, its batch dimension first.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from functools import lru_cache
+from importlib import import_module
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import CastError
+from ..formats import FORMATS, Format, lookup
+from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+
+if TYPE_CHECKING:
+    import torch
+
+_POLICY_SCHEMA: Final = "str overflow, str? rounding, str nan, bool exact, SymInt seed"
+_LOCK: Final = threading.Lock()
+_library: torch.library.Library | None = None
+
+
+def cast_op(x: torch.Tensor, target: Format, policy: Policy) -> torch.Tensor:
+    """The cast through the dispatcher: fake, meta, batched and tracing tensors, and gradients.
+
+    Returns:
+        A new tensor, never sharing memory with `x`; strides as `Tensor.to` preserves them.
+
+    Raises:
+        CastError, PolicyError: as `tensorcast.cast`.
+    """
+    import torch
+
+    register()
+    result: torch.Tensor = torch.ops.tensorcast.cast.default(x, target.name, *_arguments(policy))
+    return result
+
+
+def cast_out_op(x: torch.Tensor, out: torch.Tensor, policy: Policy) -> None:
+    """`cast_op` into a tensor of the same shape; `out` takes part in no gradient."""
+    import torch
+
+    register()
+    torch.ops.tensorcast.cast_out.default(x, out, *_arguments(policy))
+
+
+def register() -> None:
+    """Register the operators with torch; does nothing the second time."""
+    global _library
+    if _library is not None:
+        return
+    with _LOCK:
+        if _library is None:
+            _library = _registered()
+
+
+def _registered() -> torch.library.Library:
+    import torch
+
+    untyped: Any = torch.library
+    library = untyped.Library("tensorcast", "DEF")
+    tags = (torch.Tag.pt2_compliant_tag,)
+    library.define(f"cast(Tensor x, str to, {_POLICY_SCHEMA}) -> Tensor", tags=tags)
+    library.define(f"cast_out(Tensor x, Tensor(a!) out, {_POLICY_SCHEMA}) -> ()", tags=tags)
+    library.impl("cast", _run_cast, "CompositeExplicitAutograd")
+    library.impl("cast_out", _run_cast_out, "CompositeExplicitAutograd")
+    torch.library.register_fake("tensorcast::cast", _fake_cast, lib=library)
+    torch.library.register_fake("tensorcast::cast_out", _fake_cast_out, lib=library)
+    torch.library.register_autograd(
+        "tensorcast::cast", _backward, setup_context=_setup_context, lib=library
+    )
+    torch.library.register_vmap("tensorcast::cast", _batched, lib=library)
+    defined: torch.library.Library = library
+    return defined
+
+
+# -- the operators -------------------------------------------------------------------------------
+
+
+def _run_cast(
+    x: torch.Tensor,
+    to: str,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,
+) -> torch.Tensor:
+    from .torch import cast_plain
+
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed)
+    return cast_plain(x, target, policy)[0]
+
+
+def _run_cast_out(
+    x: torch.Tensor,
+    out: torch.Tensor,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,
+) -> None:
+    from .torch import cast_plain
+
+    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, seed)
+    cast_plain(x, target, policy, out=out)
+
+
+def _fake_cast(
+    x: torch.Tensor,
+    to: str,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,  # noqa: ARG001
+) -> torch.Tensor:
+    import torch
+
+    from .torch import dtype_of
+
+    target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0)  # a traced seed is no number
+    return torch.empty_like(x, dtype=dtype_of(target))
+
+
+def _fake_cast_out(
+    x: torch.Tensor,
+    out: torch.Tensor,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,  # noqa: ARG001
+) -> None:
+    _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0)
+    if x.shape != out.shape:
+        raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG001
+    ctx.source = inputs[0].dtype
+
+
+def _backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    """The gradient in the source's format, as `Tensor.to` gives it; it never raises for a value."""
+    if gradient.is_complex() and not ctx.source.is_complex:
+        gradient = gradient.real
+    source = lookup(ctx.source)
+    if lookup(gradient.dtype) != source:
+        row = source.component
+        overflow: Overflow = "ieee" if row.infinity or row.has_nan else "saturate"
+        gradient = cast_op(gradient, source, Policy(overflow=overflow, nan="zero"))
+    return (gradient, *(None,) * 6)
+
+
+def _batched(
+    _info: Any, in_dims: tuple[int | None, ...], x: torch.Tensor, *rest: Any
+) -> tuple[torch.Tensor, int]:
+    """One cast of the whole batch."""
+    import torch
+
+    dimension = in_dims[0]
+    assert dimension is not None  # torch calls the operator itself where nothing is batched
+    return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
+
+
+def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int]:
+    """The policy as the operators take it; their integers have 64 bits and a sign."""
+    seed = policy.seed - (1 << 64) if policy.seed >> 63 else policy.seed
+    return policy.overflow, policy.rounding, policy.nan, policy.exact, seed
+
+
+@lru_cache(maxsize=256)
+def _plan(
+    source: torch.dtype,
+    to: str | torch.dtype,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,
+) -> tuple[Format, ResolvedPolicy]:
+    target = FORMATS[to] if to in FORMATS else lookup(to)
+    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64))
+    return target, policy.resolve(lookup(source), target)
+
+
+# -- what torch.compile traces --------------------------------------------------------------------
+
+
+def traced_cast(
+    x: Any,
+    to: object,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+    out: Any = None,
+    memory_format: Any = None,
+    device: Any = None,
+    report: bool = False,
+    packed: bool = False,
+) -> Any:
+    """`tensorcast.cast` in terms a compiler can trace: one operator, no break in the graph.
+
+    What is no such operator (`report=True`, `packed=True`, another device, arrays) breaks the graph
+    and runs as it always does. A broken graph calls `tensorcast.cast` itself; `_untraced` is only
+    where the trace ends.
+    """
+    import torch
+
+    _register_traced()
+    if not isinstance(x, torch.Tensor) or report or packed:
+        return _untraced()
+    if device is not None and torch.device(device) != x.device:
+        return _untraced()
+    name = _target_name(x.dtype, to, overflow, rounding, nan, exact, out is not None)
+    seed = seed - (1 << 64) if seed >= 1 << 63 else seed
+    if out is not None:
+        if out.dtype != _dtype(name):
+            raise CastError("out= holds another format than the one asked for")
+        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed)
+        return out
+    if name:
+        x = torch.ops.tensorcast.cast.default(x, name, overflow, rounding, nan, exact, seed)
+    if memory_format is not None and memory_format != torch.preserve_format:
+        x = x.contiguous(memory_format=memory_format)
+    return x
+
+
+def _target_name(
+    source: torch.dtype,
+    to: object,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    writes: bool,
+) -> str:
+    """The target's name, the policy checked; empty where nothing is to do."""
+    target = lookup(to)
+    Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
+    return target.name if writes or target != lookup(source) else ""
+
+
+def _dtype(name: str) -> torch.dtype:
+    from .torch import dtype_of
+
+    return dtype_of(FORMATS[name])
+
+
+def _register_traced() -> bool:
+    """Called by the compiler while it traces."""
+    global _untraced
+    import torch
+
+    register()
+    if _untraced is _end_of_trace:
+        compiler: Any = torch.compiler
+        _untraced = compiler.disable(_end_of_trace)
+        with suppress(
+            ImportError, AttributeError
+        ):  # private: without it a broken graph runs as well, traced
+            _leave_alone(sys.modules.get("tensorcast.tensors"))
+    return True
+
+
+def _leave_alone(module: ModuleType | None) -> None:
+    """Have dynamo run a module's functions as they are where they stand outside a graph."""
+    if module is None:
+        return
+    eval_frame: Any = import_module("torch._dynamo.eval_frame")
+    types: Any = import_module("torch._dynamo.types")
+    skip = types.FrameExecStrategy(types.FrameAction.SKIP, types.FrameAction.SKIP)
+    for function in vars(module).values():
+        if isinstance(function, FunctionType) and function.__module__ == module.__name__:
+            eval_frame.set_code_exec_strategy(function.__code__, skip)
+
+
+def _end_of_trace() -> None:
+    raise AssertionError("a broken graph calls tensorcast.cast, not this")
+
+
+_untraced = _end_of_trace
+
+# dynamo calls these while it traces, and takes what they return for a constant
+for _function in (_register_traced, _target_name, _dtype):
+    _function.__dict__["_dynamo_marked_constant"] = True
