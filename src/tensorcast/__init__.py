@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .loss import Loss
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
-    from .tensors import cast, measure
+    from .tensors import can_cast, cast, measure
 
 _MODULES = ("checkpoint", "errors", "formats", "policy")
 _NAMES = {
@@ -59,6 +59,7 @@ _NAMES = {
     "PolicyError": "errors",
     "TensorcastError": "errors",
     "UnsupportedCheckpointError": "errors",
+    "can_cast": "tensors",
     "cast": "tensors",
     "measure": "tensors",
 }
@@ -81,6 +82,7 @@ __all__ = [
     "TensorcastError",
     "UnsupportedCheckpointError",
     "__version__",
+    "can_cast",
     "cast",
     "checkpoint",
     "errors",

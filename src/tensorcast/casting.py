@@ -6,6 +6,8 @@ holds them to the policy.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from .buffer import Buffer
@@ -163,6 +165,54 @@ magnitude 300 at 2). Pass overflow="saturate" or "wrap", or cast to float16, whi
             f"{label}{n_changed} of {loss.n_elements} values would change in {loss.target} "
             f"(largest error {loss.max_abs_error:.9g}{first}). Pass exact=False to allow it."
         )
+
+
+def would_refuse(loss: Loss, policy: ResolvedPolicy) -> bool:
+    """Whether `refuse` raises."""
+    try:
+        refuse(loss, policy)
+    except CastError:
+        return True
+    return False
+
+
+_FIRST_LOOK = 1 << 16  # elements; each further look is at twice as many
+
+
+def survives(source: Buffer, target: Format, policy: ResolvedPolicy) -> bool:
+    """Whether the policy allows every value of a CPU buffer. Stops soon after one it refuses.
+
+    Example:
+        >>> import numpy as np
+        >>> from tensorcast.buffer import numpy_buffer
+        >>> from tensorcast.policy import Policy
+        >>> buffer, int8 = numpy_buffer(np.array([1, 300])), FORMATS["int8"]
+        >>> survives(buffer, int8, Policy().resolve(buffer.format, int8))
+        False
+    """
+    if not _can_refuse(source.format, target, policy):
+        return True
+    if source.packed or source.n_elements <= _FIRST_LOOK:
+        parts = iter([source])
+    else:
+        parts = _growing_parts(source)
+    for part in parts:
+        loss = cast_buffer(part, None, target, policy, report=policy.exact)
+        if would_refuse(loss, policy):
+            return False
+    return True
+
+
+def _growing_parts(buffer: Buffer) -> Iterator[Buffer]:
+    if buffer.is_contiguous:
+        buffer = replace(buffer, shape=(buffer.n_elements,), strides=(buffer.itemsize,))
+    n, longest = max((n, d) for d, n in enumerate(buffer.shape))
+    per_index = buffer.n_elements // n
+    begin, look = 0, _FIRST_LOOK
+    while begin < n:
+        end = min(n, begin + max(1, look // per_index))
+        yield buffer.part(longest, begin, end)
+        begin, look = end, look * 2
 
 
 def is_lossless_pair(source: Format, target: Format) -> bool:

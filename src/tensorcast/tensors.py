@@ -9,18 +9,24 @@ array([1. , 2.5], dtype=float16)
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .bridges import kind_of
-from .formats import lookup
+from .bridges.torch_library import traced_cast
+from .casting import is_lossless_pair, survives, would_refuse
+from .errors import CastError
+from .formats import Format, lookup
+from .loss import Loss
+from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
 from .policy import Nan, Overflow, Policy, Rounding
 
 if TYPE_CHECKING:
-    from .loss import Loss
+    from .buffer import Buffer
 
 T = TypeVar("T")
 
 
+@overload
 def cast(
     x: T,
     to: object,
@@ -33,25 +39,161 @@ def cast(
     out: T | None = None,
     memory_format: Any = None,
     device: Any = None,
+    report: Literal[False] = False,
+    packed: Literal[False] = False,
+) -> T: ...
+@overload
+def cast(
+    x: T,
+    to: object,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+    out: T | None = None,
+    memory_format: Any = None,
+    device: Any = None,
+    report: Literal[True],
+    packed: Literal[False] = False,
+) -> tuple[T, Loss]: ...
+@overload
+def cast(
+    x: Any,
+    to: object,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+    out: Any = None,
+    memory_format: Any = None,
+    device: Any = None,
     report: bool = False,
+    packed: bool = False,
+) -> Any: ...
+def cast(
+    x: Any,
+    to: object,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+    out: Any = None,
+    memory_format: Any = None,
+    device: Any = None,
+    report: bool = False,
+    packed: bool = False,
 ) -> Any:
-    """The tensor in another number format, of the same kind that came in."""
-    bridge = _bridge(kind_of(x))
-    policy = _policy(overflow, rounding, nan, exact, seed)
-    result, loss = bridge.cast(
-        x,
-        lookup(to),
-        policy,
-        out=out,
-        memory_format=memory_format,
-        device=device,
-        report=report,
+    """The tensor in another number format: one result for each value, format and policy, whatever
+    the shape, strides, device, instruction set and number of threads.
+
+    The result is of the kind that came in, with memory of its own: a torch.Tensor keeps its
+    device and strides as `Tensor.to` does, a numpy.ndarray its order of dimensions as
+    `astype(order="K")` does. Where there is nothing to do, it is `x` itself. A gradient is cast
+    back to x's format.
+
+    Args:
+        x: torch.Tensor (any strides, device and format torch names), numpy.ndarray (ml_dtypes,
+            any strides, byte order and alignment) or PackedTensor. Sequences: `tensorcast.tensor`.
+        to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half).
+        overflow: of values outside the format's range: "raise" (nothing is written), "saturate",
+            "wrap" (integers) or "ieee" (infinity or NaN; floats).
+        rounding: "nearest-even", "toward-zero", "down", "up", "stochastic"; None is nearest-even
+            to floats, toward zero to integers.
+        nan: of NaN in a format that has none: "raise" or "zero".
+        exact: refuse any changed value.
+        seed: of stochastic rounding.
+        out: of x's kind and shape and of the format: written and returned, in any strides; it may
+            not overlap x. On refusal it is untouched.
+        memory_format: torch's, of the result.
+        device: torch's, of the result: bytes travel narrow, so the cast comes before the trip or
+            after it. None never moves anything.
+        report: return (result, Loss), counted in the same pass.
+        packed: make a PackedTensor; for formats of fewer than 8 bits.
+
+    Raises:
+        CastOverflowError, CastNanError, InexactCastError: what the policy refuses; the message
+            says how many values, which is the first and where, and names the way out.
+        CastError: x or out cannot be used.
+        FormatError: no format is called so.
+        PolicyError: the policy does not fit the format.
+
+    Example:
+        >>> import numpy as np
+        >>> cast(np.array([1.5, -2.5, 300.0]), "int8", overflow="saturate", rounding="nearest-even")
+        array([  2,  -2, 127], dtype=int8)
+        >>> cast(np.array([1, 2, 3_000_000_000]), "int32")
+        Traceback (most recent call last):
+        ...
+        tensorcast.errors.CastOverflowError: 1 of 3 values lie outside int32 (-2147483648 to \
+2147483647; it is 3000000000 at [2]). Pass overflow="saturate" or "wrap", or cast to int64, which \
+holds them.
+    """
+    return _cast(
+        x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
     )
+
+
+# what torch.compile traces in place of the function above
+cast.__dict__["_torchdynamo_inline"] = traced_cast
+
+
+def _cast(
+    x: Any,
+    to: object,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,
+    out: Any,
+    memory_format: Any,
+    device: Any,
+    report: bool,
+    packed: bool,
+) -> Any:
+    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    layout = {"memory_format": memory_format, "device": device}
+    loss: Loss | None
+    if isinstance(x, PackedTensor):
+        _refuse_layout(layout)
+        if packed and not target.is_packed:
+            raise CastError(
+                f"packed=True is for fewer than 8 bits; {target.name} has {target.bits}"
+            )
+        result, loss = cast_packed(x, target, policy, out=out, report=report)
+        return (result, loss) if report else result
+    kind = kind_of(x)
+    bridge = _bridge(kind)
+    if kind == "torch" and bridge.overridden(x, out):
+        options = {
+            "overflow": overflow,
+            "rounding": rounding,
+            "nan": nan,
+            "exact": exact,
+            "seed": seed,
+            "out": out,
+            "report": report,
+            "packed": packed,
+            **layout,
+        }
+        return bridge.handed_over(cast, x, out, to, options)
+    if packed or isinstance(out, PackedTensor):
+        _refuse_layout(layout)
+        source = bridge.buffer_of(x)
+        result, loss = cast_into_packed(source, target, policy, like=x, out=out, report=report)
+    else:
+        result, loss = bridge.cast(x, target, policy, out=out, report=report, **layout)
     return (result, loss) if report else result
 
 
 def measure(
-    x: object,
+    x: Any,
     to: object,
     *,
     overflow: Overflow = "raise",
@@ -60,11 +202,83 @@ def measure(
     exact: bool = False,
     seed: int = 0,
 ) -> Loss:
-    """What `cast` would lose, with nothing written; values never raise."""
-    loss: Loss = _bridge(kind_of(x)).measure(
-        x, lookup(to), _policy(overflow, rounding, nan, exact, seed)
-    )
+    """What `cast` would lose, with nothing written; no value raises.
+
+    Integers that a format holds whatever they are (int32 in int64) are not looked at: the counts
+    are zero, and min, max, amax and sum_squared, which only values tell, are None.
+
+    Args: as of `cast`.
+
+    Raises:
+        CastError, FormatError, PolicyError: as `cast`, but for values.
+
+    Example:
+        >>> import numpy as np
+        >>> loss = measure(np.array([1.0, 0.1, 1e6]), "float16")
+        >>> loss.n_overflow, loss.first_overflow, loss.n_inexact
+        (1, 2, 2)
+        >>> measure(np.arange(3), "int64").is_lossless
+        True
+    """
+    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    if isinstance(x, PackedTensor):
+        return measure_packed(x, target, policy)
+    bridge = _bridge(kind_of(x))
+    row: Format = bridge.format_of(x)
+    if not (row.is_float or row.is_complex) and is_lossless_pair(row, target):
+        policy.resolve(row, target)
+        return _nothing_lost(row, target, bridge.n_elements(x))
+    loss: Loss = bridge.measure(x, target, policy)
     return loss
+
+
+def can_cast(
+    x: Any,
+    to: object,
+    *,
+    exact: bool = True,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    seed: int = 0,
+) -> bool:
+    """Whether `cast` with the same arguments gives a result: by default, whether every value
+    survives unchanged. Looks no further than the first value that answers, and at none where the
+    formats do. -0 and 0 are one value, and all NaNs are.
+
+    Args:
+        exact: False asks only whether the policy refuses a value, not whether one is rounded.
+
+    Raises:
+        CastError, FormatError, PolicyError: x is no tensor, no format is called so, or the policy
+            does not fit it.
+
+    Example:
+        >>> import numpy as np
+        >>> can_cast(np.array([1.0, 2.5]), "float16"), can_cast(np.array([0.1]), "float16")
+        (True, False)
+        >>> can_cast(np.array([0.1]), "float16", exact=False)
+        True
+    """
+    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    source: Buffer | None
+    if isinstance(x, PackedTensor):
+        row = x.format
+    else:
+        bridge = _bridge(kind_of(x))
+        row = bridge.format_of(x)
+    if row.is_complex and not target.is_complex and target.kind != "bool":
+        return False
+    resolved = policy.resolve(row, target)
+    if is_lossless_pair(row, target):
+        return True
+    if isinstance(x, PackedTensor):
+        source = x.buffer()
+    else:
+        source = bridge.visible(x)
+        if source is None:
+            return not would_refuse(bridge.measure(x, target, policy), resolved)
+    return survives(source, target, resolved)
 
 
 def _bridge(kind: str) -> Any:
@@ -76,7 +290,27 @@ def _bridge(kind: str) -> Any:
 
 
 @lru_cache(maxsize=256, typed=True)
-def _policy(
+def _cached_policy(
     overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
 ) -> Policy:
     return Policy(overflow, rounding, nan, exact, seed)
+
+
+def _policy(
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+) -> Policy:
+    try:
+        return _cached_policy(overflow, rounding, nan, exact, seed)
+    except TypeError:  # not hashable: none of the values there are
+        return Policy(overflow, rounding, nan, exact, seed)
+
+
+def _nothing_lost(source: Format, target: Format, n_elements: int) -> Loss:
+    return Loss(source.name, target.name, n_elements, 0, 0, 0, 0, 0, 0,
+                max_abs_error=0.0, sum_squared_error=0.0)  # fmt: skip
+
+
+def _refuse_layout(layout: dict[str, Any]) -> None:
+    for name, value in layout.items():
+        if value is not None:
+            raise CastError(f"{name} does not go with a packed tensor, whose bytes lie in one row")

@@ -44,26 +44,53 @@ def cast(
         raise CastError("memory_format is torch's; a NumPy result keeps the order of dimensions")
     if device is not None and str(device) != "cpu":
         raise CastError(f"a NumPy array lives on the cpu, not on device={str(device)!r}")
-    array = np.asarray(x)
-    source = numpy_buffer(array)
+    source = buffer_of(x)
     resolved = policy.resolve(source.format, target)
     if out is None:
-        if source.format == target and not source.byte_swapped and not report:
-            return x, None
-        result = np.empty_like(array, dtype=dtype_of(target), order="K", subok=False)
+        if source.format == target and not source.byte_swapped:
+            return x, measure(x, target, policy) if report else None
+        result = np.empty_like(x, dtype=dtype_of(target), order="K", subok=False)
         written = numpy_buffer(result, writable=True)
     else:
-        written = _output(out)
+        written = _output(out, x, target)
         result = out
     loss = cast_buffer(source, written, target, resolved, report=report, fresh=out is None)
     return (result[()] if isinstance(x, np.generic) and out is None else result), loss
 
 
-def measure(x: Any, target: Format, policy: Policy) -> Loss:
-    """What the cast would lose."""
+def format_of(x: Any) -> Format:
+    """The format of an array's elements."""
+    return buffer_of(x).format
+
+
+def n_elements(x: Any) -> int:
+    """Elements in all."""
+    return int(x.size)
+
+
+def buffer_of(x: Any) -> Buffer:
+    """The buffer of an array or a NumPy scalar, sharing the array's memory.
+
+    Raises:
+        CastError: the elements are no numbers, or some are masked.
+    """
     import numpy as np
 
-    source = numpy_buffer(np.asarray(x))
+    if isinstance(x, np.ma.MaskedArray):
+        raise CastError(
+            "a masked array has values that do not count; pass x.filled(value), or x.data for all"
+        )
+    return numpy_buffer(np.asarray(x))
+
+
+def visible(x: Any) -> Buffer | None:
+    """The buffer, if its memory can be seen."""
+    return buffer_of(x)
+
+
+def measure(x: Any, target: Format, policy: Policy) -> Loss:
+    """What the cast would lose."""
+    source = buffer_of(x)
     resolved = policy.resolve(source.format, target)
     return cast_buffer(source, None, target, resolved, report=True)
 
@@ -93,12 +120,17 @@ def dtype_of(row: Format) -> np.dtype[Any]:
     return dtype
 
 
-def _output(out: Any) -> Buffer:
+def _output(out: Any, x: Any, target: Format) -> Buffer:
     import numpy as np
 
     if not isinstance(out, np.ndarray):
-        raise CastError(f"out is a {type(out).__name__}; a NumPy array casts into a numpy.ndarray")
-    buffer = numpy_buffer(out)
+        kind = type(out).__name__
+        raise CastError(f"out is of type {kind}; a NumPy array casts into a numpy.ndarray")
+    buffer = buffer_of(out)
     if not buffer.writable:
         raise CastError("out is read-only; write into a copy of it")
+    if buffer.format != target:
+        raise CastError(f"out holds {buffer.format.name}, not {target.name}")
+    if out.shape != x.shape:
+        raise CastError(f"out has shape {list(out.shape)}, the array {list(x.shape)}")
     return buffer

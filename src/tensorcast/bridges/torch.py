@@ -1,20 +1,39 @@
-"""torch tensors: the view in and the wrap out."""
+"""torch tensors: the view in and the wrap out.
+
+`cast` is what the public function does with a tensor; `cast_plain` is the part without gradient,
+tracing and subclasses, which the custom operator calls too.
+"""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ..buffer import Buffer
-from ..casting import cast_buffer
+from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
+from ..loss import Loss, loss_of
 
 if TYPE_CHECKING:
     import torch
 
-    from ..loss import Loss
     from ..policy import Policy, ResolvedPolicy
+
+
+def overridden(x: torch.Tensor, out: object) -> bool:
+    """Whether a subclass or a mode has its own idea of functions on tensors."""
+    import torch
+
+    return torch.overrides.has_torch_function((x, out))
+
+
+def handed_over(function: Any, x: torch.Tensor, out: object, to: object, options: Any) -> Any:
+    """What `__torch_function__` makes of a call; for most subclasses, the result as one."""
+    import torch
+
+    return torch.overrides.handle_torch_function(function, (x, out), x, to, **options)
 
 
 def cast(
@@ -24,17 +43,42 @@ def cast(
     *,
     out: torch.Tensor | None = None,
     memory_format: torch.memory_format | None = None,
-    device: object = None,
+    device: Any = None,
     report: bool = False,
 ) -> tuple[torch.Tensor, Loss | None]:
-    """The tensor in another format, and its loss if `report`."""
-    source = format_of(x)
-    resolved = policy.resolve(source, target)
-    if device is not None and torch_device(device) != x.device:
-        raise CastError(f"casting from {x.device} to device={device} is not built yet")
-    if source == target and out is None and not report:
-        return x, None
-    return cast_plain(x, target, resolved, out=out, memory_format=memory_format, report=report)
+    """The tensor in another format, and its loss if `report`.
+
+    Args:
+        x: tensor of any strides on any device.
+        target: of the result. A tensor of float4_e2m1fn is torch's float4_e2m1fn_x2, two elements
+            to a byte along the last dimension; the other sub-byte formats take a byte each.
+        out: tensor of the result's shape, dtype and device, of any strides.
+        memory_format: of the result; None keeps strides as `Tensor.to` does.
+        device: of the result; None is x's.
+
+    Raises:
+        CastError: `out` or the tensor cannot be used; the message says why.
+    """
+    resolved = policy.resolve(format_of(x), target)
+    dtype_of(target)
+    if device is not None:
+        goal = torch_device(device)
+        if goal != x.device:
+            if out is not None:
+                raise CastError(f"out is given and so is device={device!r}: out has its own device")
+            return _travel(x, target, policy, goal, memory_format, report)
+    if out is not None:
+        _check_output(x, out, target, memory_format)
+        return cast_plain(x, target, resolved, out=out, report=report)
+    if format_of(x) == target and (memory_format is None or _is_laid_out(x, memory_format)):
+        return x, measure(x, target, policy) if report else None
+    if not is_plain(x):
+        return _dispatched(x, target, policy, memory_format, report)
+    if _needs_gradient(x, target):
+        from .torch_grad import cast_with_gradient
+
+        return cast_with_gradient(x, target, resolved, memory_format, report)
+    return cast_plain(x, target, resolved, memory_format=memory_format, report=report)
 
 
 def cast_plain(
@@ -47,48 +91,209 @@ def cast_plain(
     report: bool = False,
     name: str = "",
 ) -> tuple[torch.Tensor, Loss]:
-    """Cast a tensor in the CPU's memory by the kernels, recording no gradient."""
-    import torch
+    """Cast a tensor that holds values, recording no gradient.
 
+    Args:
+        out: as `cast` checked it; None makes one.
+        report: count every statistic.
+        name: of the tensor, for messages.
+
+    Raises:
+        CastOverflowError, CastNanError, InexactCastError: what the policy refuses; `out` is
+            untouched.
+    """
     x = x.detach().resolve_conj().resolve_neg()
     if out is None:
-        result = torch.empty_like(
-            x, dtype=dtype_of(target), memory_format=memory_format or torch.preserve_format
-        )
-    else:
-        result = out
-    written = buffer_of(result.detach())
-    loss = cast_buffer(
-        buffer_of(x), written, target, policy, report=report, fresh=out is None, name=name
-    )
-    return result, loss
+        result = empty_like(x, target, memory_format)
+        return result, _write(x, result, target, policy, report, True, name)
+    loss = _write(x, out.detach(), target, policy, report, False, name)
+    _has_changed(out)
+    return out, loss
+
+
+def _write(
+    x: torch.Tensor,
+    out: torch.Tensor,
+    target: Format,
+    policy: ResolvedPolicy,
+    report: bool,
+    fresh: bool,
+    name: str = "",
+) -> Loss:
+    """What `casting.cast_buffer` does, on any device."""
+    if x.device.type == "cpu":
+        source, written = buffer_of(x), buffer_of(out, writable=True)
+        return cast_buffer(source, written, target, policy, report=report, fresh=fresh, name=name)
+    torch_ops: Any = import_module("..kernels.torch_ops", __package__)
+
+    _has_values(x)
+    row, full = format_of(x), report or policy.exact
+    raw = torch_ops.cast_tensor(x, out if fresh else None, row, target, policy, full)
+    loss = loss_of(raw, row, target, policy, x.numel(), full)
+    refuse(loss, policy, tuple(x.shape), name)
+    if not fresh:
+        torch_ops.cast_tensor(x, out, row, target, policy, False)
+    return loss
 
 
 def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
-    """What the cast would lose."""
+    """What the cast would lose; nothing is written and values never raise."""
     resolved = policy.resolve(format_of(x), target)
+    _has_values(x)
     x = x.detach().resolve_conj().resolve_neg()
-    return cast_buffer(buffer_of(x), None, target, resolved, report=True)
+    if x.device.type == "cpu":
+        return cast_buffer(buffer_of(x), None, target, resolved, report=True)
+    torch_ops: Any = import_module("..kernels.torch_ops", __package__)
 
-
-def buffer_of(x: torch.Tensor) -> Buffer:
-    """The buffer of a tensor in the CPU's memory, sharing it."""
     row = format_of(x)
-    size = x.element_size()
-    strides = tuple(stride * size for stride in x.stride())
-    return Buffer(x.data_ptr(), tuple(x.shape), strides, row, owner=x)
+    raw = torch_ops.cast_tensor(x, None, row, target, resolved, True)
+    return loss_of(raw, row, target, resolved, x.numel(), True)
 
 
-def torch_device(device: object) -> torch.device:
+def n_elements(x: torch.Tensor) -> int:
+    """Elements in all."""
+    return x.numel() * (2 if _packs(x.dtype) else 1)
+
+
+def visible(x: torch.Tensor) -> Buffer | None:
+    """The buffer of the tensor's values, if they are in the CPU's memory."""
+    _has_values(x)
+    if x.device.type != "cpu":
+        return None
+    return buffer_of(x.detach().resolve_conj().resolve_neg())
+
+
+def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
+    """The buffer of a tensor in the CPU's memory, sharing it; of the logical shape for
+    float4_e2m1fn_x2, which has to be contiguous to be written.
+
+    Raises:
+        CastError: the memory cannot be seen: another device, a sparse or quantized tensor, a
+            storage that has been freed.
+    """
+    row = format_of(x)
+    if x.is_conj() or x.is_neg():
+        x = x.detach().resolve_conj().resolve_neg()
+    if x.device.type != "cpu":
+        raise CastError(f"the tensor is on {x.device}; only the CPU's memory can be seen")
+    if row.is_packed and _packs(x.dtype):
+        if not x.is_contiguous():
+            if writable:
+                raise CastError(f"a tensor of {x.dtype} is written contiguous or not at all")
+            x = x.contiguous()
+        size, packed = 1, True
+        shape = logical_shape(x)
+        strides: tuple[int, ...] = (1,) * len(shape)
+    else:
+        size, packed = x.element_size(), False
+        shape, strides = tuple(x.shape), tuple(stride * size for stride in x.stride())
+    buffer = Buffer(x.data_ptr(), shape, strides, row, owner=x, packed=packed)
+    begin, end = buffer.extent
+    if end > begin:
+        storage = x.untyped_storage()
+        if begin < storage.data_ptr() or end > storage.data_ptr() + storage.nbytes():
+            raise CastError(
+                f"the tensor's storage has been freed or shrunk: {storage.nbytes()} bytes are "
+                f"left of the {end - begin} its elements span"
+            )
+    return buffer
+
+
+def empty_like(
+    x: torch.Tensor,
+    target: Format,
+    memory_format: torch.memory_format | None = None,
+    *,
+    pin_memory: bool = False,
+) -> torch.Tensor:
+    """A fresh tensor for the cast's result: strides as `Tensor.to` gives them, memory torch's.
+
+    Raises:
+        CastError: torch has no dtype for the format, the shape cannot be packed in pairs, or the
+            memory format does not fit the shape.
+    """
+    import torch
+
+    dtype = dtype_of(target)
+    options: Any = {"dtype": dtype, "device": x.device, "pin_memory": pin_memory}
+    if _packs(dtype):
+        shape = logical_shape(x)
+        if not shape or shape[-1] % 2:
+            raise CastError(
+                f"{dtype} holds two elements to a byte along the last dimension; shape "
+                f"{list(shape)} has no even one. Pass packed=True for a PackedTensor of any shape"
+            )
+        return torch.empty((*shape[:-1], shape[-1] // 2), **options)
+    if _packs(x.dtype):
+        return torch.empty(logical_shape(x), **options)
+    try:
+        return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
+    except (RuntimeError, TypeError) as error:
+        raise CastError(f"memory_format={memory_format} does not fit: {error}") from None
+
+
+def logical_shape(x: torch.Tensor) -> tuple[int, ...]:
+    """The shape in elements: the last dimension twice as long where two share a byte.
+
+    Raises:
+        CastError: two elements share a byte and there is no dimension to double.
+    """
+    if not _packs(x.dtype):
+        return tuple(x.shape)
+    if x.dim() == 0:
+        raise CastError(
+            f"a {x.dtype} of no dimensions does not say whether it holds one element or two; "
+            "give it a dimension with .reshape(1)"
+        )
+    return (*x.shape[:-1], x.shape[-1] * 2)
+
+
+def is_plain(x: torch.Tensor) -> bool:
+    """Whether a tensor's memory is what it seems: on the CPU, and nobody records or intercepts
+    operations (fake tensors, torch.func, tracing)."""
+    import torch
+
+    return (
+        x.device.type == "cpu"
+        and type(x).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+        and torch._C._len_torch_dispatch_stack() == 0
+        and torch._C._functorch.peek_interpreter_stack() is None
+        and torch._C._get_tracing_state() is None
+        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+    )
+
+
+def torch_device(device: Any) -> torch.device:
     """The device that a spelling names, with its index."""
     import torch
 
-    return torch.empty(0, device=device).device  # type: ignore[call-overload,no-any-return]
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise CastError(f"device={device!r} cannot be used: {error}") from None
 
 
 def format_of(x: torch.Tensor) -> Format:
-    """The format of a tensor's elements."""
+    """The format of a tensor's elements.
+
+    Raises:
+        FormatError: the dtype is none of ours.
+        CastError: the tensor is sparse, quantized or nested.
+    """
+    if x.is_quantized:
+        raise CastError("the tensor is quantized; call .dequantize() or .int_repr() first")
+    if x.layout is not _strided():
+        raise CastError(f"the tensor's layout is {x.layout}; cast its .values() or .to_dense()")
+    if x.is_nested:
+        raise CastError("the tensor is nested; cast its parts (.unbind()) or .to_padded_tensor()")
     return _row(x.dtype)
+
+
+@cache
+def _strided() -> torch.layout:
+    import torch
+
+    return torch.strided
 
 
 @cache
@@ -106,9 +311,119 @@ def dtype_of(row: Format) -> torch.dtype:
     import torch
 
     dtype = getattr(torch, row.spellings.get("torch", ""), None)
-    if not isinstance(dtype, torch.dtype):
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if row.is_packed:
+        way = "pass packed=True for a PackedTensor"
+    else:
+        way = "cast a NumPy array (x.numpy()), which takes ml_dtypes' dtype"
+    raise CastError(f"torch {torch.__version__} has no dtype for {row.name}; {way}")
+
+
+def _packs(dtype: torch.dtype) -> bool:
+    """Whether a dtype holds two elements to a byte, as its name says."""
+    return str(dtype).endswith("_x2")
+
+
+def _is_laid_out(x: torch.Tensor, memory_format: torch.memory_format) -> bool:
+    import torch
+
+    if memory_format is torch.preserve_format:
+        return True
+    return x.is_contiguous(memory_format=memory_format)
+
+
+def _needs_gradient(x: torch.Tensor, target: Format) -> bool:
+    import torch
+
+    return x.requires_grad and torch.is_grad_enabled() and (target.is_float or target.is_complex)
+
+
+def _check_output(
+    x: torch.Tensor, out: Any, target: Format, memory_format: torch.memory_format | None
+) -> None:
+    import torch
+
+    if not isinstance(out, torch.Tensor):
         raise CastError(
-            f"torch has no dtype for {row.name}; tensorcast.pack gives a PackedTensor, and a "
-            "NumPy array casts to ml_dtypes' one"
+            f"out is of type {type(out).__name__}; a torch tensor casts into a torch.Tensor"
         )
-    return dtype
+    if memory_format is not None:
+        raise CastError("out is given and so is memory_format: out has its own strides")
+    if out.device != x.device:
+        raise CastError(
+            f"out is on {out.device}, the tensor on {x.device}; cast with device= instead of out="
+        )
+    if out.dtype != dtype_of(target):
+        raise CastError(f"out holds {out.dtype}, not {dtype_of(target)}")
+    if logical_shape(out) != logical_shape(x):
+        raise CastError(f"out has shape {list(out.shape)}, the tensor {list(x.shape)}")
+    if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
+        which = "the tensor" if x.requires_grad else "out"
+        raise CastError(
+            f"{which} requires grad, and a cast into out= records none; cast under torch.no_grad()"
+        )
+    if not (is_plain(x) and is_plain(out)) and x.device.type == "cpu":
+        raise CastError("out= writes memory, which tensors being traced or transformed have not")
+    if out.is_conj() or out.is_neg():
+        raise CastError("out is a lazy conjugate or negative; write into out.resolve_conj()")
+
+
+def _dispatched(
+    x: torch.Tensor,
+    target: Format,
+    policy: Policy,
+    memory_format: torch.memory_format | None,
+    report: bool,
+) -> tuple[torch.Tensor, Loss | None]:
+    """Through the custom operator, which torch can trace, transform and differentiate."""
+    from .torch_library import cast_op
+
+    loss = measure(x, target, policy) if report else None
+    result = cast_op(x, target, policy)
+    if memory_format is not None:
+        result = result.contiguous(memory_format=memory_format)
+    return result, loss
+
+
+def _travel(
+    x: torch.Tensor,
+    target: Format,
+    policy: Policy,
+    goal: torch.device,
+    memory_format: torch.memory_format | None,
+    report: bool,
+) -> tuple[torch.Tensor, Loss | None]:
+    """The cast on another device: narrow before the trip, widen after it."""
+    layout: dict[str, Any] = {} if memory_format is None else {"memory_format": memory_format}
+    if target.bits > format_of(x).bits:
+        moved = x.to(goal, non_blocking=x.is_pinned())
+        return cast(moved, target, policy, memory_format=memory_format, report=report)
+    if goal.type == "cuda" and is_plain(x) and not _needs_gradient(x, target):
+        # written where the device can fetch it by itself
+        resolved = policy.resolve(format_of(x), target)
+        x = x.detach().resolve_conj().resolve_neg()
+        pinned = empty_like(x, target, memory_format, pin_memory=True)
+        loss = _write(x, pinned, target, resolved, report, True)
+        return pinned.to(goal, non_blocking=True), loss
+    narrow, seen = cast(x, target, policy, memory_format=memory_format, report=report)
+    return narrow.to(goal, **layout), seen
+
+
+def _has_changed(out: torch.Tensor) -> None:
+    """Tell autograd, which checks that what it saved has not changed."""
+    import torch
+
+    if not out.is_inference():
+        torch.autograd.graph.increment_version(out)
+
+
+def _has_values(x: torch.Tensor) -> None:
+    import torch
+
+    if x.device.type == "meta":
+        raise CastError("the tensor is on meta: it has a shape and no values to look at")
+    if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        raise CastError(f"a {type(x).__name__} has no values of its own to look at")
+    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+        raise CastError("a tensor inside torch.func has no values of its own to look at")
