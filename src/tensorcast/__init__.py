@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import formats as formats
     from . import policy as policy
+    from . import testing as testing
     from .errors import (
         CastError,
         CastNanError,
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
     from .tensors import can_cast, cast, measure
+    from .testing import assert_cast_close
 
-_MODULES = ("checkpoint", "errors", "formats", "policy")
+_MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
 _NAMES = {
     "FORMATS": "formats",
     "Format": "formats",
@@ -46,6 +48,7 @@ _NAMES = {
     "PackedTensor": "packed",
     "pack": "packed",
     "unpack": "packed",
+    "assert_cast_close": "testing",
     "Policy": "policy",
     "Loss": "loss",
     "CastError": "errors",
@@ -82,6 +85,7 @@ __all__ = [
     "TensorcastError",
     "UnsupportedCheckpointError",
     "__version__",
+    "assert_cast_close",
     "can_cast",
     "cast",
     "checkpoint",
@@ -91,6 +95,7 @@ __all__ = [
     "measure",
     "pack",
     "policy",
+    "testing",
     "unpack",
 ]
 
