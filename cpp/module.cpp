@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "api.hpp"
+#include "python.hpp"
 
 namespace {
 
@@ -221,6 +222,8 @@ PyObject* list_kernels(PyObject*, PyObject*) {
 PyMethodDef methods[] = {
     {"cast_chunk", (PyCFunction)(void (*)(void))cast_chunk, METH_FASTCALL, nullptr},
     {"cast_tensor", (PyCFunction)(void (*)(void))cast_strided, METH_FASTCALL, nullptr},
+    {"sequence_fill", (PyCFunction)(void (*)(void))sequence_fill, METH_FASTCALL, nullptr},
+    {"sequence_arrays", (PyCFunction)(void (*)(void))sequence_arrays, METH_FASTCALL, nullptr},
     {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},
     {"kernels", list_kernels, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},

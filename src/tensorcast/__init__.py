@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from . import formats as formats
     from . import policy as policy
     from . import testing as testing
+    from .bridges.sequences import array, tensor
     from .errors import (
         CastError,
         CastNanError,
@@ -62,6 +63,8 @@ _NAMES = {
     "PolicyError": "errors",
     "TensorcastError": "errors",
     "UnsupportedCheckpointError": "errors",
+    "array": "bridges.sequences",
+    "tensor": "bridges.sequences",
     "can_cast": "tensors",
     "cast": "tensors",
     "measure": "tensors",
@@ -85,6 +88,7 @@ __all__ = [
     "TensorcastError",
     "UnsupportedCheckpointError",
     "__version__",
+    "array",
     "assert_cast_close",
     "can_cast",
     "cast",
@@ -95,6 +99,7 @@ __all__ = [
     "measure",
     "pack",
     "policy",
+    "tensor",
     "testing",
     "unpack",
 ]

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 from typing_extensions import Buffer
 
 formats: tuple[str, ...]
@@ -22,6 +24,7 @@ _Stats = tuple[
     float,
 ]
 _Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
+_Policy = tuple[int, int, int, int, bool, int, str | None]
 
 def cast_chunk(
     source_format: int,
@@ -53,5 +56,29 @@ def cast_tensor(
     n_threads: int,
     /,
 ) -> _Stats: ...
+def sequence_fill(
+    data: object,
+    shape: tuple[int, ...],
+    policy: _Policy,
+    address: int,
+    allowed: int,
+    classify: Callable[[object], int],
+    convert: Callable[[object], tuple[int, object]],
+    encode: Callable[[object, int], bytes],
+    by_calls: bool,
+    /,
+) -> tuple[int, int, int | None, int, int, int, tuple[int, ...], object]: ...
+def sequence_arrays(
+    data: object,
+    shape: tuple[int, ...],
+    array_shape: tuple[int, ...],
+    source_format: int,
+    policy: _Policy,
+    address: int,
+    n_threads: int,
+    facts: tuple[object, ...],
+    other: Callable[[object, tuple[int, ...]], tuple[object, int, int]],
+    /,
+) -> tuple[int, int | None, int, int, int, tuple[int, ...], object]: ...
 def xxh64(data: Buffer, seed: int, /) -> int: ...
 def kernels() -> tuple[tuple[str, bool], ...]: ...

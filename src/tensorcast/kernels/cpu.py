@@ -16,6 +16,8 @@ from ..formats import FORMATS, Format
 from ..policy import NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer as BytesLike
 
 _FORMAT_INDEX: Final = {name: i for i, name in enumerate(FORMATS)}
@@ -53,6 +55,44 @@ class RawStats(NamedTuple):
     max_abs_error: float
     sum_squared_error: float
     sum_squared: float
+
+
+# kinds of numbers beside the formats: plain Python's, and types whose every instance is asked
+PY_BOOL, PY_INT, PY_FLOAT, PY_COMPLEX, CONVERT_EACH = 60, 61, 62, 63, 128
+
+
+class FilledNumbers(NamedTuple):
+    """What became of a list of numbers.
+
+    Attributes:
+        status: 0 written; 1 only its kinds gathered; 2 `object` at `path` has another length than
+            the shape says, or is no list; 3 it is no number; 4 it is complex and the target real.
+        kinds: bits of the kinds of numbers that were met.
+        first_refused: index of the first element of the block (of at most 2048) where a value is
+            first refused by the policy; None when none is.
+    """
+
+    status: int
+    kinds: int
+    first_refused: int | None
+    n_overflow: int
+    n_nan_lost: int
+    n_inexact: int
+    path: tuple[int, ...]
+    object: object
+
+
+class FilledArrays(NamedTuple):
+    """What became of a list of arrays; `status` 0 or 2 as in `FilledNumbers`, `first_refused` the
+    index of the first element of the first array with a refused value."""
+
+    status: int
+    first_refused: int | None
+    n_overflow: int
+    n_nan_lost: int
+    n_inexact: int
+    path: tuple[int, ...]
+    object: object
 
 
 def available() -> tuple[str, ...]:
@@ -160,6 +200,104 @@ def cast_buffer(
             None if target is None else _layout(target),
             n_threads or default_threads(),
         )
+    )
+
+
+def fill_numbers(
+    data: object,
+    shape: tuple[int, ...],
+    target: Format,
+    policy: ResolvedPolicy,
+    address: int,
+    allowed: int,
+    classify: Callable[[object], int],
+    convert: Callable[[object], tuple[int, object]],
+    encode: Callable[[object, int], bytes],
+    *,
+    kernel: str | None = None,
+    by_calls: bool = False,
+) -> FilledNumbers:
+    """Write a nested list of numbers, one code per element, to `address`.
+
+    Args:
+        address: of contiguous memory with room for the shape in the target format, sub-byte
+            formats one code to a byte.
+        allowed: bits of the kinds of numbers that may be written; at the first other one writing
+            ends and the kinds of the rest are gathered.
+        classify: the kind of a number that is no plain Python number: the index of its format,
+            one of PY_BOOL to PY_COMPLEX for a subclass, CONVERT_EACH, or -1 for no number.
+        convert: (kind, plain Python number) of one number whose type is CONVERT_EACH.
+        encode: the bytes of a number that no machine type holds, at an index.
+        by_calls: read objects by the calls of the stable ABI only, for tests.
+    """
+    return FilledNumbers(
+        *_core.sequence_fill(
+            data,
+            shape,
+            _policy(target, policy, kernel),
+            address,
+            allowed,
+            classify,
+            convert,
+            encode,
+            by_calls,
+        )
+    )
+
+
+def fill_arrays(
+    data: object,
+    shape: tuple[int, ...],
+    array_shape: tuple[int, ...],
+    source: Format,
+    target: Format,
+    policy: ResolvedPolicy,
+    address: int,
+    facts: tuple[object, ...],
+    other: Callable[[object, tuple[int, ...]], tuple[object, int, int]],
+    *,
+    kernel: str | None = None,
+) -> FilledArrays:
+    """Cast the arrays of a nested list of this shape, one after another, to `address`.
+
+    Args:
+        array_shape: of each of them.
+        source: the format of those that are read directly.
+        facts: how to read them: (sample, its address) of contiguous NumPy arrays; (sample, its
+            address, the DLPack exchange API's capsule, torch.Tensor.is_neg) of torch tensors; ().
+        other: for the rest, (owner, address, index of the format) of their contiguous elements.
+    """
+    return FilledArrays(
+        *_core.sequence_arrays(
+            data,
+            shape,
+            array_shape,
+            _FORMAT_INDEX[source.name],
+            _policy(target, policy, kernel),
+            address,
+            default_threads(),
+            facts,
+            other,
+        )
+    )
+
+
+def format_index(row: Format) -> int:
+    """The index of a format in the kernels' table."""
+    return _FORMAT_INDEX[row.name]
+
+
+def _policy(
+    target: Format, policy: ResolvedPolicy, kernel: str | None
+) -> tuple[int, int, int, int, bool, int, str | None]:
+    return (
+        _FORMAT_INDEX[target.name],
+        _OVERFLOW_INDEX[policy.overflow],
+        _ROUNDING_INDEX[policy.rounding],
+        _NAN_INDEX[policy.nan],
+        policy.exact,
+        policy.seed,
+        kernel,
     )
 
 

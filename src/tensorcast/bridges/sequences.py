@@ -1,0 +1,485 @@
+"""Nested lists and tuples, of numbers or of arrays, into one new tensor of the wanted format.
+
+The numbers are read in C and rounded once, from the exact Python value, straight into the
+tensor's own memory; arrays are cast into their slice of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache, lru_cache, reduce
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import CastError, FormatError
+from ..formats import FORMATS, Format, lookup
+from ..kernels import cpu
+from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from . import sequence_refusal as refusal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+MAX_DIMS = 64
+_ALL = (1 << 64) - 1
+_PYTHON_KINDS = {
+    bool: 1 << cpu.PY_BOOL,
+    int: 1 << cpu.PY_INT,
+    float: 1 << cpu.PY_FLOAT,
+    complex: 1 << cpu.PY_COMPLEX,
+}
+
+
+def tensor(
+    data: object,
+    to: object = None,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+    device: Any = None,
+) -> torch.Tensor:
+    """A new torch tensor of the numbers, each rounded once from its exact value.
+
+    Args:
+        data: a number, or lists and tuples of numbers nested as deep as the tensor has
+            dimensions, or lists of arrays and tensors of one shape, which are stacked. Numbers
+            are Python's, NumPy's and ml_dtypes' scalars, and tensors with no dimension.
+        to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
+            for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
+            that have one, promoted where they differ; float32 if there is no number at all.
+        overflow, rounding, nan, exact, seed: as in `Policy`.
+        device: where the tensor is to be; it travels there in the wanted format.
+
+    Raises:
+        CastError: lists of one level differ in length, something is no number, or arrays differ
+            in shape. This and the next name the path, `data[3][17]`.
+        CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
+
+    Example:
+        >>> tensor([[1, 2], [3, 300]], "float16")
+        tensor([[  1.,   2.],
+                [  3., 300.]], dtype=torch.float16)
+        >>> tensor([[1, 2], [3, 300]], "int8")
+        Traceback (most recent call last):
+        ...
+        tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
+Pass overflow="saturate" or "wrap", or to="int16", which holds it.
+    """
+    policy = _policy(overflow, rounding, nan, exact, seed)
+    result: torch.Tensor = _build(data, to, policy, _TORCH)
+    return result if device is None else result.to(device)
+
+
+def array(
+    data: object,
+    to: object = None,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+) -> np.ndarray[Any, Any]:
+    """A new NumPy array of the numbers, each rounded once from its exact value.
+
+    The arguments and errors are those of `tensor`. With `to` None the dtype is what `np.array`
+    infers (int64, float64, complex128, promoted), but integers beyond int64 are refused rather
+    than made objects or floats. Sub-byte formats come in ml_dtypes' containers of one byte.
+
+    Example:
+        >>> array([1.5, 2], "bfloat16")
+        array([1.5, 2], dtype=bfloat16)
+    """
+    policy = _policy(overflow, rounding, nan, exact, seed)
+    result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY)
+    return result
+
+
+class _Library(Protocol):
+    """What differs between torch and NumPy."""
+
+    def empty(self, shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
+        """A new contiguous array and its address."""
+
+    def infer(self, kinds: int) -> Format:
+        """The format that holds these kinds of numbers, promoted."""
+
+
+class _Torch:
+    def empty(self, shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
+        import torch
+
+        if row.bits < 8 and not row.is_integer:
+            raise CastError(
+                f"torch packs {row.name}, and a list has no packing; tensorcast.array makes an "
+                "array of ml_dtypes' one code per byte"
+            )
+        made = torch.empty(shape, dtype=_torch_dtype(row.name), device="cpu")
+        return made, made.data_ptr()
+
+    def infer(self, kinds: int) -> Format:
+        import torch
+
+        return _torch_promotion(kinds, torch.get_default_dtype())
+
+
+class _NumPy:
+    def empty(self, shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
+        import numpy as np
+
+        made = np.empty(shape, _numpy_dtype(row.name))
+        return made, made.ctypes.data
+
+    def infer(self, kinds: int) -> Format:
+        return _numpy_promotion(kinds)
+
+
+_TORCH, _NUMPY = _Torch(), _NumPy()
+
+
+@cache
+def _torch_dtype(name: str) -> torch.dtype:
+    from .torch import dtype_of
+
+    return dtype_of(FORMATS[name])
+
+
+@cache
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    from .numpy import dtype_of
+
+    return dtype_of(FORMATS[name])
+
+
+@lru_cache(maxsize=256)
+def _torch_promotion(kinds: int, default: torch.dtype) -> Format:
+    """The format of these kinds of numbers to torch, given its default dtype."""
+    import torch
+
+    if not kinds:
+        return lookup(default)
+    wide = torch.complex128 if default == torch.float64 else torch.complex64
+    python = zip(_PYTHON_KINDS.values(), (torch.bool, torch.int64, default, wide), strict=True)
+    dtypes = [dtype for bit, dtype in python if kinds & bit]
+    dtypes += [_torch_dtype(name) for name in _names_of(kinds)]
+    try:
+        return lookup(reduce(torch.promote_types, dtypes))
+    except RuntimeError:
+        raise _no_promotion(dtypes) from None
+
+
+@lru_cache(maxsize=256)
+def _numpy_promotion(kinds: int) -> Format:
+    """The format of these kinds of numbers to NumPy."""
+    import numpy as np
+
+    if not kinds:
+        return FORMATS["float64"]
+    python = zip(_PYTHON_KINDS.values(), ("bool", "int64", "float64", "complex128"), strict=True)
+    names = [name for bit, name in python if kinds & bit] + _names_of(kinds)
+    dtypes = [_numpy_dtype(name) for name in names]
+    try:
+        return lookup(np.result_type(*dtypes))
+    except (TypeError, FormatError):
+        raise _no_promotion(dtypes) from None
+
+
+def _names_of(kinds: int) -> list[str]:
+    return [name for i, name in enumerate(FORMATS) if kinds >> i & 1]
+
+
+def _no_promotion(dtypes: list[Any]) -> CastError:
+    names = ", ".join(str(dtype) for dtype in dtypes)
+    return CastError(f"no format holds {names} by the library's promotion; pass to=")
+
+
+@lru_cache(maxsize=256, typed=True)
+def _policy(
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+) -> Policy:
+    return Policy(overflow, rounding, nan, exact, seed)
+
+
+@lru_cache(maxsize=256)
+def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
+    return policy.resolve("bool", target)  # what it resolves to depends on the target alone
+
+
+def _build(data: object, to: object, policy: Policy, library: _Library) -> Any:
+    row = None if to is None else lookup(to)
+    if isinstance(data, range):
+        data = list(data)
+    shape, first = shape_of(data)
+    if array_shape(first):
+        return _stack(data, shape, first, row, policy, library)
+    return _numbers(data, shape, first, row, policy, library)
+
+
+def shape_of(data: object) -> tuple[tuple[int, ...], object]:
+    """The lengths of the first list on each level, and the first thing that is no list (None
+    where there is none).
+
+    Example:
+        >>> shape_of([[1, 2, 3], [4, 5, 6]])
+        ((2, 3), 1)
+    """
+    shape: list[int] = []
+    while isinstance(data, (list, tuple)):
+        shape.append(len(data))
+        if not data:
+            return tuple(shape), None
+        if len(shape) > MAX_DIMS:
+            raise CastError(f"data is nested deeper than {MAX_DIMS} levels, or holds itself")
+        data = data[0]
+    return tuple(shape), data
+
+
+def array_shape(x: object) -> tuple[int, ...] | None:
+    """The shape of an array or tensor; None for anything else."""
+    if isinstance(x, (int, float, complex)) or not hasattr(x, "dtype"):
+        return None
+    shape = getattr(x, "shape", None)
+    return tuple(shape) if isinstance(shape, tuple) else None
+
+
+# -- numbers -------------------------------------------------------------------------------------
+
+
+def _numbers(
+    data: object,
+    shape: tuple[int, ...],
+    first: object,
+    row: Format | None,
+    policy: Policy,
+    library: _Library,
+) -> Any:
+    """One pass where the first number's kind is everyone's; a second where the kinds promote."""
+    allowed, kinds = _ALL, 0
+    if row is None:
+        if 0 not in shape:
+            kinds = _PYTHON_KINDS.get(type(first), 0) or _kind(first, (0,) * len(shape))
+        target, allowed = library.infer(kinds), kinds
+    else:
+        target = row
+    while True:
+        resolved = _resolved(policy, target.name)
+        made, address = library.empty(shape, target)
+        encoder = _Encoder(target, resolved)
+        filled = cpu.fill_numbers(
+            data, shape, target, resolved, address, allowed, _classify, _convert, encoder
+        )
+        if filled.status > 1:
+            raise refusal.misshapen(filled, shape, target)
+        if filled.status == 1:
+            target, allowed = library.infer(filled.kinds), _ALL
+            continue
+        if filled.first_refused is not None or encoder.first_refused is not None:
+            begins = [i for i in (filled.first_refused, encoder.first_refused) if i is not None]
+            raise refusal.refused(data, shape, min(begins), target, resolved, _plain)
+        return made
+
+
+def _classify(x: object) -> int:
+    """The kind of a number that is none of Python's own types; -1: it is no number."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(x, numpy.generic):
+        try:
+            row = lookup(x.dtype)
+        except FormatError:
+            return -1
+        return cpu.CONVERT_EACH if row.is_complex else cpu.format_index(row)
+    for kind, code in (
+        (bool, cpu.PY_BOOL),
+        (int, cpu.PY_INT),
+        (float, cpu.PY_FLOAT),
+        (complex, cpu.PY_COMPLEX),
+    ):
+        if isinstance(x, kind):
+            return code
+    if type(x).__module__ == "ml_dtypes":
+        return cpu.CONVERT_EACH
+    return cpu.CONVERT_EACH if array_shape(x) == () else -1
+
+
+def _convert(x: Any) -> tuple[int, object]:
+    """(kind, plain Python number) of a scalar or an array without dimensions."""
+    if type(x).__module__ == "ml_dtypes":
+        row = lookup(type(x))
+    elif array_shape(x) == ():
+        try:
+            row = lookup(x.dtype)
+        except FormatError:
+            return -1, None
+        x = x.item()
+    else:
+        return -1, None
+    if not isinstance(x, (bool, int, float, complex)):  # ml_dtypes' scalars
+        x = int(x) if row.is_integer else float(x)
+    return cpu.format_index(row), x
+
+
+def _plain(x: object) -> object:
+    """The plain Python number that something counted as a number stands for."""
+    code = _PYTHON_KINDS.get(type(x), 0)
+    if code:
+        return x
+    kind = _classify(x)
+    if kind == cpu.CONVERT_EACH:
+        return _convert(x)[1]
+    if kind == cpu.PY_INT:  # a subclass, as of the rest
+        return int(x)  # type: ignore[call-overload]
+    if kind == cpu.PY_FLOAT:
+        return float(x)  # type: ignore[arg-type]
+    if kind == cpu.PY_COMPLEX:
+        return complex(x)  # type: ignore[call-overload]
+    return x.item()  # type: ignore[attr-defined]
+
+
+def _kind(x: object, path: tuple[int, ...]) -> int:
+    code = _classify(x)
+    if code == cpu.CONVERT_EACH:
+        code = _convert(x)[0]
+    if code < 0:
+        raise refusal.no_number(x, path, "")
+    return 1 << code
+
+
+class _Encoder:
+    """Encodes by the reference what no machine type holds, and notes the first refusal."""
+
+    def __init__(self, target: Format, policy: ResolvedPolicy) -> None:
+        self.target, self.policy = target, policy
+        self.first_refused: int | None = None
+
+    def __call__(self, number: object, index: int) -> bytes:
+        outcome = refusal.outcome_of(number, self.target, self.policy, index)
+        if self.first_refused is None and refusal.is_refused(outcome, self.policy):
+            self.first_refused = index
+        return outcome.code.to_bytes(self.target.container_bits // 8, sys.byteorder)
+
+
+# -- arrays --------------------------------------------------------------------------------------
+
+
+def _stack(
+    data: object,
+    shape: tuple[int, ...],
+    first: object,
+    row: Format | None,
+    policy: Policy,
+    library: _Library,
+) -> Any:
+    each = array_shape(first)
+    assert each is not None
+    if len(shape) + len(each) > MAX_DIMS:
+        raise CastError(f"{len(shape) + len(each)} dimensions; at most {MAX_DIMS} are supported")
+    source, facts, _ = _contiguous(first, (0,) * len(shape))
+    inferring = row is None
+    target = library.infer(1 << cpu.format_index(source)) if row is None else row
+
+    def other(x: object, path: tuple[int, ...]) -> tuple[object, int, int]:
+        found = array_shape(x)
+        if found != each:
+            raise refusal.other_shape(x, path, found, each)
+        own, (kept, address), _ = _contiguous(x, path)
+        if inferring and own != source:
+            raise _OtherFormatError
+        if own.is_complex and not (target.is_complex or target.kind == "bool"):
+            policy.resolve(own, target)  # which refuses, with the way out
+        return kept, address, cpu.format_index(own)
+
+    try:
+        if source.is_complex:
+            policy.resolve(source, target)
+        return _stacked(data, shape, each, source, target, policy, library, first, facts, other)
+    except _OtherFormatError:
+        kinds = 0
+        for x in refusal.leaves(data, len(shape)):
+            if array_shape(x) is None:
+                raise refusal.no_number(x, (), "") from None
+            kinds |= 1 << cpu.format_index(_contiguous(x, ())[0])
+        inferring = False
+        target = library.infer(kinds)
+        return _stacked(data, shape, each, source, target, policy, library, first, facts, other)
+
+
+class _OtherFormatError(Exception):
+    """An array of another format than the first, while the format is inferred."""
+
+
+def _stacked(
+    data: object,
+    shape: tuple[int, ...],
+    each: tuple[int, ...],
+    source: Format,
+    target: Format,
+    policy: Policy,
+    library: _Library,
+    first: object,
+    facts: tuple[object, int],
+    other: Callable[[object, tuple[int, ...]], tuple[object, int, int]],
+) -> Any:
+    resolved = _resolved(policy, target.name)
+    made, address = library.empty(shape + each, target)
+    direct = _direct(first, facts)
+    filled = cpu.fill_arrays(data, shape, each, source, target, resolved, address, direct, other)
+    if filled.status:
+        raise refusal.misshapen(filled, shape, target)
+    if filled.first_refused is not None:
+        raise refusal.refused_array(
+            data, shape, each, filled.first_refused, target, resolved, _contiguous
+        )
+    return made
+
+
+def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, int], bool]:
+    """(format, (owner, address), shared) of the contiguous elements of an array or tensor."""
+    from . import kind_of
+
+    if not hasattr(x, "detach") or kind_of(x) != "torch":
+        import numpy as np
+
+        if not isinstance(x, np.ndarray):
+            x = np.asarray(x)
+        if x.dtype.hasobject or x.dtype.fields is not None:
+            raise CastError(
+                f"{refusal.name_of(path)} has dtype {x.dtype}, which holds no numbers of one format"
+            )
+        row = lookup(x.dtype)
+        plain = x
+        if not (x.flags.c_contiguous and x.flags.aligned and x.dtype.isnative):
+            plain = np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("="))
+        return row, (plain, plain.ctypes.data), plain is x
+    import torch
+
+    if x.device.type != "cpu" or x.layout != torch.strided:
+        what = x.device if x.device.type != "cpu" else x.layout
+        raise CastError(
+            f"{refusal.name_of(path)} is a {what} tensor; a list is read from the CPU's dense "
+            "tensors, so move it there, or use torch.stack and tensorcast.cast"
+        )
+    from .torch import format_of
+
+    row = format_of(x)
+    if row.bits < 8 and not row.is_integer:
+        raise CastError(f"{refusal.name_of(path)} is packed {row.name}; unpack it first")
+    plain = x.detach().resolve_conj().resolve_neg().contiguous()
+    return row, (plain, plain.data_ptr()), plain.data_ptr() == x.data_ptr()
+
+
+def _direct(first: Any, facts: tuple[object, int]) -> tuple[object, ...]:
+    """How C reads arrays like the first by itself; () if it cannot."""
+    kept, address = facts
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and type(first) is numpy.ndarray:
+        return (first, address) if kept is first else ()
+    import torch
+
+    capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+    if type(first) is not torch.Tensor or capsule is None or first.data_ptr() != address:
+        return ()
+    return first, address, capsule, torch.Tensor.is_neg
