@@ -117,8 +117,20 @@ native: $(STAMPS)/build-tools  ## build cpp/tests into build/native, for the tes
 test: interop native  ## the tests, in a few minutes
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# the other frameworks, which only the full run installs: close to a gigabyte
+.PHONY: frameworks
+frameworks: interop
+	@if [ ! -e $(STAMPS)/frameworks -o pyproject.toml -nt $(STAMPS)/frameworks ]; then \
+	  echo "installing JAX, TensorFlow, pyarrow and Pillow for the tests"; \
+	  if $(call extras,interop) | $(PIP) install -r /dev/stdin; then \
+	    touch $(STAMPS)/frameworks; \
+	  else \
+	    echo "not installed: the tests that need them are skipped" >&2; \
+	  fi; \
+	fi
+
 .PHONY: test-exhaustive
-test-exhaustive: interop native  ## the full run: every kernel against the reference, fuzzing
+test-exhaustive: frameworks native  ## the full run: every kernel against the reference, fuzzing
 	@$(BIN)/python -m pytest --exhaustive $(PYTEST_ARGS)
 
 .PHONY: test-sanitize

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .loss import Loss
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
+    from .promotion import Promotion, promote
     from .tensors import can_cast, cast, measure
     from .testing import assert_cast_close
 
@@ -52,6 +53,8 @@ _NAMES = {
     "assert_cast_close": "testing",
     "Policy": "policy",
     "Loss": "loss",
+    "Promotion": "promotion",
+    "promote": "promotion",
     "CastError": "errors",
     "CastNanError": "errors",
     "CastOverflowError": "errors",
@@ -85,6 +88,7 @@ __all__ = [
     "PackedTensor",
     "Policy",
     "PolicyError",
+    "Promotion",
     "TensorcastError",
     "UnsupportedCheckpointError",
     "__version__",
@@ -99,6 +103,7 @@ __all__ = [
     "measure",
     "pack",
     "policy",
+    "promote",
     "tensor",
     "testing",
     "unpack",
