@@ -5,6 +5,7 @@
 // another's code.
 #include <stdlib.h>
 
+#include "direct.hpp"
 #include "pack.hpp"
 #include "table.hpp"
 
@@ -438,37 +439,6 @@ void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_
     }
 }
 
-// dst[0 .. n) = src, around the caches, whole lines where dst is aligned to them.
-TC_INLINE void stream_copy(void* dst, const void* src, uint64_t n) {
-#if defined(__x86_64__)
-    char* d = (char*)dst;
-    const char* s = (const char*)src;
-    const uint64_t head = (0 - (uintptr_t)d) & 63;
-    if (head >= n) {
-        __builtin_memcpy(d, s, n);
-        return;
-    }
-    __builtin_memcpy(d, s, head);
-    uint64_t i = head;
-#if defined(__AVX512F__)
-    for (; i + 64 <= n; i += 64) _mm512_stream_si512((__m512i*)(d + i), _mm512_loadu_si512(s + i));
-#elif defined(__AVX__)
-    for (; i + 64 <= n; i += 64) {
-        const __m256i a = _mm256_loadu_si256((const __m256i*)(s + i));
-        const __m256i b = _mm256_loadu_si256((const __m256i*)(s + i + 32));
-        _mm256_stream_si256((__m256i*)(d + i), a);
-        _mm256_stream_si256((__m256i*)(d + i + 32), b);
-    }
-#else
-    for (; i + 16 <= n; i += 16)
-        _mm_stream_si128((__m128i*)(d + i), _mm_loadu_si128((const __m128i*)(s + i)));
-#endif
-    __builtin_memcpy(d + i, s + i, n - i);
-#else
-    __builtin_memcpy(dst, src, n);
-#endif
-}
-
 // Whether the loops of a cast store around the caches themselves, given a target aligned to 32 bytes.
 bool streams(const Cast& cast, const Table* table) {
 #if defined(__AVX2__)
@@ -492,10 +462,9 @@ bool streams(const Cast& cast, const Table* table) {
 #endif
 }
 
-void run(const Cast& wanted, const void* source_at, void* target_at, uint64_t n, uint64_t first,
-         Stats* stats) {
-    const FloatEnvironment environment;
-    Cast cast = wanted;
+// The careful path: blocks, with what there is to count.
+void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+                Stats* stats) {
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
     const unsigned step = source.container();
     const bool small = step == 1 && cast.rounding != Rounding::Stochastic &&
@@ -551,8 +520,31 @@ void run(const Cast& wanted, const void* source_at, void* target_at, uint64_t n,
             stream_copy(out, codes, m * target.container());
     }
     if (table && cast.full) stats_of_histogram(*table, counts256, true, stats);
+}
+
+constexpr uint64_t DIRECT = 4 * BLOCK;  // elements in one call of a direct loop, cast twice at worst
+
+void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+         Stats* stats) {
+    const FloatEnvironment environment;
+    const bool bytes = !cast.source_packed && !cast.target_packed && !cast.full;
+    const Direct direct = bytes ? direct_for(cast) : Direct();
+    if (!direct.loop || (!target_at && cast.source == cast.target)) {
+        run_blocks(cast, source_at, target_at, n, first, stats);
+    } else {
+        const unsigned from = ROWS[cast.source].container(), to = ROWS[cast.target].container();
+        alignas(64) uint8_t measured[BLOCK * 8];
+        const uint64_t step = target_at ? DIRECT : BLOCK;
+        for (uint64_t done = 0; done < n; done += step) {
+            const uint64_t m = n - done < step ? n - done : step;
+            const char* in = (const char*)source_at + done * from;
+            char* out = target_at ? (char*)target_at + done * to : nullptr;
+            if (!direct.loop(direct, in, out ? out : (char*)measured, m, out && cast.nontemporal))
+                run_blocks(cast, in, out, m, first + done, stats);
+        }
+    }
 #if defined(__x86_64__)
-    if (wanted.nontemporal) _mm_sfence();
+    if (cast.nontemporal) _mm_sfence();
 #endif
 }
 
