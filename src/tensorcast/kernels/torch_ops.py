@@ -1,0 +1,164 @@
+"""The cast as torch operations: for every device that has no kernels of its own.
+
+The codes are those of the CPU's kernels, bit for bit; the sums of a report are taken in float64 in
+torch's order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..errors import CastError
+from ..formats import Format
+from ..policy import ResolvedPolicy
+from .cpu import RawStats
+from .torch_codes import decode, encode
+from .torch_stats import Counter
+
+if TYPE_CHECKING:
+    import torch
+
+_CHUNK: Final = 1 << 20
+"""Values at a time: what lives beside the tensors is some tens of int64 tensors of this length."""
+
+
+def cast_tensor(
+    x: torch.Tensor,
+    out: torch.Tensor | None,
+    source: Format,
+    target: Format,
+    policy: ResolvedPolicy,
+    report: bool = False,
+) -> RawStats:
+    """Cast a tensor on its own device; values never raise.
+
+    Args:
+        x: of any strides, in `source`'s dtype; sub-byte formats with one code per byte.
+        out: of the same shape and device, in `target`'s dtype, sharing no memory with `x`; None
+            measures only. Under overflow="raise" it gets what "saturate" would give.
+        report: all statistics, not only the counts a policy needs.
+
+    Raises:
+        CastError: a format whose tensors hold several elements to a byte.
+    """
+    x = x.detach().resolve_conj().resolve_neg()
+    return cast_by_operations(x, out, source, target, policy, report)
+
+
+def cast_by_operations(
+    x: torch.Tensor,
+    out: torch.Tensor | None,
+    source: Format,
+    target: Format,
+    policy: ResolvedPolicy,
+    report: bool = False,
+) -> RawStats:
+    """`cast_tensor` in torch's own operations, on any device, the CPU too."""
+    import torch
+
+    codes = flat_codes(x, source)
+    direct = out is not None and out.is_contiguous()
+    written = None
+    if out is not None:
+        fresh = out if direct else torch.empty_like(out, memory_format=torch.contiguous_format)
+        written = flat_codes(fresh, target)
+    counter = Counter(source, target, policy, report)
+    width = 2 if source.is_complex else 1  # values of an element
+    for start in range(0, codes.shape[0], _CHUNK):
+        chunk = codes[start : start + _CHUNK]
+        part = None if written is None else written[start : start + len(chunk)]
+        _cast_chunk(chunk, part, source, target, policy, start * width, counter)
+    if out is not None and not direct:
+        codes_of(out, target).copy_(codes_of(fresh, target))
+    return counter.result()
+
+
+def _cast_chunk(
+    chunk: torch.Tensor,
+    written: torch.Tensor | None,
+    source: Format,
+    target: Format,
+    policy: ResolvedPolicy,
+    start: int,
+    counter: Counter,
+) -> None:
+    """One run of elements; `start` is the index of its first value."""
+    import torch
+
+    values = widened(chunk, source.component).reshape(-1)
+    index = torch.arange(start, start + len(values), device=values.device)
+    parts = decode(values, source.component)
+    if source == target:
+        encoded = None
+        results = values
+    else:
+        step = 2 if target.is_complex and not source.is_complex else 1
+        encoded = encode(parts, target.component, policy, index * step)
+        results = encoded.codes
+        if source.is_complex and not target.is_complex:  # to bool: true if either part is
+            encoded = encode(parts, target, policy, index)
+            either = encoded.codes.view(-1, 2).amax(dim=1)
+            results = torch.stack([either, torch.zeros_like(either)], dim=1).view(-1)
+            differs = encoded.inexact | (encoded.codes != results) & ~parts.nan
+            encoded = encoded._replace(codes=results, inexact=differs)
+    counter.add(values, parts, results, encoded, start)
+    if written is None:
+        return
+    if target.is_complex:
+        pairs = written.view(-1, 2)
+        if source.is_complex:
+            pairs.copy_(narrowed(results, target.component).view(-1, 2))
+        else:
+            pairs[:, 0].copy_(narrowed(results, target.component))
+            pairs[:, 1].zero_()
+        return
+    if source.is_complex:
+        results = results.view(-1, 2)[:, 0]
+    written.copy_(narrowed(results, target))
+
+
+# -- tensors as codes ------------------------------------------------------------------------------
+
+
+def codes_of(x: torch.Tensor, row: Format) -> torch.Tensor:
+    """The codes of a tensor as signed integers (uint8 for bytes) of its width, sharing memory.
+
+    Complex tensors get a last dimension of 2.
+    """
+    import torch
+
+    if row.name == "float4_e2m1fn":
+        raise CastError(
+            "float4_e2m1fn_x2 holds two elements to a byte; tensorcast.unpack its bytes first"
+        )
+    if row.is_complex:
+        x = torch.view_as_real(x)
+    name = {8: "uint8", 16: "int16", 32: "int32", 64: "int64"}[row.component.container_bits]
+    return x.view(getattr(torch, name))
+
+
+def flat_codes(x: torch.Tensor, row: Format) -> torch.Tensor:
+    """`codes_of` in C order: [n], or [n, 2] for a complex format; a copy if `x` has gaps."""
+    codes = codes_of(x.contiguous(), row)
+    return codes.reshape(-1, 2) if row.is_complex else codes.reshape(-1)
+
+
+def widened(codes: torch.Tensor, row: Format) -> torch.Tensor:
+    """Codes as int64, the bits above the format's own zero."""
+    import torch
+
+    codes = codes.to(torch.int64)
+    return codes if row.bits == 64 else codes & ((1 << row.bits) - 1)
+
+
+def narrowed(codes: torch.Tensor, row: Format) -> torch.Tensor:
+    """int64 codes in the integers that `codes_of` gives."""
+    import torch
+
+    bits = row.container_bits
+    if bits == 8:
+        return codes.to(torch.uint8)
+    if bits == 64:
+        return codes
+    half = 1 << (bits - 1)  # within the narrow type's range, so that no cast has to wrap
+    return ((codes ^ half) - half).to(torch.int16 if bits == 16 else torch.int32)
