@@ -72,12 +72,15 @@ def cast(
         return cast_plain(x, target, resolved, out=out, report=report)
     if format_of(x) == target and (memory_format is None or _is_laid_out(x, memory_format)):
         return x, measure(x, target, policy) if report else None
-    if not is_plain(x):
-        return _dispatched(x, target, policy, memory_format, report)
-    if _needs_gradient(x, target):
+    plain = is_plain(x)
+    if _needs_gradient(x, target) if plain else _is_transformed(x):
         from .torch_grad import cast_with_gradient
 
-        return cast_with_gradient(x, target, resolved, memory_format, report)
+        if not plain and report:
+            _has_values(x)
+        return cast_with_gradient(x, target, policy, memory_format, report)
+    if not plain:
+        return _dispatched(x, target, policy, memory_format, report)
     return cast_plain(x, target, resolved, memory_format=memory_format, report=report)
 
 
@@ -259,8 +262,15 @@ def is_plain(x: torch.Tensor) -> bool:
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._functorch.peek_interpreter_stack() is None
         and torch._C._get_tracing_state() is None
-        and not torch._C._functorch.is_functorch_wrapped_tensor(x)
+        and not _is_transformed(x)
     )
+
+
+def _is_transformed(x: torch.Tensor) -> bool:
+    """Whether the tensor stands for others inside torch.func (vmap, grad)."""
+    import torch
+
+    return torch._C._functorch.is_functorch_wrapped_tensor(x)
 
 
 def torch_device(device: Any) -> torch.device:
@@ -336,7 +346,10 @@ def _is_laid_out(x: torch.Tensor, memory_format: torch.memory_format) -> bool:
 def _needs_gradient(x: torch.Tensor, target: Format) -> bool:
     import torch
 
-    return x.requires_grad and torch.is_grad_enabled() and (target.is_float or target.is_complex)
+    if not (target.is_float or target.is_complex):
+        return False
+    forward_mode = getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
+    return forward_mode or (x.requires_grad and torch.is_grad_enabled())
 
 
 def _check_output(
@@ -425,5 +438,5 @@ def _has_values(x: torch.Tensor) -> None:
         raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise CastError(f"a {type(x).__name__} has no values of its own to look at")
-    if torch._C._functorch.is_functorch_wrapped_tensor(x):
+    if _is_transformed(x):
         raise CastError("a tensor inside torch.func has no values of its own to look at")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PolicyError
 from ..formats import Format
-from ..policy import Policy, ResolvedPolicy
-from .torch import cast, cast_plain, format_of
+from ..policy import Policy
+from .torch import cast, cast_plain, format_of, is_plain
+from .torch_library import cast_op
 
 if TYPE_CHECKING:
     import torch
@@ -19,19 +20,20 @@ if TYPE_CHECKING:
 def cast_with_gradient(
     x: torch.Tensor,
     target: Format,
-    policy: ResolvedPolicy,
+    policy: Policy,
     memory_format: torch.memory_format | None,
     report: bool,
-) -> tuple[torch.Tensor, Loss]:
-    """`cast_plain`, recorded by autograd."""
-    losses: list[Loss] = []
+) -> tuple[torch.Tensor, Loss | None]:
+    """The cast recorded by autograd, and by torch.func where it transforms the tensor."""
+    losses: list[Loss | None] = []
     result: torch.Tensor = _function().apply(x, target, policy, memory_format, report, losses)
-    return result, losses[0]
+    return result, losses[0] if losses else None
 
 
 def cast_gradient(gradient: torch.Tensor, source: Format) -> torch.Tensor:
-    """A gradient in the format of what was cast: overflow gives infinity, as in any other
-    backward pass (or the largest value, in a format without infinity and NaN)."""
+    """A gradient in the format of what was cast, or a tangent in the result's: overflow gives
+    infinity, as elsewhere in a backward pass (the largest value, where there is neither infinity
+    nor NaN)."""
     if gradient.is_complex() and not source.is_complex:
         gradient = gradient.real
     try:
@@ -48,15 +50,36 @@ def _function() -> Any:
 
     class Cast(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *args: Any) -> torch.Tensor:
+        def forward(*args: Any) -> torch.Tensor:
             x, target, policy, memory_format, report, losses = args
-            ctx.source = format_of(x)
-            result, loss = cast_plain(x, target, policy, memory_format=memory_format, report=report)
+            if not is_plain(x):
+                return cast_op(x, target, policy)
+            resolved = policy.resolve(format_of(x), target)
+            result, loss = cast_plain(
+                x, target, resolved, memory_format=memory_format, report=report
+            )
             losses.append(loss)
             return result
 
         @staticmethod
-        def backward(ctx: Any, *gradients: Any) -> Any:
-            return cast_gradient(gradients[0], ctx.source), None, None, None, None, None
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            ctx.source, ctx.target = format_of(inputs[0]), inputs[1]
+            if not output.dtype.is_floating_point and not output.dtype.is_complex:
+                ctx.mark_non_differentiable(output)
 
-    return Cast
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            return cast_gradient(gradients[0], ctx.source), *(None,) * 5
+
+        @staticmethod
+        def vmap(_info: Any, in_dims: Any, *args: Any) -> Any:
+            x, *rest = args
+            return apply(x.movedim(in_dims[0], 0), *rest), 0
+
+        @staticmethod
+        def jvp(ctx: Any, *tangents: Any) -> Any:
+            return cast_gradient(tangents[0], ctx.target)
+
+    function: Any = Cast
+    apply = function.apply
+    return function
