@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import convert, kernels, startup
+from . import cast, convert, kernels, startup
 from .machine import RESULTS
 
 
@@ -14,6 +14,7 @@ def main() -> None:
     startup.main([])
     convert.main(["--no-memory"])
     kernels.main([])
+    cast.main([])
     convert.main(["--no-time", "--out", str(RESULTS / "memory.json")])
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .cast_tables import cast_markdown
+
 Row = dict[str, Any]
 
 FLOOR = 0.25  # no pair of formats under this part of memcpy's speed
@@ -280,6 +282,7 @@ def startup_markdown(result: Row) -> str:
 def markdown(result: Row) -> str:
     """The tables of any result."""
     kinds = {
+        "cast": lambda found: cast_markdown(found, _provenance),
         "kernels": kernels_markdown,
         "convert": convert_markdown,
         "startup": startup_markdown,

@@ -1,0 +1,280 @@
+"""The other rows of the table of bars: one function each."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+import numpy as np
+import torch
+
+import tensorcast as tc
+from tensorcast.buffer import numpy_buffer
+from tensorcast.formats import FORMATS
+from tensorcast.kernels import cpu
+from tensorcast.policy import Policy
+
+from .careful import cast_and_measure
+from .cast_run import UNCHECKED, Call, Run, calls_for, race, row_of, say
+from .kernels import HOT, MIB
+from .samples import N_SAMPLE
+from .timing import ratios, spread
+
+Rows = list[dict[str, Any]]
+
+
+def _print(row: dict[str, Any]) -> dict[str, Any]:
+    numbers = "  ".join(f"{name} {value['median']:.2f}" for name, value in row["ratio"].items())
+    say(f"{row['what']}: {numbers}")
+    return row
+
+
+def _bar_row(
+    seconds: dict[str, list[float]], what: str, against: str, bar: float | None, **more: Any
+) -> dict[str, Any]:
+    return _print(row_of(seconds, what=what, against=against, bar=bar, **more))
+
+
+# -- calls ---------------------------------------------------------------------------------------
+
+
+def small(run: Run) -> Rows:
+    """Four elements: what a call costs."""
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    array = x.numpy()
+    out, array_out = torch.empty(4, dtype=torch.float16), np.empty(4, np.float16)
+    half = torch.float16
+    assert tc.cast(x, half).tolist() == tc.cast(x, "float16", out=out).tolist() == [1, 2, 3, 4]
+    work = {
+        "cast": lambda: tc.cast(x, half),
+        "cast to a name": lambda: tc.cast(x, "float16"),
+        "cast, saturate": lambda: tc.cast(x, half, overflow="saturate"),
+        "cast out=": lambda: tc.cast(x, half, out=out),
+        "torch .to": lambda: x.to(half),
+        "torch copy_": lambda: out.copy_(x),
+        "cast, NumPy": lambda: tc.cast(array, "float16"),
+        "cast out=, NumPy": lambda: tc.cast(array, "float16", out=array_out),
+        "numpy astype": lambda: array.astype(np.float16),
+    }
+    found = race(work, run.rounds(15), calls_for(work, 4e-3))
+    rows = []
+    for ours, theirs, bar in (
+        ("cast", "torch .to", 1.0),
+        ("cast to a name", "torch .to", 1.0),
+        ("cast, saturate", "torch .to", 1.0),
+        ("cast out=", "torch .to", 4.0),
+        ("cast out=", "torch copy_", None),
+        ("cast, NumPy", "numpy astype", None),
+        ("cast out=, NumPy", "numpy astype", None),
+    ):
+        seconds = {"tensorcast": found[ours], theirs: found[theirs]}
+        what = f"4 elements, float32 -> float16: {ours}"
+        rows.append(_bar_row(seconds, what, theirs, bar))
+    return rows
+
+
+def lists(run: Run) -> Rows:
+    """Lists of numbers, by bench/lists.py."""
+    return _elsewhere("lists", run)
+
+
+def images(run: Run) -> Rows:
+    """Images, by bench/images.py."""
+    return _elsewhere("images", run)
+
+
+def _elsewhere(name: str, run: Run) -> Rows:
+    try:
+        module = importlib.import_module(f"bench.{name}")
+    except ModuleNotFoundError:
+        return [{"what": f"bench/{name}.py is not here", "against": "", "bar": None, "ratio": {}}]
+    rows: Rows = module.measure(run.rounds(7), run.quick)
+    for row in rows:  # theirs give the ratio to the one contender
+        row["ratio"] = {row["against"]: row["ratio"]}
+        _print(row)
+    return rows
+
+
+# -- large arrays --------------------------------------------------------------------------------
+
+
+def fresh(run: Run) -> Rows:
+    """New outputs: what `.to()` does, page faults included."""
+    n = run.large
+    rows = []
+    for source, target, bar in (
+        ("float32", "float16", 2.5),
+        ("float32", "bfloat16", None),
+        ("float16", "float32", None),
+        ("int64", "int32", None),
+    ):
+        dtype = getattr(torch, target)
+        x = torch.randn(n) * 100 if source[0] == "f" else torch.arange(n)
+        x = x.to(getattr(torch, source))
+        assert torch.equal(tc.cast(x, target), x.to(dtype))
+        work = {
+            "tensorcast": lambda x=x, dtype=dtype: tc.cast(x, dtype),
+            "unchecked": lambda x=x, dtype=dtype: tc.cast(x, dtype, **UNCHECKED),
+            "torch .to": lambda x=x, dtype=dtype: x.to(dtype),
+        }
+        found = race(work, run.rounds(7))
+        rows.append(_bar_row(found, f"fresh, {source} -> {target}", "torch .to", bar, n_elements=n))
+    return rows
+
+
+def _bar_of_hot(target: str, plain: bool) -> float:
+    if FORMATS[target].bits == 8:
+        return 0.8
+    return 0.95 if plain else 1.2
+
+
+def hot(run: Run) -> Rows:
+    """Hot pairs against memcpy of as many bytes, stored around the caches and through them."""
+    rows = []
+    for plain in (False, True):
+        for source, target, rounding, _ in HOT:
+            if plain:  # outputs from 16 MB on are stored around the caches
+                n = 15 * MIB * 8 // FORMATS[target].bits // N_SAMPLE * N_SAMPLE
+                n = max(N_SAMPLE, n // (16 if run.quick else 1) // N_SAMPLE * N_SAMPLE)
+            else:
+                n = run.large
+            pair = run.pair(source, target, n, rounding)
+            work = {"tensorcast": pair.cast, "memcpy": run.copy(pair.n_bytes)}
+            found = race(work, run.rounds(9), {"tensorcast": 3, "memcpy": 3} if plain else None)
+            rows.append(
+                _bar_row(
+                    found,
+                    f"{source} -> {target}",
+                    "memcpy",
+                    _bar_of_hot(target, plain),
+                    n_elements=n,
+                    stores="plain" if plain else "non-temporal",
+                )
+            )
+    return rows
+
+
+def checked(run: Run) -> Rows:
+    """overflow="raise" against unchecked: new outputs; kernels into preallocated memory; and
+    `out=`, which measures first so that a refusal writes nothing."""
+    return [
+        row
+        for source, target, rounding, _ in HOT
+        for row in _checked(run, source, target, rounding)
+    ]
+
+
+def _checked(run: Run, source: str, target: str, rounding: Any) -> Rows:
+    n = run.large
+    pair = run.pair(source, target, n, rounding)
+    given, made = numpy_buffer(pair.array), numpy_buffer(pair.array_out, writable=True)
+    options, careful = pair.options, {"rounding": rounding}
+
+    def kernel(policy: Policy) -> Call:
+        row, resolved = FORMATS[target], policy.resolve(source, target)
+        return lambda: cpu.cast_buffer(given, made, row, resolved, n_threads=run.n_threads)
+
+    work = {
+        "kernel": kernel(pair.policy),
+        "kernel, raise": kernel(Policy(rounding=rounding)),
+        "new": lambda: tc.cast(pair.x, target, **options),
+        "new, raise": lambda: tc.cast(pair.x, target, **careful),
+        "out=": lambda: tc.cast(pair.x, target, out=pair.out, **options),
+        "out=, raise": lambda: tc.cast(pair.x, target, out=pair.out, **careful),
+    }
+    found = race(work, run.rounds(5))
+    rows = []
+    for kind, bar in (("kernel", 0.9), ("new", 0.9), ("out=", None)):
+        seconds = {"tensorcast": found[f"{kind}, raise"], "unchecked": found[kind]}
+        what = f"raise, {kind}: {source} -> {target}"
+        rows.append(_bar_row(seconds, what, "unchecked", bar, n_elements=n))
+    return rows
+
+
+def loss(run: Run) -> Rows:
+    """With the whole Loss, against the same cast without."""
+    return [_loss(run, source, target, rounding) for source, target, rounding, _ in HOT]
+
+
+def _loss(run: Run, source: str, target: str, rounding: Any) -> dict[str, Any]:
+    pair = run.pair(source, target, run.large, rounding)
+    work = {
+        "tensorcast": lambda: tc.cast(pair.x, target, out=pair.out, report=True, **pair.options),
+        "without Loss": pair.cast,
+        "measure": lambda: tc.measure(pair.x, target, **pair.options),
+    }
+    found = race(work, run.rounds(5))
+    work["tensorcast"]()
+    pair.verify()
+    what = f"whole Loss: {source} -> {target}"
+    return _bar_row(found, what, "without Loss", 0.85, n_elements=pair.n)
+
+
+def careful(run: Run) -> Rows:
+    """The whole Loss against the same statistics by torch operations."""
+    return [_careful(run, target) for target in ("float16", "bfloat16", "float8_e4m3fn")]
+
+
+def _careful(run: Run, target: str) -> dict[str, Any]:
+    n = run.large // 4  # torch's float64 copies of 64M elements would take gigabytes
+    dtype = getattr(torch, target)
+    x = torch.randn(n, generator=torch.Generator().manual_seed(0)) * 100
+    x[7 :: n // 3] = float("inf")
+    out = torch.empty(n, dtype=dtype)
+    _, ours = tc.cast(x, dtype, out=out, report=True, **UNCHECKED)
+    theirs, statistics = cast_and_measure(x, dtype)
+    assert torch.equal(theirs.view(torch.uint8), out.view(torch.uint8)), target
+    for name, value in statistics.items():
+        same = getattr(ours, name) == value
+        if "squared" in name:
+            same = abs(getattr(ours, name) / value - 1) < 1e-9
+        assert same, (target, name, getattr(ours, name), value)
+    work = {
+        "tensorcast": lambda: tc.cast(x, dtype, out=out, report=True, **UNCHECKED),
+        "torch operations": lambda: cast_and_measure(x, dtype),
+    }
+    found = race(work, run.rounds(3), slow=10)
+    what = f"whole Loss: float32 -> {target}"
+    return _bar_row(found, what, "torch operations", 40, n_elements=n)
+
+
+# -- threads -------------------------------------------------------------------------------------
+
+
+def threads(run: Run) -> Rows:
+    """Speed by the number of threads and the size."""
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    counts = sorted({1, most, *(2**i for i in range(10) if 2**i < most)})
+    return [
+        _threads(run, source, target, 1 << shift, counts)
+        for source, target in (
+            ("float32", "float16"),
+            ("float8_e4m3fn", "bfloat16"),
+            ("float32", "float8_e4m3fn"),
+        )
+        for shift in range(14, 23 if run.quick else 27, 2)
+    ]
+
+
+def _threads(run: Run, source: str, target: str, n: int, counts: list[int]) -> dict[str, Any]:
+    pair = run.pair(source, target, n)
+    given, made = numpy_buffer(pair.array), numpy_buffer(pair.array_out, writable=True)
+    resolved = pair.policy.resolve(source, target)
+
+    def call(count: int) -> Call:
+        return lambda: cpu.cast_buffer(given, made, pair.target, resolved, n_threads=count)
+
+    work = {str(count): call(count) for count in counts}
+    found = race(work, run.rounds(7), calls_for(work))
+    row = {
+        "source": source,
+        "target": target,
+        "n_elements": n,
+        "n_bytes": pair.n_bytes,
+        "seconds": {name: spread(values, 9) for name, values in found.items()},
+        "speedup": {name: spread(ratios(found["1"], values)) for name, values in found.items()},
+    }
+    numbers = "  ".join(f"{name} {value['median']:.2f}" for name, value in row["speedup"].items())
+    say(f"threads, {source} -> {target}, {n}: {numbers}")
+    return row
