@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "api.hpp"
-#include "python.hpp"
+#include "python/methods.hpp"
 
 namespace {
 

@@ -1,8 +1,8 @@
-// The functions of the Python module that have files of their own; module.cpp lists them.
+// What the files here give the module: module.cpp's table lists them.
 #pragma once
 #include <Python.h>
 
-#include "api.hpp"
+#include "../api.hpp"
 
 namespace tc {
 

@@ -6,8 +6,8 @@
 // Python, by the reference. Nothing here words a message: a refusal comes back as a path.
 #include <string.h>
 
-#include "isa/bits.hpp"
-#include "python.hpp"
+#include "../isa/bits.hpp"
+#include "methods.hpp"
 
 namespace tc {
 namespace {
