@@ -16,7 +16,7 @@ from codes import interesting_codes
 from oracle import cast_array
 
 import tensorcast as tc
-from tensorcast.bridges.torch import dtype_of
+from tensorcast.bridges.torch import dtype_of, write_elsewhere
 from tensorcast.errors import CastError
 from tensorcast.formats import FORMATS, Format
 from tensorcast.policy import Policy
@@ -404,6 +404,24 @@ def test_a_device_is_gone_to_only_when_asked() -> None:
         tc.cast(x, "float16", device="meta", out=torch.empty(4, 3, dtype=torch.float16))
     with pytest.raises(CastError, match="device='nowhere' cannot be used"):
         tc.cast(x, "float16", device="nowhere")
+
+
+def test_what_other_devices_do_is_what_the_cpu_does() -> None:
+    x = torch.randn(7, 300).t() * 1e4
+    policy = Policy(overflow="saturate").resolve("float32", "float8_e4m3fn")
+    expected, loss = tc.cast(x, "float8_e4m3fn", overflow="saturate", report=True)
+    for fresh in (False, True):
+        out = torch.empty_like(expected)
+        found = write_elsewhere(x, out, FORMATS["float8_e4m3fn"], policy, True, fresh)
+        assert (found.n_inexact, found.n_overflow) == (loss.n_inexact, loss.n_overflow)
+        assert torch.equal(out.view(torch.uint8), expected.view(torch.uint8))
+    out = torch.zeros_like(x, dtype=torch.float16)
+    x[3, 4] = 1e6
+    with pytest.raises(tc.CastOverflowError, match=r"largest magnitude 1000000 at \[3, 4\]"):
+        write_elsewhere(
+            x, out, FORMATS["float16"], Policy().resolve("float32", "float16"), False, False
+        )
+    assert not out.any()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: trips to one")

@@ -80,10 +80,10 @@ class Loss:
     def sqnr_db(self) -> float | None:
         """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels: infinite
         when nothing was lost, None if it was not counted."""
-        if self.sum_squared_error is None or self.sum_squared is None:
-            return None
         if self.sum_squared_error == 0:
             return math.inf
+        if self.sum_squared_error is None or self.sum_squared is None:
+            return None
         if self.sum_squared == 0:
             return -math.inf
         # two logarithms: the ratio itself may overflow

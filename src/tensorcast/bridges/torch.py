@@ -7,7 +7,6 @@ tracing and subclasses, which the custom operator calls too.
 from __future__ import annotations
 
 from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..buffer import Buffer
@@ -127,7 +126,20 @@ def _write(
     if x.device.type == "cpu":
         source, written = buffer_of(x), buffer_of(out, writable=True)
         return cast_buffer(source, written, target, policy, report=report, fresh=fresh, name=name)
-    torch_ops: Any = import_module("..kernels.torch_ops", __package__)
+    return write_elsewhere(x, out, target, policy, report, fresh, name)
+
+
+def write_elsewhere(
+    x: torch.Tensor,
+    out: torch.Tensor,
+    target: Format,
+    policy: ResolvedPolicy,
+    report: bool,
+    fresh: bool,
+    name: str = "",
+) -> Loss:
+    """What `casting.cast_buffer` does, where the tensor is: by Triton or torch's operations."""
+    from ..kernels import torch_ops
 
     _has_values(x)
     row, full = format_of(x), report or policy.exact
@@ -146,7 +158,7 @@ def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
     x = x.detach().resolve_conj().resolve_neg()
     if x.device.type == "cpu":
         return cast_buffer(buffer_of(x), None, target, resolved, report=True)
-    torch_ops: Any = import_module("..kernels.torch_ops", __package__)
+    from ..kernels import torch_ops
 
     row = format_of(x)
     raw = torch_ops.cast_tensor(x, None, row, target, resolved, True)
