@@ -1,0 +1,271 @@
+"""The casts as torch operators: compiled, exported, batched, differentiated, on fake tensors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import tensorcast as tc
+from tensorcast.bridges import torch_library
+from tensorcast.policy import Policy
+
+torch = pytest.importorskip("torch", reason="torch is not installed")
+
+
+def op(x: object, to: str, **policy: object) -> torch.Tensor:
+    return torch_library.cast_op(x, tc.lookup(to), Policy(**policy))
+
+
+VALUES = [0.0, -0.0, 1.0, -1.5, 1 / 3, 300.0, -70000.0, 1e-30]
+
+
+# -- compiled --------------------------------------------------------------------------------------
+
+FIRST_CALL = """
+import tensorcast as tc, torch
+{before}
+@torch.compile(fullgraph=True, dynamic=True, backend="aot_eager")
+def f(x):
+    return tc.cast(x * 2, "bfloat16") + 1
+for n in (3, 8, 1, 0):
+    x = torch.arange(n, dtype=torch.float32) / 3
+    assert torch.equal(f(x), (x * 2).to(torch.bfloat16) + 1), n
+print("done")
+"""
+
+
+@pytest.mark.parametrize("before", ["", "import numpy; tc.cast(numpy.ones(3), 'float16')"])
+def test_compiles_at_the_first_call(before: str) -> None:
+    """No eager call before it, and none with a torch tensor: nothing is registered yet."""
+    code = FIRST_CALL.format(before=before)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def compiled(function: object, **options: object) -> object:
+    torch.compiler.reset()
+    return torch.compile(function, fullgraph=True, backend="aot_eager", **options)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {},
+        {"overflow": "saturate"},
+        {"overflow": "ieee", "rounding": "up"},
+        {"rounding": "stochastic", "seed": (1 << 64) - 3, "overflow": "saturate"},
+    ],
+)
+def test_compiled_equals_eager(policy: dict[str, object]) -> None:
+    x = torch.tensor(VALUES[:5] if not policy else VALUES).view(-1, 1)
+    found = compiled(lambda x: tc.cast(x, torch.float16, **policy))(x)
+    assert torch.equal(
+        found.view(torch.int16), tc.cast(x, torch.float16, **policy).view(torch.int16)
+    )
+
+
+def test_seeds_may_change_without_another_compilation() -> None:
+    counter = torch._dynamo.testing.CompileCounter()
+    torch.compiler.reset()
+
+    @torch.compile(fullgraph=True, backend=counter, dynamic=True)
+    def cast(x: torch.Tensor, seed: int) -> torch.Tensor:
+        return tc.cast(x, "int32", rounding="stochastic", seed=seed)
+
+    x = torch.full((1000,), 0.5)
+    found = [cast(x, seed) for seed in range(2, 12)]
+    for seed, result in enumerate(found, 2):
+        assert torch.equal(result, tc.cast(x, "int32", rounding="stochastic", seed=seed))
+    assert counter.frame_count <= 2
+
+
+def test_compiled_into_out() -> None:
+    def into(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        tc.cast(x * 2, "int16", out=out)
+        return out + 1
+
+    out = torch.zeros(4, dtype=torch.int16)
+    found = compiled(into)(torch.arange(4.0), out)
+    assert out.tolist() == [0, 2, 4, 6]
+    assert found.tolist() == [1, 3, 5, 7]
+
+
+def test_nothing_to_do_stays_nothing() -> None:
+    counter = torch._dynamo.testing.CompileCounter()
+    torch.compiler.reset()
+    x = torch.ones(3)
+    f = torch.compile(lambda x: tc.cast(x, "float32"), fullgraph=True, backend=counter)
+    assert f(x) is x
+    assert counter.op_count == 0
+
+
+def test_a_compiled_refusal_names_the_value() -> None:
+    with pytest.raises(tc.CastOverflowError, match="300"):
+        compiled(lambda x: tc.cast(x, "int8"))(torch.tensor([1.0, 300.0]))
+
+
+def test_a_report_breaks_the_graph_and_is_right() -> None:
+    def loss_of(x: torch.Tensor) -> tuple[torch.Tensor, object]:
+        y, loss = tc.cast(x * 2, "bfloat16", report=True)
+        return y + 1, loss
+
+    x = torch.arange(9.0) / 3
+    torch.compiler.reset()
+    found, loss = torch.compile(loss_of, backend="aot_eager")(x)
+    assert torch.equal(found, (x * 2).to(torch.bfloat16) + 1)
+    assert loss == tc.measure(x * 2, "bfloat16")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_export(strict: bool) -> None:
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return tc.cast(x + 1, "float8_e4m3fn", overflow="saturate")
+
+    n = torch.export.Dim("n")
+    program = torch.export.export(
+        Model(), (torch.ones(4, 2),), dynamic_shapes={"x": {0: n}}, strict=strict
+    )
+    assert any(node.target is torch.ops.tensorcast.cast.default for node in program.graph.nodes)
+    x = torch.tensor([[1e3, 0.3]] * 7)
+    found = program.module()(x)
+    assert torch.equal(
+        found.view(torch.uint8), tc.cast(x + 1, found.dtype, overflow="saturate").view(torch.uint8)
+    )
+
+
+@pytest.mark.exhaustive
+def test_inductor() -> None:
+    torch.compiler.reset()
+    f = torch.compile(lambda x: tc.cast(x * 2, "bfloat16") + 1, fullgraph=True)
+    x = torch.arange(1000.0) / 7
+    assert torch.equal(f(x), (x * 2).to(torch.bfloat16) + 1)
+
+
+# -- the operator's own contract -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("x", "to"),
+    [
+        (torch.tensor(VALUES, requires_grad=True), "bfloat16"),
+        (torch.ones(2, 3, requires_grad=True).T, "float64"),
+        (torch.ones(3, 1).expand(3, 4), "int8"),
+        (torch.arange(6).view(2, 3), "int32"),
+        (torch.ones(0), "bool"),
+        (torch.tensor(1.5), "complex64"),
+    ],
+)
+def test_opcheck(x: torch.Tensor, to: str) -> None:
+    torch_library.register()
+    tail = ("saturate", None, "raise", False, 0)
+    torch.library.opcheck(torch.ops.tensorcast.cast.default, (x, to, *tail))
+    with torch.no_grad():
+        out = torch.empty(x.shape, dtype=getattr(torch, to))
+        if not x.requires_grad:
+            torch.library.opcheck(torch.ops.tensorcast.cast_out.default, (x, out, *tail))
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3), (2, 3, 4, 5)])
+def test_strides_are_those_of_to(shape: tuple[int, ...]) -> None:
+    base = torch.zeros(shape)
+    views = [base]
+    if base.ndim > 1:
+        views += [base.mT, base[..., ::2], base[..., 1:]]
+    if base.ndim == 4:
+        views += [base.to(memory_format=torch.channels_last), base[:, :1].expand(2, 3, 4, 5)]
+    for x in views:
+        want = x.to(torch.int16)
+        assert op(x, "int16").stride() == want.stride()
+        meta = op(x.to("meta"), "int16")
+        assert (meta.device.type, meta.dtype, meta.shape) == ("meta", torch.int16, x.shape)
+        with torch._subclasses.FakeTensorMode() as mode:
+            fake = op(mode.from_tensor(x), "int16")
+            assert (fake.stride(), fake.dtype) == (want.stride(), torch.int16)
+
+
+def test_fake_tensors_reach_no_memory() -> None:
+    with torch._subclasses.FakeTensorMode():
+        fake = tc.cast(torch.ones(3), "bfloat16")
+    assert isinstance(fake, torch._subclasses.FakeTensor)
+    assert tc.cast(torch.ones(3, device="meta"), "bfloat16").is_meta
+
+
+# -- gradients -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to", ["float16", "bfloat16", "float64", "complex64"])
+def test_gradients_are_those_of_to(to: str) -> None:
+    weights = (torch.arange(3.0) / 3).to(getattr(torch, to))
+    found = []
+    for cast in (lambda x: tc.cast(x, to), lambda x: x.to(getattr(torch, to))):
+        x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        (cast(x) * weights).abs().sum().backward()
+        found.append(x.grad)
+    assert found[0].dtype == torch.float32
+    assert torch.equal(*found)
+
+
+def test_a_gradient_that_does_not_fit_is_infinite() -> None:
+    x = torch.ones(1, dtype=torch.float16, requires_grad=True)
+    (tc.cast(x, "float32") * 1e6).sum().backward()
+    assert x.grad.tolist() == [float("inf")]
+
+
+def test_second_derivatives() -> None:
+    x = torch.tensor([3.0], requires_grad=True, dtype=torch.float64)
+    (first,) = torch.autograd.grad(tc.cast(x * x * x, "float32").sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x)
+    assert (first.item(), second.item()) == (27.0, 18.0)
+
+
+def test_integers_have_no_gradient() -> None:
+    x = torch.ones(3, requires_grad=True)
+    for to in ("int32", "bool", "uint8"):
+        assert not tc.cast(x, to).requires_grad
+    with torch.no_grad():
+        assert not tc.cast(x, "float16").requires_grad
+
+
+def test_compiled_gradients() -> None:
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return (tc.cast(x, "bfloat16") * 3).sum()
+
+    x = torch.arange(4.0, requires_grad=True)
+    compiled(loss)(x).backward()
+    assert x.grad.tolist() == [3.0] * 4
+
+
+# -- batched ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dimension", [0, 1, -1])
+def test_vmap(dimension: int) -> None:
+    x = torch.arange(24.0).view(2, 3, 4) / 7
+    found = torch.vmap(lambda x: tc.cast(x, "float16"), dimension, dimension)(x)
+    assert torch.equal(found, x.to(torch.float16))
+
+
+def test_vmap_of_gradients() -> None:
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        return (tc.cast(x, "bfloat16").float() ** 2).sum()
+
+    x = torch.arange(6.0).view(3, 2)
+    assert torch.equal(torch.vmap(torch.func.grad(loss))(x), 2 * x)
+
+
+def test_stochastic_rounding_of_a_batch_is_that_of_the_batch() -> None:
+    x = torch.full((8, 16), 0.5)
+    draw = {"rounding": "stochastic", "seed": 5}
+    found = torch.vmap(lambda x: tc.cast(x, "int8", **draw), 1)(x)
+    assert torch.equal(found, tc.cast(x.T.contiguous(), "int8", **draw))
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_traced_by_jit() -> None:
+    traced = torch.jit.trace(lambda x: tc.cast(x, "int32") + 1, (torch.ones(2),))
+    assert traced(torch.full((3,), 5.0)).tolist() == [6, 6, 6]
