@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -97,3 +100,59 @@ def test_a_dictionary_of_plain_values() -> None:
     assert found["target"] == "bfloat16"
     assert found["n_inexact"] == 1
     assert {type(value) for value in found.values()} <= {str, int, float, type(None)}
+
+
+FULL = Loss(
+    "float32", "float8_e4m3fn", 1 << 20, n_overflow=17, n_nan_lost=0, n_inexact=(1 << 20) - 1,
+    n_underflow=3201, n_nan=2, n_inf=0, min=-612.5, max=599.0, amax=612.5, max_abs_error=164.5,
+    sum_squared_error=1234.5, sum_squared=1e6, first_overflow=70001, largest_overflow=612.5,
+    largest_overflow_index=70002,
+)  # fmt: skip
+
+
+def test_the_table_of_a_loss() -> None:
+    assert str(FULL).splitlines() == [
+        "float32 -> float8_e4m3fn, 1,048,576 elements",
+        "  overflow          17   <0.01%  first at 70,001, largest magnitude 612.5 at 70,002",
+        "  underflow      3,201    0.31%",
+        "  inexact    1,048,575  >99.99%",
+        "  NaN                2   <0.01%",
+        "  infinite           0",
+        "  range      -612.5 to 599",
+        "  max error  164.5",
+        "  RMSE       0.034312",
+        "  SQNR       29.1 dB",
+    ]
+    some = Loss("float32", "int8", 1, n_overflow=0, n_nan_lost=1)
+    assert str(some).splitlines() == [
+        "float32 -> int8, 1 element",
+        "  overflow  0",
+        "  NaN lost  1  100%",
+        "            the rest was not counted",
+    ]
+    none = measure(np.zeros(0, np.int32), "int32", "int64")
+    assert str(none).splitlines()[0] == "int32 -> int64, 0 elements, lossless"
+    both = measure(np.array([1 + 1e-9j, np.nan], np.complex128), "complex128", "complex64")
+    assert "  NaN        1  25.00%" in str(both).splitlines()
+
+
+def test_the_table_in_a_notebook() -> None:
+    text = FULL._repr_html_()
+    table = ElementTree.fromstring(text)  # well-formed
+    assert table.tag == "table"
+    rows = [" ".join(cell.text or "" for cell in row).strip() for row in table.iter("tr")]
+    assert rows[0] == "overflow 17 <0.01% first at 70,001, largest magnitude 612.5 at 70,002"
+    assert rows[-1] == "SQNR 29.1 dB"
+    assert "<script" not in text
+    assert "<style" not in text
+    assert not re.search(r"[^-]color:(?!inherit)", text)  # the page's own, light or dark
+    assert "url(" not in text
+
+
+def test_a_dictionary_goes_through_json() -> None:
+    for loss in (FULL, measure(np.ones(3, np.float32), "float32", "float64")):
+        found = loss.to_dict()
+        assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["sqnr_db"] == "inf"
+    worst = measure(np.array([np.inf], np.float32), "float32", "int8").to_dict()
+    assert worst["largest_overflow"] == "inf"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
+from html import escape
 
 from .formats import FORMATS, Format
 from .kernels.cpu import RawStats
@@ -16,7 +17,9 @@ class Loss:
     `n_elements` and `first_overflow`.
 
     The fields typed `| None` are None when only the counts that a policy needs were asked for
-    (`report=False`); min, max and amax also where no source value is finite.
+    (`report=False`); min, max and amax also where no source value is finite, and with
+    `sum_squared` where the formats alone say that nothing is lost (`tensorcast.measure`).
+    Printed, and shown in a notebook, it is a table.
 
     Attributes:
         source, target: names of the formats.
@@ -34,6 +37,17 @@ class Loss:
         first_overflow: index (C order) of the first element that overflows, None if none does.
         largest_overflow, largest_overflow_index: the largest magnitude that overflows and its
             index, under overflow="raise" only; None if none does.
+
+    Example:
+        >>> print(Loss("float32", "float16", 4, n_overflow=1, n_nan_lost=0, n_inexact=2,
+        ...            n_underflow=0, n_nan=0, n_inf=0, min=-2.5, max=1e6, first_overflow=3))
+        float32 -> float16, 4 elements
+          overflow   1  25.00%  first at 3
+          underflow  0
+          inexact    2  50.00%
+          NaN        0
+          infinite   0
+          range      -2.5 to 1e+06
     """
 
     source: str
@@ -139,9 +153,80 @@ class Loss:
             sum_squared=(self.sum_squared or 0.0) + (later.sum_squared or 0.0),
         )
 
-    def to_dict(self) -> dict[str, object]:
-        """The fields, with `rmse` and `sqnr_db`, as plain Python values."""
-        return {**asdict(self), "rmse": self.rmse, "sqnr_db": self.sqnr_db}
+    def to_dict(self) -> dict[str, int | float | str | None]:
+        """The fields, with `rmse` and `sqnr_db`, as JSON holds them: an infinity is "inf"."""
+        fields = {**asdict(self), "rmse": self.rmse, "sqnr_db": self.sqnr_db}
+        return {
+            name: str(value) if isinstance(value, float) and math.isinf(value) else value
+            for name, value in fields.items()
+        }
+
+    def __str__(self) -> str:
+        """A table to read; `repr` has the fields."""
+        rows = self._rows()
+        label, count, share = (max(len(row[i]) for row in rows) for i in range(3))
+        lines = [self._title()]
+        for name, number, part, note in rows:
+            counted = f"{number:>{count}}  {part:>{share}}  " if number else ""
+            lines.append(f"  {name:<{label}}  {counted}{note}".rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """The table for a notebook: no script, no style sheet, colours of the page around it."""
+        edge = "border-top:1px solid rgba(128,128,128,.35)"
+        cell = f"padding:.15em .8em;{edge};text-align"
+        caption = "caption-side:top;text-align:left;padding:.3em .8em;color:inherit;font-weight:600"
+        lines = [
+            '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">',
+            f'<caption style="{caption}">{escape(self._title())}</caption>',
+        ]
+        for name, number, part, note in self._rows():
+            faint = ";opacity:.55" if number == "0" else ""
+            lines.append(
+                f'<tr style="background:none{faint}">'
+                f'<th scope="row" style="{cell}:left;font-weight:400">{escape(name)}</th>'
+            )
+            if number:
+                lines += [f'<td style="{cell}:right">{escape(x)}</td>' for x in (number, part)]
+                lines.append(f'<td style="{cell}:left">{escape(note)}</td></tr>')
+            else:
+                lines.append(f'<td colspan="3" style="{cell}:left">{escape(note)}</td></tr>')
+        return "\n".join([*lines, "</table>"])
+
+    def _title(self) -> str:
+        verdict = {True: ", lossless", False: "", None: ""}[self.is_lossless]
+        plural = "" if self.n_elements == 1 else "s"
+        return f"{self.source} -> {self.target}, {self.n_elements:,} element{plural}{verdict}"
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """(label, count, share, note) of each line; without a count, the note is the value."""
+        n_values = self.n_elements * (2 if FORMATS[self.source].is_complex else 1)
+
+        def counted(label: str, n: int, note: str = "") -> tuple[str, str, str, str]:
+            return label, f"{n:,}", _share(n, n_values), note
+
+        first, largest = self.first_overflow, self.largest_overflow_index
+        notes = [] if first is None else [f"first at {first:,}"]
+        if largest is not None and self.largest_overflow is not None:
+            notes.append(f"largest magnitude {_figure(self.largest_overflow)} at {largest:,}")
+        rows = [counted("overflow", self.n_overflow, ", ".join(notes))]
+        if self.n_inexact is None:
+            rows.append(counted("NaN lost", self.n_nan_lost))
+            rows.append(("", "", "", "the rest was not counted"))
+            return rows
+        lost = f"{self.n_nan_lost:,} lost" if self.n_nan_lost else ""
+        rows.append(counted("underflow", self.n_underflow or 0))
+        rows.append(counted("inexact", self.n_inexact))
+        rows.append(counted("NaN", self.n_nan or 0, lost))
+        rows.append(counted("infinite", self.n_inf or 0))
+        if self.min is not None and self.max is not None:
+            rows.append(("range", "", "", f"{_figure(self.min)} to {_figure(self.max)}"))
+        for label, value in (("max error", self.max_abs_error), ("RMSE", self.rmse)):
+            if value is not None:
+                rows.append((label, "", "", _figure(value)))
+        if self.sqnr_db is not None:
+            rows.append(("SQNR", "", "", f"{self.sqnr_db:.1f} dB"))
+        return rows
 
 
 def loss_of(
@@ -193,6 +278,20 @@ def loss_of(
         largest,
         raw.largest_overflow_index,
     )
+
+
+def _figure(value: float | int) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _share(n: int, n_values: int) -> str:
+    """A percentage that says 0% or 100% of none or all only."""
+    if n == 0:
+        return ""
+    share = 100 * n / n_values
+    if n == n_values:
+        return "100%"
+    return "<0.01%" if share < 0.01 else ">99.99%" if share > 99.99 else f"{share:.2f}%"
 
 
 def _extremes(raw: RawStats, source: Format) -> tuple[float | int | None, float | int | None]:
