@@ -26,6 +26,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,13 @@ def names_weights(path: Path) -> bool:
     return WEIGHTS.name in path.read_text()
 
 
+def needs(path: Path, index: int, text: str) -> bool:
+    """Whether a block that runs, or one it may build on, names something."""
+    return any(
+        text in b.text for b in DOCUMENT_BLOCKS[path][: index + 1] if b.language not in NOT_RUN
+    )
+
+
 @pytest.mark.parametrize(("path", "index"), ALL_BLOCKS)
 def test_document(documents: dict[Path, Document], path: Path, index: int) -> None:
     block = DOCUMENT_BLOCKS[path][index]
@@ -205,8 +213,10 @@ def test_document(documents: dict[Path, Document], path: Path, index: int) -> No
     )
     if block.not_run:
         pytest.skip(f"{block}: {block.not_run}")
-    if names_weights(path) and not WEIGHTS.is_dir():
+    if needs(path, index, WEIGHTS.name) and not WEIGHTS.is_dir():
         pytest.skip(f"{block}: the MiniLM weights are not here: run `make demo`")
+    if needs(path, index, "import torch") and not find_spec("torch"):
+        pytest.skip(f"{block}: torch is not here")
     failure = documents[path].failure(index)
     assert failure is None, f"\n{failure}"
 

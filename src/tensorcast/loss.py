@@ -223,8 +223,8 @@ class Loss:
             rows.append(("range", "", "", f"{_figure(self.min)} to {_figure(self.max)}"))
         for label, value in (("max error", self.max_abs_error), ("RMSE", self.rmse)):
             if value is not None:
-                rows.append((label, "", "", _figure(value)))
-        if self.sqnr_db is not None:
+                rows.append((label, "", "", f"{value:.4g}"))
+        if self.sqnr_db is not None and self.sqnr_db != math.inf:
             rows.append(("SQNR", "", "", f"{self.sqnr_db:.1f} dB"))
         return rows
 
