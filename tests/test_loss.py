@@ -8,13 +8,17 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from tensorcast.casting import cast_chunk
 from tensorcast.formats import FORMATS
+from tensorcast.kernels import cpu
 from tensorcast.loss import Loss
 from tensorcast.policy import Policy
+
+SUM_ERROR = 2.0**-19  # the relative error that Loss states for its sums of squares
 
 
 def measure(
@@ -33,12 +37,55 @@ def test_figures_are_those_of_float64_arithmetic() -> None:
     error = x - y
     assert loss.n_inexact == (error != 0).sum()
     assert loss.max_abs_error == np.abs(error).max()
-    assert loss.sum_squared_error == pytest.approx((error**2).sum(), rel=1e-12)
-    assert loss.rmse == pytest.approx(math.sqrt((error**2).mean()), rel=1e-12)
+    assert loss.sum_squared_error == pytest.approx((error**2).sum(), rel=SUM_ERROR)
+    assert loss.rmse == pytest.approx(math.sqrt((error**2).mean()), rel=SUM_ERROR)
     assert loss.sqnr_db == pytest.approx(
-        10 * math.log10((x**2).sum() / (error**2).sum()), rel=1e-12
+        10 * math.log10((x**2).sum() / (error**2).sum()), abs=2e-5
     )
     assert (loss.min, loss.max, loss.amax) == (x.min(), x.max(), np.abs(x).max())
+
+
+@pytest.mark.parametrize("target", ["float16", "bfloat16", "float8_e4m3fn", "int8", "float64"])
+@pytest.mark.parametrize("size", [5, 1_000, 2_048, 50_001])
+def test_sums_are_within_the_stated_bound(target: str, size: int) -> None:
+    rng = np.random.default_rng(size)
+    normal = rng.standard_normal(size).astype(np.float32)
+    spread = (normal * 10.0 ** rng.integers(-44, 38, size)).astype(np.float32)
+    constant = np.full(size, 1.1, np.float32)
+    to = FORMATS[target]
+    policy = Policy(overflow="saturate").resolve(FORMATS["float32"], to)
+    for values in (normal, normal * 1e-30, normal * 1e30, normal * 1e-22, spread, constant,
+                   np.abs(normal), -np.abs(normal), np.zeros(size, np.float32)):  # fmt: skip
+        values = values.astype(np.float32)
+        out = np.zeros(size, np.dtype(getattr(ml_dtypes, target, target)))
+        counted = [
+            cpu.cast_chunk(values, out.view(np.uint8), FORMATS["float32"], to, policy, size,
+                           full=True, kernel=kernel)
+            for kernel in cpu.available()
+        ]  # fmt: skip
+        x, y = values.astype(np.float64), out.astype(np.float64)
+        assert all(raw == counted[0] for raw in counted)
+        assert (counted[0].min, counted[0].max) == (x.min(), x.max())
+        assert counted[0].max_abs_error == pytest.approx(np.abs(x - y).max(), rel=1e-15)
+        squared, error = math.fsum(x * x), math.fsum((x - y) ** 2)
+        assert counted[0].sum_squared == pytest.approx(squared, rel=SUM_ERROR)
+        assert counted[0].sum_squared_error == pytest.approx(error, rel=SUM_ERROR)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "error"),
+    [
+        (2.0**63, "int64", 1),
+        (2.0**63 + 4096, "int64", 4097),
+        (2.0**64, "uint64", 1),
+        (-(2.0**63), "int64", 0),
+    ],
+)
+def test_a_saturated_64_bit_extreme_is_one_less(value: float, target: str, error: float) -> None:
+    loss = measure(np.array([value], np.float64), "float64", target)
+    assert loss.max_abs_error == error
+    assert loss.sum_squared_error == error * error
+    assert loss.n_inexact == (error != 0)
 
 
 def test_merging_parts_counts_the_whole() -> None:

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "direct.hpp"
+#include "fused_x86.hpp"
 #include "pack.hpp"
 #include "table.hpp"
 
@@ -31,25 +32,22 @@ void decode_result(FormatId id, const void* codes, float* out, uint64_t n);
 template <class C>
 void carrier_errors(const Cast& cast, const C* x, const void* codes, uint64_t n, bool overflows,
                     Stats* s) {
-    (void)overflows;
     const Row& target = ROWS[cast.target];
     if (sizeof(C) == 4 && !fits_float(target)) {
         double wide[BLOCK], y[BLOCK];
         for (uint64_t i = 0; i < n; ++i) wide[i] = (double)x[i];
         decode_double(cast.target, codes, y, n, false);
-        stats_block<double>(wide, y, n, saturated_mark(target), s);
+        stats_block<double>(wide, y, n, overflows ? saturated_mark(target) : NOT_SATURATED, s);
         return;
     }
     C y[BLOCK];
     if constexpr (sizeof(C) == 4) {
         decode_result(cast.target, codes, y, n);
-#if defined(__AVX2__)
-        if (cast.rounding == Rounding::NearestEven && target.kind == Kind::Float && !overflows)
-            return stats_nearest(x, y, n, s);
-#endif
+        const bool toward = cast.rounding == Rounding::NearestEven || cast.rounding == Rounding::TowardZero;
+        if (toward && target.kind != Kind::Bool && !overflows) return stats_rounded(x, y, n, s);
     } else
         decode_double(cast.target, codes, y, n, false);
-    stats_block<C>(x, y, n, saturated_mark(target), s);
+    stats_block<C>(x, y, n, overflows ? saturated_mark(target) : NOT_SATURATED, s);
 }
 
 // Numbers that an integer target rounds to zero: overflow can give a zero too, and is not underflow.
@@ -178,8 +176,15 @@ void quiet_block(U* codes, uint64_t n, U abs, U infinity, U quiet) {
 }
 
 // One block, codes unpacked on both sides.
-Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t n, uint64_t first,
+Counts block_arithmetic(const Cast& wanted, const void* in, void* codes, uint64_t n, uint64_t first,
                         Stats* s) {
+    Cast cast = wanted;
+#if defined(__AVX2__)
+    if (cast.full && n == BLOCK && is_measured_in_one_loop(cast)) {
+        if (cast_measured(cast, in, codes, s)) return Counts();
+        cast.nontemporal = false;  // what is written is read again
+    }
+#endif
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
     if (cast.source == cast.target) {
         if (source.bits < 8)
@@ -197,7 +202,7 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
             } else if (fits_float(source)) {
                 float x[BLOCK];
                 decode_float(cast.source, in, x, n);
-                stats_block<float>(x, x, n, NOT_SATURATED, s);
+                stats_exact(x, n, s);
             } else {
                 stats_block<double>((const double*)in, (const double*)in, n, NOT_SATURATED, s);
             }
@@ -230,7 +235,7 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
         if (cast.full && source.is_integer())
             integer_stats(cast, in, codes, n, s);
         else if (cast.full)
-            stats_block<float>(y, y, n, NOT_SATURATED, s);
+            stats_exact(y, n, s);
         return Counts();
     }
     if (fits_float(source)) {
@@ -240,14 +245,6 @@ Counts block_arithmetic(const Cast& cast, const void* in, void* codes, uint64_t 
             decode_float(cast.source, in, block, n);
             x = block;
         }
-#if defined(__AVX2__)
-        if (cast.full && n == BLOCK && cast.rounding == Rounding::NearestEven) {
-            if (cast.target == F_bfloat16 && encode_with_stats(x, (uint16_t*)codes, ToBf16<false>(), s))
-                return Counts();
-            if (cast.target == F_float16 && encode_with_stats(x, (uint16_t*)codes, ToF16<false>(), s))
-                return Counts();
-        }
-#endif
         const Counts counts = encode_carrier(cast, x, codes, n, first);
         if (cast.full) carrier_stats(cast, x, codes, n, first, counts.overflow != 0, s);
         return counts;
@@ -444,7 +441,7 @@ bool streams(const Cast& cast, const Table* table) {
 #if defined(__AVX2__)
     const Row& target = ROWS[cast.target];
     if (table) return table->widens;
-    if (cast.full) return false;
+    if (cast.full) return is_measured_in_one_loop(cast);
     if (cast.source == F_float16 || cast.source == F_bfloat16)
         if (cast.target == F_float32) return true;
     const bool sixteen = cast.source == F_float16 || cast.source == F_bfloat16;

@@ -1,7 +1,8 @@
 // All statistics of one block: the source values against the decoded results.
 //
-// Sums run in eight float64 lanes by index modulo 8, multiply and add rounded separately, reduced
-// in one fixed order: the same bits on every instruction set.
+// Sums run in eight float64 lanes by index modulo 8, multiply and add rounded separately, reduced in
+// one fixed order: the same bits on every instruction set. float32 squares are summed in float32
+// first, where that loses little (see Gather).
 #pragma once
 #include "encode_int.hpp"
 
@@ -50,7 +51,7 @@ TC_INLINE bool is_finite(double x) { return (bits_of(x) & Bits<double>::ABS) < B
 TC_INLINE bool is_nan(double x) { return (bits_of(x) & Bits<double>::ABS) > Bits<double>::INF; }
 
 // Element by element, for blocks that hold infinities or NaNs, and for tails.
-// saturated: results equal to it are inexact although they compare equal (2^63 - 1 read as 2^63).
+// saturated: results equal to it are one less (2^63 - 1 reads as 2^63).
 template <class C>
 void stats_scalar(const C* x, const C* y, uint64_t begin, uint64_t n, double saturated,
                   double* error_lanes, double* value_lanes, Stats* s) {
@@ -70,106 +71,226 @@ void stats_scalar(const C* x, const C* y, uint64_t begin, uint64_t n, double sat
         if (a < s->min) s->min = a;
         if (a > s->max) s->max = a;
         if (!is_finite(b)) continue;
-        const double e = a - b, magnitude = __builtin_fabs(e);
+        const double e = b == saturated ? (a - b) + 1 : a - b, magnitude = __builtin_fabs(e);
         if (magnitude > s->max_abs_error) s->max_abs_error = magnitude;
         error_lanes[i % 8] += e * e;
         value_lanes[i % 8] += a * a;
     }
 }
 
-#if defined(__AVX2__)
-// What the vector loops gather, in the lanes of stats_block; a special value makes a sum infinite or
-// NaN, and then the gathering is thrown away.
+// ---- float32: squares in float32 ----------------------------------------------------------------
 //
-// Errors are taken in float32: rounding to nearest without overflow leaves an error that is a
-// multiple of the value's own last place and no larger than the value, so float32 holds it exactly,
-// and float64 its square: a fused multiply-add rounds just as a multiplication and an addition do.
-struct Gather {
-    __m256d e0 = _mm256_setzero_pd(), e1 = e0, q0 = e0, q1 = e0;
-    __m256 low = _mm256_set1_ps(__builtin_inff()), high = _mm256_set1_ps(-__builtin_inff());
-    __m256 worst = _mm256_setzero_ps();
-    __m256i changed = _mm256_setzero_si256(), vanished = changed;
+// Where neither overflow nor underflow can harm (see Gather::finish), the squares of a block of
+// float32 are summed in float32: element i in lane i % 16, over GROUP elements; then lanes k and
+// k + 8 are added, still in float32, and go to float64 lane k. Each of these 18 steps loses 2^-24 of
+// a sum of positive numbers at most: the relative error stays below 2^-19, and float64 adds the rest.
+// Other blocks are summed in float64 throughout (stats_block). Which way a block goes follows from
+// its values alone.
 
-    TC_INLINE void add(const float* in, __m256 y) {
-        const __m256 x = _mm256_loadu_ps(in), d = _mm256_sub_ps(x, y), zero = _mm256_setzero_ps();
-        const __m256 c = _mm256_cmp_ps(d, zero, _CMP_NEQ_UQ);
-        changed = _mm256_sub_epi32(changed, _mm256_castps_si256(c));
-        const __m256 v = _mm256_and_ps(c, _mm256_cmp_ps(y, zero, _CMP_EQ_OQ));
-        vanished = _mm256_sub_epi32(vanished, _mm256_castps_si256(v));
-        low = _mm256_min_ps(low, x);
-        high = _mm256_max_ps(high, x);
-        worst = _mm256_max_ps(worst, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), d));
-        const __m256d d0 = _mm256_cvtps_pd(_mm256_castps256_ps128(d));
-        const __m256d d1 = _mm256_cvtps_pd(_mm256_extractf128_ps(d, 1));
-        const __m256d x0 = _mm256_cvtps_pd(_mm_loadu_ps(in));
-        const __m256d x1 = _mm256_cvtps_pd(_mm_loadu_ps(in + 4));
-        e0 = _mm256_fmadd_pd(d0, d0, e0);
-        e1 = _mm256_fmadd_pd(d1, d1, e1);
-        q0 = _mm256_fmadd_pd(x0, x0, q0);
-        q1 = _mm256_fmadd_pd(x1, x1, q1);
+#if defined(__AVX__)
+constexpr int W = 8;
+typedef float vf __attribute__((vector_size(32)));
+typedef int32_t vi __attribute__((vector_size(32)));
+#else
+constexpr int W = 4;
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+#endif
+constexpr int K = 16 / W;
+constexpr uint64_t GROUP = 256;
+
+struct __attribute__((packed, may_alias)) loose_vf { vf v; };
+TC_INLINE vf load_vf(const float* p) { return ((const loose_vf*)p)->v; }
+
+TC_INLINE vf least(vf a, vf b) {
+#if defined(__AVX__)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#elif defined(__x86_64__)
+    return (vf)_mm_min_ps((__m128)a, (__m128)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+TC_INLINE vf greatest(vf a, vf b) {
+#if defined(__AVX__)
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__x86_64__)
+    return (vf)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+// Of numbers that are not negative AVX2 compares the bits, in any of its units.
+TC_INLINE vf greatest_square(vf a, vf b) {
+#if defined(__AVX2__)
+    return (vf)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#elif defined(__x86_64__)
+    return (vf)_mm_max_ps((__m128)a, (__m128)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+
+// The ends of n > 0 finite floats.
+void range_of(const float* x, uint64_t n, float* least_x, float* greatest_x) {
+    float low = x[0], high = x[0];
+    const uint64_t whole = n / W * W;
+    vf lows = vf{} + low, highs = lows;
+    for (uint64_t i = 0; i < whole; i += W) {
+        lows = least(lows, load_vf(x + i));
+        highs = greatest(highs, load_vf(x + i));
+    }
+    for (int k = 0; k < W; ++k) {
+        if (lows[k] < low) low = lows[k];
+        if (highs[k] > high) high = highs[k];
+    }
+    for (uint64_t i = whole; i < n; ++i) {
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
+    }
+    *least_x = low;
+    *greatest_x = high;
+}
+
+// Adds the sixteen lanes of a group to the eight float64 lanes.
+TC_INLINE void fold(const vf* sums, double* lanes) {
+    vf t[K / 2];
+    for (int k = 0; k < K / 2; ++k) t[k] = sums[k] + sums[k + K / 2];
+#if defined(__AVX__)
+    const __m256d lo = _mm256_cvtps_pd(_mm256_castps256_ps128((__m256)t[0]));
+    const __m256d hi = _mm256_cvtps_pd(_mm256_extractf128_ps((__m256)t[0], 1));
+    _mm256_store_pd(lanes, _mm256_add_pd(_mm256_load_pd(lanes), lo));
+    _mm256_store_pd(lanes + 4, _mm256_add_pd(_mm256_load_pd(lanes + 4), hi));
+#else
+    for (int l = 0; l < 8; ++l) lanes[l] += (double)t[l / W][l % W];
+#endif
+}
+
+// The statistics of a block of float32 but for its range, assuming that every value and every result
+// is finite and that d = x - y is exact, as it is where results are rounded to nearest or toward zero
+// without overflow: it is a multiple of the last place of x and no larger than x.
+struct Lanes {
+    alignas(32) double error[8], value[8];
+
+    TC_INLINE Lanes() {
+        const v4d zero = {};
+        for (int l = 0; l < 8; l += 4) *(v4d*)(error + l) = *(v4d*)(value + l) = zero;
+    }
+    // In memory, that is: not in registers that the loops need.
+    TC_INLINE void stay() { __asm__ volatile("" : : "r"(this) : "memory"); }
+};
+
+template <bool ERRORS>
+struct Gather {
+    Lanes& lanes;
+    vf worst;  // the largest squared error
+    vi same;   // minus the number of equal results
+    vf e[K], q[K];
+
+    TC_INLINE Gather(Lanes& zeros) : lanes(zeros) {
+        worst = vf{};
+        same = vi{};
+        begin_group();
+    }
+    TC_INLINE void begin_group() {
+        for (int k = 0; k < K; ++k) e[k] = q[k] = vf{};
+    }
+    TC_INLINE void end_group() {
+        fold(q, lanes.value);
+        if (ERRORS) fold(e, lanes.error);
+        begin_group();
+    }
+    // W elements of lanes k * W and on.
+    TC_INLINE void add_value(int k, vf x) { q[k] += x * x; }
+    TC_INLINE void add_error(int k, vf d, vi equal) {
+        const vf square = d * d;
+        same += equal;
+        worst = greatest_square(worst, square);
+        e[k] += square;
     }
 
-    // False if a special value was among them.
-    TC_INLINE bool finish(double* error_lanes, double* value_lanes, uint64_t n, Stats* s) const {
-        const __m256d all = _mm256_add_pd(_mm256_add_pd(e0, e1), _mm256_add_pd(q0, q1));
-        const __m256d over = _mm256_cmp_pd(all, _mm256_set1_pd(__builtin_inf()), _CMP_NLT_UQ);
-        if (_mm256_movemask_pd(over)) return false;
-        _mm256_storeu_pd(error_lanes, e0);
-        _mm256_storeu_pd(error_lanes + 4, e1);
-        _mm256_storeu_pd(value_lanes, q0);
-        _mm256_storeu_pd(value_lanes + 4, q1);
-        alignas(32) float lows[8], highs[8], worsts[8];
-        alignas(32) uint32_t changes[8], zeros[8];
-        _mm256_store_ps(lows, low);
-        _mm256_store_ps(highs, high);
-        _mm256_store_ps(worsts, worst);
-        _mm256_store_si256((__m256i*)changes, changed);
-        _mm256_store_si256((__m256i*)zeros, vanished);
-        for (int k = 0; k < 8; ++k) {
-            s->n_inexact += changes[k];
-            s->n_underflow += zeros[k];
-            if (lows[k] < s->min) s->min = lows[k];
-            if (highs[k] > s->max) s->max = highs[k];
-            if (worsts[k] > s->max_abs_error) s->max_abs_error = worsts[k];
+    TC_INLINE bool is_finite_so_far() const {
+        double all = 0;
+        for (int l = 0; l < 8; ++l) all += lanes.error[l] + lanes.value[l];
+        return is_finite(all);
+    }
+    // False, and nothing added, where a sum is not finite, or float32 could not hold the squares:
+    // below 2^-150 a square counts for nothing, so the largest has to be far above.
+    TC_INLINE bool finish(uint64_t n, float least_x, float greatest_x, Stats* s) const {
+        if (!is_finite_so_far()) return false;
+        float square = worst[0];
+        uint64_t n_changed = ERRORS ? (n + 15) / 16 * 16 : 0;
+        for (int k = 0; k < W; ++k) {
+            if (worst[k] > square) square = worst[k];
+            n_changed += (uint64_t)(int64_t)same[k];
         }
+        const float amax = -least_x > greatest_x ? -least_x : greatest_x;
+        if (amax != 0 && !(amax >= 0x1p-50f && amax <= 0x1p60f)) return false;
+        if (n_changed && !(square >= 0x1p-100f && square <= 0x1p120f)) return false;
         s->n_finite += n;
+        s->n_inexact += n_changed;
+        if (least_x < s->min) s->min = least_x;
+        if (greatest_x > s->max) s->max = greatest_x;
+        const float error = __builtin_sqrtf(square);  // the largest |x - y| itself
+        if (error > s->max_abs_error) s->max_abs_error = error;
+        s->sum_squared_error += lane_sum(lanes.error);
+        s->sum_squared += lane_sum(lanes.value);
         return true;
     }
 };
 
-// A whole block of float32 to float16 or bfloat16, nearest even, with its statistics, in one loop.
-// False, with the output half written and no statistics, if a value is special.
-template <class Convert>
-bool encode_with_stats(const float* in, uint16_t* out, const Convert& convert, Stats* s) {
-    Gather gather;
-    __m256i special = _mm256_setzero_si256();
-    for (uint64_t i = 0; i < BLOCK; i += 16) {
-        __m256 y, z;
-        convert.convert(in + i, out + i, &y, &z);
-        special = _mm256_or_si256(special, _mm256_or_si256(convert.special(load8(in + i)),
-                                                           convert.special(load8(in + i + 8))));
-        gather.add(in + i, y);
-        gather.add(in + i + 8, z);
+// Of n > 0 results y, null if they equal x; nothing is added where finish() refuses.
+template <bool ERRORS>
+TC_INLINE bool gather_block(const float* x, const float* y, uint64_t n, Stats* s) {
+    Lanes lanes;
+    Gather<ERRORS> gather(lanes);
+    vi vanished = {};
+    const auto sixteen = [&](const float* a, const float* b) {
+        for (int k = 0; k < K; ++k) {
+            const vf u = load_vf(a + k * W);
+            gather.add_value(k, u);
+            if (!ERRORS) continue;
+            // floats are compared: an unsigned zero takes the sign of -0
+            const vf v = load_vf(b + k * W);
+            gather.add_error(k, u - v, (vi)(u == v));
+            vanished += (vi)(v == 0.0f) & (vi)(u != 0.0f);
+        }
+    };
+    for (uint64_t g = 0; g < n; g += GROUP) {
+        const uint64_t end = n - g < GROUP ? n : g + GROUP;
+        uint64_t i = g;
+        for (; i + 16 <= end; i += 16) sixteen(x + i, y + i);
+        if (i < end) {
+            alignas(32) float a[16] = {}, b[16] = {};
+            for (uint64_t j = 0; i + j < end; ++j) {
+                a[j] = x[i + j];
+                if (ERRORS) b[j] = y[i + j];
+            }
+            sixteen(a, b);
+        }
+        gather.end_group();
     }
-    alignas(32) double error_lanes[8], value_lanes[8];
-    if (any_set(special) || !gather.finish(error_lanes, value_lanes, BLOCK, s)) return false;
-    s->sum_squared_error += lane_sum(error_lanes);
-    s->sum_squared += lane_sum(value_lanes);
+    if (!gather.is_finite_so_far()) return false;
+    float low, high;
+    range_of(x, n, &low, &high);
+    if (!gather.finish(n, low, high, s)) return false;
+    for (int k = 0; k < W; ++k) s->n_underflow += (uint64_t)(-(int64_t)vanished[k]);
     return true;
 }
 
-// stats_block for results that were rounded to nearest without overflow.
-void stats_nearest(const float* x, const float* y, uint64_t n, Stats* s) {
-    alignas(32) double error_lanes[8] = {}, value_lanes[8] = {};
-    const uint64_t whole = n / 8 * 8;
-    Gather gather;
-    for (uint64_t i = 0; i < whole; i += 8) gather.add(x + i, _mm256_loadu_ps(y + i));
-    const uint64_t done = gather.finish(error_lanes, value_lanes, whole, s) ? whole : 0;
-    stats_scalar(x, y, done, n, __builtin_nan(""), error_lanes, value_lanes, s);
-    s->sum_squared_error += lane_sum(error_lanes);
-    s->sum_squared += lane_sum(value_lanes);
+template <class C>
+void stats_block(const C* x, const C* y, uint64_t n, double saturated, Stats* s);
+
+// stats_block for results that were rounded to nearest or toward zero without overflow.
+void stats_rounded(const float* x, const float* y, uint64_t n, Stats* s) {
+    if (n && !gather_block<true>(x, y, n, s)) stats_block<float>(x, y, n, __builtin_nan(""), s);
 }
-#endif
+
+// Where results equal the values.
+void stats_exact(const float* x, uint64_t n, Stats* s) {
+    if (n && !gather_block<false>(x, nullptr, n, s))
+        stats_block<float>(x, x, n, __builtin_nan(""), s);
+}
 
 template <class C>
 void stats_block(const C* x, const C* y, uint64_t n, double saturated, Stats* s) {

@@ -386,11 +386,14 @@ inline const char* difference(const Stats& a, const Stats& b) {
     return nullptr;
 }
 
-// Whether a float64 sum is as near to the exact one as rounding each step allows.
-inline bool near(double found, long double exact, uint64_t n) {
+// A float64 sum of squares may be made of float32 ones (Loss, in loss.py).
+constexpr long double SUM_ERROR = 0x1p-19L;
+
+// Whether a float64 result is as near to the exact one as rounding each step allows.
+inline bool near(double found, long double exact, uint64_t n, long double relative = 1e-12L) {
     if (found != found) return false;
     if (isinf(found)) return exact > 0x1.ffffffp1023L;
-    const long double slack = exact * 1e-12L + (long double)n * 0x1p-1074L;
+    const long double slack = exact * relative + (long double)n * 0x1p-1074L;
     return fabsl((long double)found - exact) <= slack;
 }
 
@@ -432,10 +435,10 @@ inline std::string wrong_statistics(const Case& c, const Expected& e, const Stat
     if (!near(s.max_abs_error, e.max_abs_error, 1))
         return "max_abs_error " + decimal(s.max_abs_error) + ", expected " +
                decimal((double)e.max_abs_error);
-    if (!near(s.sum_squared_error, e.sum_squared_error, n))
+    if (!near(s.sum_squared_error, e.sum_squared_error, n, SUM_ERROR))
         return "sum_squared_error " + decimal(s.sum_squared_error) + ", expected " +
                decimal((double)e.sum_squared_error);
-    if (!near(s.sum_squared, e.sum_squared, n))
+    if (!near(s.sum_squared, e.sum_squared, n, SUM_ERROR))
         return "sum_squared " + decimal(s.sum_squared) + ", expected " +
                decimal((double)e.sum_squared);
     return "";

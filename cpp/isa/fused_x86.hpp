@@ -1,0 +1,295 @@
+// Whole blocks of the common pairs, cast and measured in one loop, nearest even, with AVX2.
+//
+// The loops assume ordinary values. A special one, or an overflow, makes a sum infinite or NaN;
+// then the loop says so, having written who knows what, and the caller does the block another way.
+//
+// Additions and comparisons of floats share two of the four units of current processors: what can be
+// is done in integers.
+#pragma once
+#include "stats.hpp"
+
+#if defined(__AVX2__)
+
+namespace tc {
+namespace {
+
+// Without a sign the bits of floats are ordered as the floats are, with it the other way round: the
+// greatest signed and the greatest unsigned integer are the ends, where both signs occur.
+struct Range32 {
+    __m256i low = _mm256_setzero_si256(), high = _mm256_set1_epi32(INT32_MIN);
+
+    // The bits of the ends. False: all are of one sign, and only the end far from zero is told.
+    TC_INLINE bool ends_of(uint32_t* least_x, uint32_t* greatest_x) const {
+        alignas(32) int32_t highs[8];
+        alignas(32) uint32_t lows[8];
+        _mm256_store_si256((__m256i*)highs, high);
+        _mm256_store_si256((__m256i*)lows, low);
+        int32_t h = highs[0];
+        uint32_t l = lows[0];
+        for (int k = 1; k < 8; ++k) {
+            if (highs[k] > h) h = highs[k];
+            if (lows[k] > l) l = lows[k];
+        }
+        *least_x = l;
+        *greatest_x = (uint32_t)h;
+        return h >= 0 && (int32_t)l < 0;
+    }
+};
+struct Range16 {
+    __m256i low = _mm256_setzero_si256(), high = _mm256_set1_epi16(INT16_MIN);
+
+    static TC_INLINE void note(const uint16_t* in, __m256i* l, __m256i* h) {
+        const __m256i x = _mm256_loadu_si256((const __m256i*)in);
+        *l = _mm256_max_epu16(*l, x);
+        *h = _mm256_max_epi16(*h, x);
+    }
+    TC_INLINE bool ends_of(uint16_t* least_x, uint16_t* greatest_x) const {
+        alignas(32) int16_t highs[16];
+        alignas(32) uint16_t lows[16];
+        _mm256_store_si256((__m256i*)highs, high);
+        _mm256_store_si256((__m256i*)lows, low);
+        int16_t h = highs[0];
+        uint16_t l = lows[0];
+        for (int k = 1; k < 16; ++k) {
+            if (highs[k] > h) h = highs[k];
+            if (lows[k] > l) l = lows[k];
+        }
+        *least_x = l;
+        *greatest_x = (uint16_t)h;
+        return h >= 0 && (int16_t)l < 0;
+    }
+};
+
+// Sources: eight elements as float32; the range of sixteen.
+struct FromF32 : Range32 {
+    using T = float;
+
+    static TC_INLINE __m256 eight(const T* in) { return _mm256_loadu_ps(in); }
+    static TC_INLINE void note(const T* in, __m256i* l, __m256i* h) {
+        for (int k = 0; k < 2; ++k) {
+            *l = _mm256_max_epu32(*l, load8(in + 8 * k));
+            *h = _mm256_max_epi32(*h, load8(in + 8 * k));
+        }
+    }
+    TC_INLINE bool ends(float* least_x, float* greatest_x) const {
+        uint32_t l, h;
+        const bool both = ends_of(&l, &h);
+        *least_x = float_of(l);
+        *greatest_x = float_of(h);
+        return both;
+    }
+};
+struct FromF16 : Range16 {
+    using T = uint16_t;
+
+    static TC_INLINE __m256 eight(const T* in) {
+        return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)in));
+    }
+    TC_INLINE bool ends(float* least_x, float* greatest_x) const {
+        uint16_t l, h;
+        const bool both = ends_of(&l, &h);
+        *least_x = decode_f16(l);
+        *greatest_x = decode_f16(h);
+        return both;
+    }
+};
+struct FromBf16 : Range16 {
+    using T = uint16_t;
+
+    static TC_INLINE __m256 eight(const T* in) {
+        const __m256i u = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)in));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(u, 16));
+    }
+    TC_INLINE bool ends(float* least_x, float* greatest_x) const {
+        uint16_t l, h;
+        const bool both = ends_of(&l, &h);
+        *least_x = decode_bf16(l);
+        *greatest_x = decode_bf16(h);
+        return both;
+    }
+};
+
+// Targets: eight values' halves of a register of codes, and what they stand for. LAST_ZERO: the
+// float32 bits of the largest magnitude that is rounded to zero, a tie.
+struct IntoF16 {
+    static constexpr uint32_t LAST_ZERO = (127 - 25) << 23;
+    using Half = __m128i;
+    static TC_INLINE Half eight(__m256 x, __m256* y) {
+        const Half codes = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
+        *y = _mm256_cvtph_ps(codes);
+        return codes;
+    }
+    static TC_INLINE __m256i join(Half low, Half high) { return _mm256_set_m128i(high, low); }
+};
+struct IntoBf16 {
+    static constexpr uint32_t LAST_ZERO = 0x8000;
+    using Half = __m256i;
+    static TC_INLINE Half eight(__m256 x, __m256* y) {
+        const Half codes = ToBf16<false>().round(_mm256_castps_si256(x));
+        *y = _mm256_castsi256_ps(_mm256_slli_epi32(codes, 16));
+        return codes;
+    }
+    static TC_INLINE __m256i join(Half low, Half high) { return pack32(low, high); }
+};
+
+// A block again, as float32: what the loops leave to be found is rare.
+template <class From>
+struct Again {
+    alignas(32) float x[BLOCK];
+
+    TC_INLINE Again(const typename From::T* in) {
+        for (uint64_t i = 0; i < BLOCK; i += 8) _mm256_store_ps(x + i, From::eight(in + i));
+    }
+};
+
+template <class From>
+void range_again(const typename From::T* in, float* low, float* high) {
+    const Again<From> block(in);
+    range_of(block.x, BLOCK, low, high);
+}
+
+// Non-zero values up to a magnitude, given by its bits.
+template <class From>
+uint64_t count_small(const typename From::T* in, uint32_t last) {
+    const Again<From> block(in);
+    uint32_t count = 0;
+    for (uint64_t i = 0; i < BLOCK; ++i)
+        count += (bits_of(block.x[i]) & Bits<float>::ABS) - 1 < last;
+    return count;
+}
+
+template <class From, bool ERRORS>
+bool finish_block(const From& from, const Gather<ERRORS>& gather, const typename From::T* in,
+                  Stats* s) {
+    if (!gather.is_finite_so_far()) return false;
+    float low, high;
+    if (!from.ends(&low, &high)) range_again<From>(in, &low, &high);
+    return gather.finish(BLOCK, low, high, s);
+}
+
+// The accumulators of the loops are plain variables, named to the compiler once a step: otherwise gcc
+// runs short of registers, and memory in the chain of a sum takes twice the time.
+#define TC_KEEP(v) __asm__("" : "+x"(v))
+
+// One block, narrowed to 16 bits. False: see above. The two halves of a step come one after the other:
+// all accumulators stay in registers only just.
+template <class From, class Into, bool STREAM>
+bool narrow_measured_as(const typename From::T* in, uint16_t* out, Stats* s) {
+    const __m256i none = _mm256_setzero_si256();
+    From from;
+    __m256i low = from.low, high = from.high, same = none, worst = none;
+    __m256i smallest = _mm256_set1_epi32(-1);  // of the codes without their signs
+    Lanes lanes;
+    for (uint64_t g = 0; g < BLOCK; g += GROUP) {
+        __m256 e0 = _mm256_setzero_ps(), e1 = e0, q0 = e0, q1 = e0;
+        for (uint64_t i = g; i < g + GROUP; i += 16) {
+            From::note(in + i, &low, &high);
+            __m256 x = From::eight(in + i), y;
+            const auto codes0 = Into::eight(x, &y);
+            __m256 d = _mm256_sub_ps(x, y);
+            q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
+            same = _mm256_add_epi32(same, _mm256_cmpeq_epi32(_mm256_castps_si256(d), none));
+            d = _mm256_mul_ps(d, d);
+            worst = _mm256_max_epi32(worst, _mm256_castps_si256(d));
+            e0 = _mm256_add_ps(e0, d);
+            TC_KEEP(same);
+            TC_KEEP(worst);
+
+            x = From::eight(in + i + 8);
+            const auto codes1 = Into::eight(x, &y);
+            d = _mm256_sub_ps(x, y);
+            q1 = _mm256_add_ps(q1, _mm256_mul_ps(x, x));
+            same = _mm256_add_epi32(same, _mm256_cmpeq_epi32(_mm256_castps_si256(d), none));
+            d = _mm256_mul_ps(d, d);
+            worst = _mm256_max_epi32(worst, _mm256_castps_si256(d));
+            e1 = _mm256_add_ps(e1, d);
+            TC_KEEP(same);
+            TC_KEEP(worst);
+
+            const __m256i codes = Into::join(codes0, codes1);
+            store32<STREAM>(out + i, codes);
+            smallest = _mm256_min_epu16(smallest, _mm256_add_epi16(codes, codes));
+            TC_KEEP(smallest);
+            TC_KEEP(low);
+            TC_KEEP(high);
+        }
+        const vf e[] = {(vf)e0, (vf)e1}, q[] = {(vf)q0, (vf)q1};
+        fold(e, lanes.error);
+        fold(q, lanes.value);
+        lanes.stay();
+    }
+    Gather<true> gather(lanes);
+    gather.same = (vi)same;
+    gather.worst = (vf)worst;
+    from.low = low;
+    from.high = high;
+    if (!finish_block(from, gather, in, s)) return false;
+    if (any_set(_mm256_cmpeq_epi16(smallest, none)))
+        s->n_underflow += count_small<From>(in, Into::LAST_ZERO);
+    return true;
+}
+
+// One block, widened to float32.
+template <class From, bool STREAM>
+bool widen_measured_as(const typename From::T* in, float* out, Stats* s) {
+    From from;
+    __m256i low = from.low, high = from.high;
+    Lanes lanes;
+    for (uint64_t g = 0; g < BLOCK; g += GROUP) {
+        __m256 q0 = _mm256_setzero_ps(), q1 = q0;
+        for (uint64_t i = g; i < g + GROUP; i += 16) {
+            From::note(in + i, &low, &high);
+            const __m256 x = From::eight(in + i), y = From::eight(in + i + 8);
+            store32<STREAM>(out + i, _mm256_castps_si256(x));
+            store32<STREAM>(out + i + 8, _mm256_castps_si256(y));
+            q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
+            q1 = _mm256_add_ps(q1, _mm256_mul_ps(y, y));
+        }
+        const vf q[] = {(vf)q0, (vf)q1};
+        fold(q, lanes.value);
+        lanes.stay();
+    }
+    from.low = low;
+    from.high = high;
+    return finish_block(from, Gather<false>(lanes), in, s);
+}
+
+template <class From, class Into>
+TC_INLINE bool narrow_measured(const void* in, void* codes, bool stream, Stats* s) {
+    const auto x = (const typename From::T*)in;
+    const auto out = (uint16_t*)codes;
+    return stream ? narrow_measured_as<From, Into, true>(x, out, s)
+                  : narrow_measured_as<From, Into, false>(x, out, s);
+}
+template <class From>
+TC_INLINE bool widen_measured(const void* in, void* codes, bool stream, Stats* s) {
+    const auto x = (const typename From::T*)in;
+    return stream ? widen_measured_as<From, true>(x, (float*)codes, s)
+                  : widen_measured_as<From, false>(x, (float*)codes, s);
+}
+
+// Whether cast_measured has a loop for a pair.
+bool is_measured_in_one_loop(const Cast& cast) {
+    const bool from16 = cast.source == F_float16 || cast.source == F_bfloat16;
+    if (cast.target == F_float32) return from16;
+    if (cast.target != F_float16 && cast.target != F_bfloat16) return false;
+    return cast.rounding == Rounding::NearestEven && cast.source != cast.target &&
+           (from16 || cast.source == F_float32);
+}
+
+// A block of BLOCK elements of such a pair. False: see above.
+bool cast_measured(const Cast& cast, const void* in, void* codes, Stats* s) {
+    const bool stream = cast.nontemporal;
+    if (cast.target == F_float32)
+        return cast.source == F_float16 ? widen_measured<FromF16>(in, codes, stream, s)
+                                        : widen_measured<FromBf16>(in, codes, stream, s);
+    if (cast.source == F_float16) return narrow_measured<FromF16, IntoBf16>(in, codes, stream, s);
+    if (cast.source == F_bfloat16) return narrow_measured<FromBf16, IntoF16>(in, codes, stream, s);
+    if (cast.target == F_float16) return narrow_measured<FromF32, IntoF16>(in, codes, stream, s);
+    return narrow_measured<FromF32, IntoBf16>(in, codes, stream, s);
+}
+
+}  // namespace
+}  // namespace tc
+
+#endif
