@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from .buffer import Buffer
@@ -101,7 +102,7 @@ def cast_buffer(
     """
     if target is not None:
         _check_pair(source, target, target_format)
-    can_refuse = target is not None and _can_refuse(source.format, target_format, policy)
+    can_refuse = target is not None and _can_refuse(source.format.name, target_format.name, policy)
     full = report or (can_refuse and policy.exact)
     written = None if can_refuse and not fresh else target
     raw = cpu.cast_buffer(source, written, target_format, policy, full, n_threads=n_threads)
@@ -190,7 +191,7 @@ def survives(source: Buffer, target: Format, policy: ResolvedPolicy) -> bool:
         >>> survives(buffer, int8, Policy().resolve(buffer.format, int8))
         False
     """
-    if not _can_refuse(source.format, target, policy):
+    if not _can_refuse(source.format.name, target.name, policy):
         return True
     if source.packed or source.n_elements <= _FIRST_LOOK:
         parts = iter([source])
@@ -224,8 +225,12 @@ def is_lossless_pair(source: Format, target: Format) -> bool:
         >>> is_lossless_pair(int32, int64), is_lossless_pair(int32, float32)
         (True, False)
     """
-    if source == target:
-        return True
+    return source.name == target.name or _is_lossless(source.name, target.name)
+
+
+@lru_cache(maxsize=1024)
+def _is_lossless(source_name: str, target_name: str) -> bool:
+    source, target = FORMATS[source_name], FORMATS[target_name]
     if source.is_complex and not target.is_complex:
         return False
     source, target = source.component, target.component
@@ -375,10 +380,12 @@ def _index_text(index: int, shape: tuple[int, ...] | None) -> str:
     return str(indices[::-1])
 
 
-def _can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
+@lru_cache(maxsize=1024)
+def _can_refuse(source_name: str, target_name: str, policy: ResolvedPolicy) -> bool:
     """Whether some value of the source could make the policy refuse."""
+    source, target = FORMATS[source_name], FORMATS[target_name]
     if policy.exact:
-        return source != target
+        return not is_lossless_pair(source, target)
     if policy.nan == "raise" and source.component.has_nan and not _keeps_nan(target):
         return True
     if policy.overflow not in ("raise", "wrap") or source == target or target.kind == "bool":
@@ -399,7 +406,7 @@ def _check_pair(source: Buffer, target: Buffer, target_format: Format) -> None:
         raise CastError(
             f"the source has shape {list(source.shape)}, the target {list(target.shape)}"
         )
-    if target.format != target_format:
+    if target.format.name != target_format.name:
         raise CastError(f"the target holds {target.format.name}, not {target_format.name}")
     if not target.writable:
         raise CastError("the target is read-only; write into a copy of it")

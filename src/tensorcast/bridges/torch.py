@@ -264,12 +264,12 @@ def logical_shape(x: torch.Tensor) -> tuple[int, ...]:
 
 
 def is_plain(x: torch.Tensor) -> bool:
-    """Whether a tensor's memory is what it seems: on the CPU, and nobody records or intercepts
+    """Whether a tensor has values of its own, on whatever device, and nobody records or intercepts
     operations (fake tensors, torch.func, tracing)."""
     import torch
 
     return (
-        x.device.type == "cpu"
+        x.device.type != "meta"
         and type(x).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
         and torch._C._len_torch_dispatch_stack() == 0
         and torch._C._functorch.peek_interpreter_stack() is None
@@ -388,8 +388,10 @@ def _check_output(
         raise CastError(
             f"{which} requires grad, and a cast into out= records none; cast under torch.no_grad()"
         )
-    if not (is_plain(x) and is_plain(out)) and x.device.type == "cpu":
-        raise CastError("out= writes memory, which tensors being traced or transformed have not")
+    if not (is_plain(x) and is_plain(out)):
+        raise CastError(
+            "out= writes memory, which meta tensors and those being traced or transformed have not"
+        )
     if out.is_conj() or out.is_neg():
         raise CastError("out is a lazy conjugate or negative; write into out.resolve_conj()")
 
@@ -424,7 +426,12 @@ def _travel(
     if target.bits > format_of(x).bits:
         moved = x.to(goal, non_blocking=x.is_pinned())
         return cast(moved, target, policy, memory_format=memory_format, report=report)
-    if goal.type == "cuda" and is_plain(x) and not _needs_gradient(x, target):
+    if (
+        goal.type == "cuda"
+        and x.device.type == "cpu"
+        and is_plain(x)
+        and not _needs_gradient(x, target)
+    ):
         # written where the device can fetch it by itself
         resolved = policy.resolve(format_of(x), target)
         x = x.detach().resolve_conj().resolve_neg()
