@@ -222,6 +222,8 @@ PyObject* list_kernels(PyObject*, PyObject*) {
 PyMethodDef methods[] = {
     {"cast_chunk", (PyCFunction)(void (*)(void))cast_chunk, METH_FASTCALL, nullptr},
     {"cast_tensor", (PyCFunction)(void (*)(void))cast_strided, METH_FASTCALL, nullptr},
+    {"image_planes", (PyCFunction)(void (*)(void))image_planes, METH_FASTCALL, nullptr},
+    {"image_computes", image_computes, METH_O, nullptr},
     {"sequence_fill", (PyCFunction)(void (*)(void))sequence_fill, METH_FASTCALL, nullptr},
     {"sequence_arrays", (PyCFunction)(void (*)(void))sequence_arrays, METH_FASTCALL, nullptr},
     {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},

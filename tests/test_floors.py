@@ -34,6 +34,7 @@ FLOORS = {
     "bridges": 3,
     "packed": 3,
     "images": 3,
+    "image_table": 2,
     "tensors": 3,
     "testing": 3,
     "inplace": 3,

@@ -6,6 +6,10 @@
 
 namespace tc {
 
+// images.cpp
+PyObject* image_planes(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* image_computes(PyObject*, PyObject* kernel);
+
 // sequences.cpp
 PyObject* sequence_fill(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* sequence_arrays(PyObject*, PyObject* const* args, Py_ssize_t n_args);

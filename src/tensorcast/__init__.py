@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         UnsupportedCheckpointError,
     )
     from .formats import FORMATS, Format, lookup
+    from .images import image_to_tensor
     from .loss import Loss
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
@@ -67,6 +68,7 @@ _NAMES = {
     "TensorcastError": "errors",
     "UnsupportedCheckpointError": "errors",
     "array": "bridges.sequences",
+    "image_to_tensor": "images",
     "tensor": "bridges.sequences",
     "can_cast": "tensors",
     "cast": "tensors",
@@ -99,6 +101,7 @@ __all__ = [
     "checkpoint",
     "errors",
     "formats",
+    "image_to_tensor",
     "lookup",
     "measure",
     "pack",

@@ -56,6 +56,19 @@ def cast_tensor(
     n_threads: int,
     /,
 ) -> _Stats: ...
+def image_planes(
+    target_format: int,
+    channels: tuple[tuple[int, float, float, float, float, bytes], ...],
+    source_address: int,
+    pixel_bytes: int,
+    target_address: int,
+    axes: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]],
+    channel_axis: tuple[int, int, int],
+    n_threads: int,
+    kernel: str | None,
+    /,
+) -> None: ...
+def image_computes(kernel: str | None, /) -> bool: ...
 def sequence_fill(
     data: object,
     shape: tuple[int, ...],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cache, lru_cache, reduce
+from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import CastError, FormatError
@@ -16,6 +16,7 @@ from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import sequence_refusal as refusal
+from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,15 +112,7 @@ class _Library(Protocol):
 
 class _Torch:
     def empty(self, shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
-        import torch
-
-        if row.bits < 8 and not row.is_integer:
-            raise CastError(
-                f"torch packs {row.name}, and a list has no packing; tensorcast.array makes an "
-                "array of ml_dtypes' one code per byte"
-            )
-        made = torch.empty(shape, dtype=_torch_dtype(row.name), device="cpu")
-        return made, made.data_ptr()
+        return empty_torch(shape, row)
 
     def infer(self, kinds: int) -> Format:
         import torch
@@ -129,30 +122,13 @@ class _Torch:
 
 class _NumPy:
     def empty(self, shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
-        import numpy as np
-
-        made = np.empty(shape, _numpy_dtype(row.name))
-        return made, made.ctypes.data
+        return empty_numpy(shape, row)
 
     def infer(self, kinds: int) -> Format:
         return _numpy_promotion(kinds)
 
 
 _TORCH, _NUMPY = _Torch(), _NumPy()
-
-
-@cache
-def _torch_dtype(name: str) -> torch.dtype:
-    from .torch import dtype_of
-
-    return dtype_of(FORMATS[name])
-
-
-@cache
-def _numpy_dtype(name: str) -> np.dtype[Any]:
-    from .numpy import dtype_of
-
-    return dtype_of(FORMATS[name])
 
 
 @lru_cache(maxsize=256)
@@ -165,7 +141,7 @@ def _torch_promotion(kinds: int, default: torch.dtype) -> Format:
     wide = torch.complex128 if default == torch.float64 else torch.complex64
     python = zip(_PYTHON_KINDS.values(), (torch.bool, torch.int64, default, wide), strict=True)
     dtypes = [dtype for bit, dtype in python if kinds & bit]
-    dtypes += [_torch_dtype(name) for name in _names_of(kinds)]
+    dtypes += [torch_dtype(name) for name in _names_of(kinds)]
     try:
         return lookup(reduce(torch.promote_types, dtypes))
     except RuntimeError:
@@ -181,7 +157,7 @@ def _numpy_promotion(kinds: int) -> Format:
         return FORMATS["float64"]
     python = zip(_PYTHON_KINDS.values(), ("bool", "int64", "float64", "complex128"), strict=True)
     names = [name for bit, name in python if kinds & bit] + _names_of(kinds)
-    dtypes = [_numpy_dtype(name) for name in names]
+    dtypes = [numpy_dtype(name) for name in names]
     try:
         return lookup(np.result_type(*dtypes))
     except (TypeError, FormatError):

@@ -282,6 +282,47 @@ def fill_arrays(
     )
 
 
+def image_planes(
+    target: Format,
+    channels: tuple[tuple[int, float, float, float, float, bytes], ...],
+    source_address: int,
+    pixel_bytes: int,
+    target_address: int,
+    axes: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]],
+    channel_axis: tuple[int, int, int],
+    *,
+    kernel: str | None = None,
+    n_threads: int | None = None,
+) -> None:
+    """Write the results of an image's pixels.
+
+    Args:
+        channels: (form, divisor, reciprocal, a, b, table of codes) each, as image_table makes them.
+        pixel_bytes: 1 or 2.
+        axes, channel_axis: (length, bytes from one to the next in the image, in the result).
+    """
+    _core.image_planes(
+        _FORMAT_INDEX[target.name],
+        channels,
+        source_address,
+        pixel_bytes,
+        target_address,
+        axes,
+        channel_axis,
+        n_threads or default_threads(),
+        kernel,
+    )
+
+
+def image_computes(kernel: str | None = None) -> bool:
+    """Whether the kernels compute pixels faster than they look them up."""
+    return _core.image_computes(kernel)
+
+
+def advise_huge(address: int, n_bytes: int) -> None:
+    """Ask for huge pages for fresh memory before its first touch."""
+
+
 def format_index(row: Format) -> int:
     """The index of a format in the kernels' table."""
     return _FORMAT_INDEX[row.name]

@@ -1,0 +1,59 @@
+"""New contiguous memory of torch or of NumPy, which stays theirs, on huge pages where they pay."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CastError
+from ..formats import FORMATS, Format
+from ..kernels.cpu import advise_huge
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+def empty_torch(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
+    """An uninitialized CPU tensor and its address.
+
+    Raises:
+        CastError: torch has no dtype with one code to an element for the format.
+    """
+    import torch
+
+    if row.bits < 8 and not row.is_integer:
+        raise CastError(
+            f"torch packs {row.name}; a NumPy array has ml_dtypes' one code per byte, and "
+            "tensorcast.pack packs it"
+        )
+    made = torch.empty(shape, dtype=torch_dtype(row.name), device="cpu")
+    address = made.data_ptr()
+    advise_huge(address, made.nbytes)
+    return made, address
+
+
+def empty_numpy(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
+    """An uninitialized array and its address."""
+    import numpy as np
+
+    made = np.empty(shape, numpy_dtype(row.name))
+    address: int = made.__array_interface__["data"][0]
+    advise_huge(address, made.nbytes)
+    return made, address
+
+
+@cache
+def torch_dtype(name: str) -> torch.dtype:
+    """torch's dtype of a format, by the format's name."""
+    from .torch import dtype_of
+
+    return dtype_of(FORMATS[name])
+
+
+@cache
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """NumPy's or ml_dtypes' dtype of a format, by the format's name."""
+    from .numpy import dtype_of
+
+    return dtype_of(FORMATS[name])

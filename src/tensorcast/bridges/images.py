@@ -1,0 +1,169 @@
+"""Pixels of NumPy arrays, torch tensors and PIL images: a view in."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from ..buffer import Buffer, numpy_buffer
+from ..errors import CastError
+from ..formats import Format
+from . import kind_of
+
+_PIXELS = ("uint8", "uint16", "bool")
+_WIDE_MODES = ("I;16", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """An image's memory.
+
+    Attributes:
+        buffer: of the dimensions that the layout names.
+        is_torch: whether the result is to be a torch tensor.
+    """
+
+    buffer: Buffer
+    is_torch: bool
+
+    def channel(self, letters: str, number: int) -> Any:
+        """One channel as a NumPy array, sharing memory; the whole image if it has none."""
+        import ctypes
+
+        import numpy as np
+
+        begin, end = self.buffer.extent
+        memory: Any = (ctypes.c_uint8 * (end - begin)).from_address(begin) if end > begin else b""
+        row = self.buffer.format
+        whole: Any = np.ndarray(
+            self.buffer.shape,
+            np.dtype(row.name),
+            memory,
+            self.buffer.address - begin,
+            self.buffer.strides,
+        )
+        at = letters.find("C")
+        return whole if at < 0 else whole.take(number, axis=at)
+
+
+def first_of(pixels: Any, values: frozenset[int]) -> tuple[int, tuple[int, ...]] | None:
+    """The first pixel of an array that has one of the values, and its index; None if there is
+    none."""
+    import numpy as np
+
+    if not values:
+        return None
+    found = np.isin(pixels.astype(np.int64), sorted(values))
+    if not found.any():
+        return None
+    index = tuple(int(i) for i in np.unravel_index(int(found.argmax()), found.shape))
+    return int(pixels[index]), index
+
+
+def pixels_of(image: Any, letters: str) -> Pixels:
+    """The pixels of an image whose dimensions are `letters`.
+
+    Raises:
+        CastError: it is no image of uint8, uint16 or bool, or has other dimensions.
+    """
+    pil = sys.modules.get("PIL.Image")
+    if pil is not None and isinstance(image, pil.Image):
+        pixels = Pixels(_pil_buffer(image, letters), True)
+    elif kind_of(image) == "torch":
+        from .torch import buffer_of, is_plain
+
+        if image.device.type == "cpu" and not is_plain(image):
+            raise CastError("the image is being traced or transformed, and has no memory to read")
+        pixels = Pixels(buffer_of(image), True)
+    else:
+        pixels = Pixels(_numpy_pixels(image), False)
+    row, shape = pixels.buffer.format, pixels.buffer.shape
+    if row.name not in _PIXELS:
+        raise CastError(
+            f"the image holds {row.name}; pixels are {', '.join(_PIXELS)}, and tensorcast.cast "
+            "takes the rest"
+        )
+    if len(shape) != len(letters):
+        grey = ' A grey image is "HW->HW" or "HW->CHW".' if len(shape) == 2 else ""
+        raise CastError(
+            f"the image has shape {list(shape)}, the layout {letters!r} {len(letters)} "
+            f"dimensions.{grey}"
+        )
+    return pixels
+
+
+def _numpy_pixels(image: Any) -> Buffer:
+    import numpy as np
+
+    array = np.asarray(image)
+    buffer = numpy_buffer(array)
+    if buffer.byte_swapped:
+        buffer = numpy_buffer(array.astype(array.dtype.newbyteorder("=")))
+    return buffer
+
+
+def _pil_buffer(image: Any, letters: str) -> Buffer:
+    """Shape HWC, or HW where the layout has no C."""
+    import numpy as np
+
+    bands = len(image.getbands())
+    width, height = image.size
+    if image.mode in ("P", "PA"):
+        raise CastError(
+            f'mode {image.mode!r} holds indices into a palette; pass image.convert("RGB")'
+        )
+    wide = image.mode in _WIDE_MODES
+    if image.mode in ("I", "F") or (image.mode.startswith("I;") and not wide):
+        raise CastError(
+            f"mode {image.mode!r} has no 8-bit channels; pass numpy.asarray(image) to "
+            "tensorcast.cast"
+        )
+    array = np.asarray(image)  # a copy: Pillow's rows are its own
+    array = array.reshape(height, width, bands)
+    if "C" not in letters and bands == 1:
+        array = array[:, :, 0]
+    if "N" in letters:
+        array = array[None]
+    order = [
+        ("N" * ("N" in letters) + "HW" + "C" * (array.ndim - 2 - ("N" in letters))).find(x)
+        for x in letters
+    ]
+    if sorted(order) == list(range(array.ndim)):
+        array = array.transpose(order)
+    return numpy_buffer(array)
+
+
+def written_buffer(out: Any, pixels: Pixels, shape: tuple[int, ...], target: Format) -> Buffer:
+    """The buffer of `out`, checked.
+
+    Raises:
+        CastError: `out` is of another library, shape or format, read-only, or shares the image's
+            memory.
+    """
+    wanted = "torch" if pixels.is_torch else "numpy"
+    if kind_of(out) != wanted:
+        name = "torch.Tensor" if pixels.is_torch else "numpy.ndarray"
+        raise CastError(f"out is of type {type(out).__name__}; this image goes into a {name}")
+    if pixels.is_torch:
+        import torch
+
+        from .torch import buffer_of
+
+        if out.requires_grad:
+            raise CastError("out requires grad, and no gradient is recorded; pass out.detach()")
+        buffer = buffer_of(out, writable=True)
+        torch.autograd.graph.increment_version(out)
+    else:
+        buffer = numpy_buffer(out, writable=True)
+    if buffer.format != target or buffer.packed:
+        raise CastError(f"out holds {buffer.format.name}, not {target.name}")
+    if buffer.shape != shape:
+        raise CastError(f"out has shape {list(buffer.shape)}, the result {list(shape)}")
+    if buffer.byte_swapped:
+        raise CastError("out is in the other byte order than the machine's")
+    if buffer.overlaps_itself:
+        raise CastError("elements of out share memory with each other; write into a copy of it")
+    if buffer.overlaps(pixels.buffer):
+        raise CastError("out shares memory with the image; write into memory of its own")
+    return buffer
