@@ -39,9 +39,7 @@ def test_figures_are_those_of_float64_arithmetic() -> None:
     assert loss.max_abs_error == np.abs(error).max()
     assert loss.sum_squared_error == pytest.approx((error**2).sum(), rel=SUM_ERROR)
     assert loss.rmse == pytest.approx(math.sqrt((error**2).mean()), rel=SUM_ERROR)
-    assert loss.sqnr_db == pytest.approx(
-        10 * math.log10((x**2).sum() / (error**2).sum()), abs=2e-5
-    )
+    assert loss.sqnr_db == pytest.approx(10 * math.log10((x**2).sum() / (error**2).sum()), abs=2e-5)
     assert (loss.min, loss.max, loss.amax) == (x.min(), x.max(), np.abs(x).max())
 
 

@@ -7,6 +7,7 @@
 
 #include "direct.hpp"
 #include "fused_x86.hpp"
+#include "measure_int.hpp"
 #include "pack.hpp"
 #include "table.hpp"
 
@@ -117,6 +118,14 @@ void integer_stats(const Cast& cast, const void* in, const void* codes, uint64_t
     Stats block;
     stats_block<double>(x, y, n, NOT_SATURATED, &block);
     block.n_underflow = 0;
+    if (n && !block.n_inexact && block.min >= -LARGEST_EXACT && block.max <= LARGEST_EXACT) {
+        uint64_t sum = 0;  // as direct_measured has it
+        for (uint64_t i = 0; i < n; ++i) {
+            const int64_t a = (int64_t)x[i];
+            sum += (uint64_t)(a * a);
+        }
+        block.sum_squared = (double)sum;
+    }
     if (wide && n) {
         const uint64_t shifted = cast.source == F_int64 ? 0 : (uint64_t)1 << 63;
         block.min_integer = (int64_t)((uint64_t)(int64_t)block.min ^ shifted);
@@ -524,19 +533,22 @@ constexpr uint64_t DIRECT = 4 * BLOCK;  // elements in one call of a direct loop
 void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
          Stats* stats) {
     const FloatEnvironment environment;
-    const bool bytes = !cast.source_packed && !cast.target_packed && !cast.full;
-    const Direct direct = bytes ? direct_for(cast) : Direct();
+    const bool bytes = !cast.source_packed && !cast.target_packed;
+    const Direct direct = bytes && (!cast.full || keeps_integers(cast)) ? direct_for(cast) : Direct();
     if (!direct.loop || (!target_at && cast.source == cast.target)) {
         run_blocks(cast, source_at, target_at, n, first, stats);
     } else {
         const unsigned from = ROWS[cast.source].container(), to = ROWS[cast.target].container();
         alignas(64) uint8_t measured[BLOCK * 8];
-        const uint64_t step = target_at ? DIRECT : BLOCK;
+        const uint64_t step = target_at && !cast.full ? DIRECT : BLOCK;
         for (uint64_t done = 0; done < n; done += step) {
             const uint64_t m = n - done < step ? n - done : step;
             const char* in = (const char*)source_at + done * from;
             char* out = target_at ? (char*)target_at + done * to : nullptr;
-            if (!direct.loop(direct, in, out ? out : (char*)measured, m, out && cast.nontemporal))
+            void* to_here = out ? out : (char*)measured;
+            const bool stream = out && cast.nontemporal;
+            if (!(cast.full ? direct_measured(direct, cast, in, to_here, m, stream, stats)
+                            : direct.loop(direct, in, to_here, m, stream)))
                 run_blocks(cast, in, out, m, first + done, stats);
         }
     }

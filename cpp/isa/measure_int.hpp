@@ -1,0 +1,216 @@
+// The statistics of integers whose results equal them: ends and a sum of squares.
+//
+// The squares of a block whose numbers stay within 2^26 are summed exactly, in integers; wider ones in
+// float64 (stats_block).
+#pragma once
+#include "direct.hpp"
+#include "stats.hpp"
+
+namespace tc {
+namespace {
+
+constexpr int64_t LARGEST_EXACT = int64_t{1} << 26;
+
+// What a block has; sum is modulo 2^64, so exact for numbers within LARGEST_EXACT.
+struct IntegerValues {
+    int64_t low = INT64_MAX, high = INT64_MIN;
+    uint64_t sum = 0;
+
+    TC_INLINE bool is_exact() const { return low >= -LARGEST_EXACT && high <= LARGEST_EXACT; }
+    TC_INLINE void range(int64_t least_x, int64_t greatest_x) {
+        if (least_x < low) low = least_x;
+        if (greatest_x > high) high = greatest_x;
+    }
+};
+
+template <class T>
+TC_INLINE void add_integers_plain(const T* x, uint64_t n, IntegerValues* v) {
+    T low = x[0], high = x[0];
+    uint64_t sum = 0;
+    for (uint64_t i = 0; i < n; ++i) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+        const uint64_t a = (uint64_t)(int64_t)x[i];
+        sum += a * a;
+    }
+    v->range((int64_t)low, (int64_t)high);
+    v->sum += sum;
+}
+
+#if defined(__AVX2__)
+template <class T>
+TC_INLINE __m256i lesser_int(__m256i a, __m256i b) {
+    constexpr bool SIGNED = signed_type<T>();
+    if constexpr (sizeof(T) == 1) return SIGNED ? _mm256_min_epi8(a, b) : _mm256_min_epu8(a, b);
+    if constexpr (sizeof(T) == 2) return SIGNED ? _mm256_min_epi16(a, b) : _mm256_min_epu16(a, b);
+    return SIGNED ? _mm256_min_epi32(a, b) : _mm256_min_epu32(a, b);
+}
+template <class T>
+TC_INLINE __m256i larger_int(__m256i a, __m256i b) {
+    constexpr bool SIGNED = signed_type<T>();
+    if constexpr (sizeof(T) == 1) return SIGNED ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b);
+    if constexpr (sizeof(T) == 2) return SIGNED ? _mm256_max_epi16(a, b) : _mm256_max_epu16(a, b);
+    return SIGNED ? _mm256_max_epi32(a, b) : _mm256_max_epu32(a, b);
+}
+// Lanes of 32 bits, unsigned, as two sums of 64.
+TC_INLINE __m256i widened(__m256i u) {
+    const __m256i low = _mm256_and_si256(u, _mm256_set1_epi64x(0xffffffff));
+    return _mm256_add_epi64(low, _mm256_srli_epi64(u, 32));
+}
+template <class T>
+TC_INLINE void add_ends(__m256i low, __m256i high, IntegerValues* v) {
+    alignas(32) T lows[32 / sizeof(T)], highs[32 / sizeof(T)];
+    _mm256_store_si256((__m256i*)lows, low);
+    _mm256_store_si256((__m256i*)highs, high);
+    for (uint64_t k = 0; k < 32 / sizeof(T); ++k) v->range((int64_t)lows[k], (int64_t)highs[k]);
+}
+TC_INLINE void add_sums(__m256i sums, IntegerValues* v) {
+    alignas(32) uint64_t lanes[4];
+    _mm256_store_si256((__m256i*)lanes, sums);
+    v->sum += (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+// Squares of the even and of the odd lanes of 32 bits.
+template <bool SIGNED>
+TC_INLINE __m256i squares32(__m256i x) {
+    const __m256i y = _mm256_srli_epi64(x, 32);
+    return SIGNED ? _mm256_add_epi64(_mm256_mul_epi32(x, x), _mm256_mul_epi32(y, y))
+                  : _mm256_add_epi64(_mm256_mul_epu32(x, x), _mm256_mul_epu32(y, y));
+}
+
+// Elements handled, of n <= BLOCK.
+template <class T>
+TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v) {
+    constexpr bool SIGNED = signed_type<T>();
+    constexpr uint64_t STEP = 32 / sizeof(T);
+    if (n < STEP) return 0;
+    const auto load = [&](uint64_t at) { return _mm256_loadu_si256((const __m256i*)(x + at)); };
+    __m256i low = load(0), high = low, sums = _mm256_setzero_si256();
+    uint64_t i = 0;
+    for (; i + STEP <= n; i += STEP) {
+        const __m256i u = load(i);
+        low = lesser_int<T>(low, u);
+        high = larger_int<T>(high, u);
+        if constexpr (sizeof(T) == 1) {
+            const __m128i a = _mm_loadu_si128((const __m128i*)(x + i));
+            const __m128i b = _mm_loadu_si128((const __m128i*)(x + i + 16));
+            const __m256i p = SIGNED ? _mm256_cvtepi8_epi16(a) : _mm256_cvtepu8_epi16(a);
+            const __m256i q = SIGNED ? _mm256_cvtepi8_epi16(b) : _mm256_cvtepu8_epi16(b);
+            sums = _mm256_add_epi32(  // 32 bits hold a block's
+                sums, _mm256_add_epi32(_mm256_madd_epi16(p, p), _mm256_madd_epi16(q, q)));
+        } else if constexpr (sizeof(T) == 2 && SIGNED) {
+            sums = _mm256_add_epi64(sums, widened(_mm256_madd_epi16(u, u)));
+        } else if constexpr (sizeof(T) == 2) {
+            const __m256i p = _mm256_and_si256(u, _mm256_set1_epi32(0xffff)), q = _mm256_srli_epi32(u, 16);
+            sums = _mm256_add_epi64(sums, widened(_mm256_mullo_epi32(p, p)));
+            sums = _mm256_add_epi64(sums, widened(_mm256_mullo_epi32(q, q)));
+        } else {
+            sums = _mm256_add_epi64(sums, squares32<SIGNED>(u));
+        }
+    }
+    add_ends<T>(low, high, v);
+    add_sums(sizeof(T) == 1 ? widened(sums) : sums, v);
+    return i;
+}
+
+// 64-bit integers that 32 bits of the same sign hold.
+template <bool SIGNED>
+TC_INLINE uint64_t add_narrow_integers(const uint64_t* x, uint64_t n, IntegerValues* v) {
+    if (n < 8) return 0;
+    const auto load = [&](uint64_t at) {
+        const __m256 a = _mm256_loadu_ps((const float*)(x + at));
+        const __m256 b = _mm256_loadu_ps((const float*)(x + at + 4));
+        return _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
+    };
+    __m256i low = load(0), high = low, sums = _mm256_setzero_si256();
+    uint64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m256i u = load(i);
+        low = SIGNED ? _mm256_min_epi32(low, u) : _mm256_min_epu32(low, u);
+        high = SIGNED ? _mm256_max_epi32(high, u) : _mm256_max_epu32(high, u);
+        sums = _mm256_add_epi64(sums, squares32<SIGNED>(u));
+    }
+    if constexpr (SIGNED)
+        add_ends<int32_t>(low, high, v);
+    else
+        add_ends<uint32_t>(low, high, v);
+    add_sums(sums, v);
+    return i;
+}
+#endif
+
+template <class T>
+TC_INLINE void add_integers_of(const T* x, uint64_t n, IntegerValues* v) {
+    uint64_t i = 0;
+#if defined(__AVX2__)
+    i = add_integers_vector(x, n, v);
+#endif
+    if (i < n) add_integers_plain(x + i, n - i, v);
+}
+
+// 64-bit integers whose range is that of 32-bit ones, signed or not.
+TC_INLINE void add_wide_integers(const uint64_t* x, uint64_t n, bool is_signed, IntegerValues* v) {
+    uint64_t i = 0;
+#if defined(__AVX2__)
+    i = is_signed ? add_narrow_integers<true>(x, n, v) : add_narrow_integers<false>(x, n, v);
+#endif
+    (void)is_signed;
+    if (i < n) add_integers_plain((const int64_t*)x + i, n - i, v);
+}
+
+// Adds up to BLOCK integers. as_unsigned: the 64-bit ones are 32-bit ones without a sign.
+void add_integers(FormatId source, const void* in, uint64_t n, bool as_unsigned, IntegerValues* v) {
+    switch (source) {
+        case F_int8: return add_integers_of((const int8_t*)in, n, v);
+        case F_uint8: return add_integers_of((const uint8_t*)in, n, v);
+        case F_int16: return add_integers_of((const int16_t*)in, n, v);
+        case F_uint16: return add_integers_of((const uint16_t*)in, n, v);
+        case F_int32: return add_integers_of((const int32_t*)in, n, v);
+        case F_uint32: return add_integers_of((const uint32_t*)in, n, v);
+        default: return add_wide_integers((const uint64_t*)in, n, !as_unsigned, v);
+    }
+}
+
+// Whether no integer of the source that lies in the target's range changes there, and a direct loop
+// tells which do.
+bool keeps_integers(const Cast& cast) {
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    if (!source.is_integer() || source.bits < 8 || cast.source == cast.target) return false;
+    if (target.is_integer()) return source.bits < 64 || (target.bits >= 8 && target.bits <= 32);
+    return target.kind == Kind::Float && target.bits >= 32 &&
+           source.bits - source.is_signed <= target.mantissa_bits + 1;
+}
+
+// The block's statistics, unless its squares need float64.
+bool finish_integers(FormatId source, const IntegerValues& v, uint64_t n, Stats* s) {
+    if (!v.is_exact()) return false;
+    s->n_finite += n;
+    s->sum_squared += (double)v.sum;
+    if ((double)v.low < s->min) s->min = (double)v.low;
+    if ((double)v.high > s->max) s->max = (double)v.high;
+    if (ROWS[source].bits < 64) return true;
+    const uint64_t shifted = source == F_int64 ? 0 : (uint64_t)1 << 63;
+    const int64_t low = (int64_t)((uint64_t)v.low ^ shifted), high = (int64_t)((uint64_t)v.high ^ shifted);
+    if (low < s->min_integer) s->min_integer = low;
+    if (high > s->max_integer) s->max_integer = high;
+    return true;
+}
+
+// Casts and measures a block of such a pair. False: a value was out of range or large, and nothing is
+// counted.
+bool direct_measured(const Direct& direct, const Cast& cast, const void* in, void* out, uint64_t n,
+                     bool stream, Stats* s) {
+    constexpr uint64_t CHUNK = 512;  // both loops work on it at the same time, more or less
+    const unsigned from = ROWS[cast.source].container(), to = ROWS[cast.target].container();
+    const bool as_unsigned = !ROWS[cast.target].is_signed;
+    IntegerValues values;
+    for (uint64_t i = 0; i < n; i += CHUNK) {
+        const uint64_t m = n - i < CHUNK ? n - i : CHUNK;
+        const char* x = (const char*)in + i * from;
+        if (!direct.loop(direct, x, (char*)out + i * to, m, stream)) return false;
+        add_integers(cast.source, x, m, as_unsigned, &values);
+    }
+    return finish_integers(cast.source, values, n, s);
+}
+
+}  // namespace
+}  // namespace tc
