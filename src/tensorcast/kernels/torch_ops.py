@@ -1,7 +1,7 @@
 """The cast as torch operations: for every device that has no kernels of its own.
 
 The codes are those of the CPU's kernels, bit for bit; the sums of a report are taken in float64 in
-torch's order.
+torch's order. CUDA tensors go to Triton where it is installed (`triton_ops`).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def cast_tensor(
     target: Format,
     policy: ResolvedPolicy,
     report: bool = False,
+    count: bool = True,
 ) -> RawStats:
     """Cast a tensor on its own device; values never raise.
 
@@ -37,12 +38,19 @@ def cast_tensor(
         out: of the same shape and device, in `target`'s dtype, sharing no memory with `x`; None
             measures only. Under overflow="raise" it gets what "saturate" would give.
         report: all statistics, not only the counts a policy needs.
+        count: False, and no report: count nothing, so that nothing waits for the device; the
+            statistics are then those of no elements.
 
     Raises:
         CastError: a format whose tensors hold several elements to a byte.
     """
     x = x.detach().resolve_conj().resolve_neg()
-    return cast_by_operations(x, out, source, target, policy, report)
+    if x.device.type == "cuda":
+        from . import triton_ops
+
+        if triton_ops.serves(source, target):
+            return triton_ops.cast_tensor(x, out, source, target, policy, report, count)
+    return cast_by_operations(x, out, source, target, policy, report, count)
 
 
 def cast_by_operations(
@@ -52,6 +60,7 @@ def cast_by_operations(
     target: Format,
     policy: ResolvedPolicy,
     report: bool = False,
+    count: bool = True,
 ) -> RawStats:
     """`cast_tensor` in torch's own operations, on any device, the CPU too."""
     import torch
@@ -67,7 +76,8 @@ def cast_by_operations(
     for start in range(0, codes.shape[0], _CHUNK):
         chunk = codes[start : start + _CHUNK]
         part = None if written is None else written[start : start + len(chunk)]
-        _cast_chunk(chunk, part, source, target, policy, start * width, counter)
+        counting = counter if count or report else None
+        _cast_chunk(chunk, part, source, target, policy, start * width, counting)
     if out is not None and not direct:
         codes_of(out, target).copy_(codes_of(fresh, target))
     return counter.result()
@@ -80,7 +90,7 @@ def _cast_chunk(
     target: Format,
     policy: ResolvedPolicy,
     start: int,
-    counter: Counter,
+    counter: Counter | None,
 ) -> None:
     """One run of elements; `start` is the index of its first value."""
     import torch
@@ -101,7 +111,8 @@ def _cast_chunk(
             results = torch.stack([either, torch.zeros_like(either)], dim=1).view(-1)
             differs = encoded.inexact | (encoded.codes != results) & ~parts.nan
             encoded = encoded._replace(codes=results, inexact=differs)
-    counter.add(values, parts, results, encoded, start)
+    if counter is not None:
+        counter.add(values, parts, results, encoded, start)
     if written is None:
         return
     if target.is_complex:
