@@ -294,7 +294,7 @@ def error_of(
     return error
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n", "first_key", "second_key"])
 def cast_kernel(
     x_pointer, out_pointer, integers_pointer, floats_pointer, n, first_key, second_key,
     S_KIND: tl.constexpr, S_BITS: tl.constexpr, S_E: tl.constexpr, S_M: tl.constexpr,
