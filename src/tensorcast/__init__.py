@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from . import formats as formats
     from . import policy as policy
     from . import testing as testing
+    from .arrays import as_array, as_tensor, explain
     from .bridges.sequences import array, tensor
     from .errors import (
         CastError,
@@ -40,11 +41,16 @@ if TYPE_CHECKING:
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
     from .promotion import Promotion, promote
+    from .sharing import Verdict
     from .tensors import can_cast, cast, measure
     from .testing import assert_cast_close
 
 _MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
 _NAMES = {
+    "as_array": "arrays",
+    "as_tensor": "arrays",
+    "explain": "arrays",
+    "Verdict": "sharing",
     "FORMATS": "formats",
     "Format": "formats",
     "lookup": "formats",
@@ -93,13 +99,17 @@ __all__ = [
     "Promotion",
     "TensorcastError",
     "UnsupportedCheckpointError",
+    "Verdict",
     "__version__",
     "array",
+    "as_array",
+    "as_tensor",
     "assert_cast_close",
     "can_cast",
     "cast",
     "checkpoint",
     "errors",
+    "explain",
     "formats",
     "image_to_tensor",
     "lookup",

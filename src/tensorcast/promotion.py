@@ -178,7 +178,7 @@ def _answer(framework: Framework, operands: Sequence[Operand]) -> Answer:
 def _lost(operand: Operand, result: Format, framework: Framework) -> str:
     """What an operand loses in the result's format, or ""."""
     if operand.format is not None:
-        return _lost_format(operand.format, result)
+        return lost_values(operand.format, result)
     value = operand.value
     if not isinstance(value, int) or isinstance(value, bool) or not result.is_integer:
         return ""
@@ -189,7 +189,14 @@ def _lost(operand: Operand, result: Format, framework: Framework) -> str:
     return f"{value} does not fit, and wraps with no word"
 
 
-def _lost_format(source: Format, result: Format) -> str:
+def lost_values(source: Format, result: Format) -> str:
+    """Which values of one format do not survive in another, as a phrase; "" if all do.
+
+    Example:
+        >>> from tensorcast.formats import FORMATS
+        >>> lost_values(FORMATS["int32"], FORMATS["float32"])
+        'int32 is exact to 2^24 only'
+    """
     if source == result or result.is_complex is False is not source.is_complex:
         return ""
     of, into = source.component, result.component

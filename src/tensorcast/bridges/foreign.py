@@ -1,0 +1,199 @@
+"""What other libraries hold, seen as buffers: Python's own buffers, Pillow, JAX, TensorFlow, Arrow,
+and anything with DLPack or `__array_interface__`.
+
+Nothing is imported but the library that the object comes from, which is loaded already.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..buffer import Buffer, numpy_buffer
+from ..errors import CastError, FormatError
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An object's elements, as they lie in memory.
+
+    Attributes:
+        library: whose object it is.
+        buffer: the elements; its owner keeps the memory alive and where it is.
+        read_only: why the memory may not be written, or "".
+        copied: why the elements had to be copied to be seen at all, or "": then the buffer's
+            memory is nobody else's.
+    """
+
+    library: str
+    buffer: Buffer
+    read_only: str = ""
+    copied: str = ""
+
+
+def see_foreign(x: Any) -> Seen | None:
+    """The object's elements, or None where it is no array to anyone (a list, a number).
+
+    Raises:
+        CastError: it is an array, but not one of numbers, or its memory cannot be seen.
+    """
+    kind = type(x)
+    root = kind.__module__.partition(".")[0]
+    found = _LIBRARIES.get(root)
+    if found is not None:
+        seen: Seen | None = found(x)
+        if seen is not None:
+            return seen
+    if hasattr(x, "__cuda_array_interface__"):
+        raise CastError(
+            f"{kind.__module__}.{kind.__qualname__} lies on a GPU; tensorcast.as_tensor shares it"
+        )
+    if hasattr(x, "__dlpack__"):
+        from .dlpack import buffer_of
+
+        buffer = buffer_of(x)
+        return Seen(root, buffer, "" if buffer.writable else "DLPack says it is read-only")
+    if hasattr(x, "__array_interface__") or hasattr(x, "__array_struct__"):
+        return _numpy_seen(x, root)
+    if isinstance(x, (str, list, tuple, int, float, complex)):
+        return None
+    try:
+        view = memoryview(x)
+    except TypeError:
+        return None
+    return _memory(view, root)
+
+
+def _memory(view: memoryview, library: str) -> Seen:
+    """A memoryview: its export keeps the memory from being closed or resized."""
+    import numpy as np
+
+    try:
+        array = np.asarray(view)
+        buffer = numpy_buffer(array)
+    except (ValueError, FormatError, CastError) as error:
+        raise CastError(f"a buffer of format {view.format!r} holds no numbers: {error}") from None
+    return Seen(library, buffer, "it is a read-only buffer" if view.readonly else "")
+
+
+def _numpy_seen(x: Any, library: str, read_only: str = "") -> Seen:
+    import numpy as np
+
+    array = np.asarray(x)
+    buffer = numpy_buffer(array)
+    if not array.flags.writeable:
+        read_only = read_only or "its owner made it read-only"
+    return Seen(library, buffer, read_only)
+
+
+def _pil(x: Any) -> Seen | None:
+    if not hasattr(x, "getbands"):
+        return None
+    import numpy as np
+
+    array = np.array(x)  # np.asarray copies too, and gives a read-only array
+    if array.dtype == bool:  # of mode "1", in which true is 255
+        array = array.view(np.uint8) != 0
+    return Seen("PIL", numpy_buffer(array), copied="Pillow hands out copies of its pixels")
+
+
+def _jax(x: Any) -> Seen | None:
+    if not hasattr(x, "addressable_shards"):
+        return None
+    import numpy as np
+
+    if not x.is_fully_addressable or len(x.sharding.device_set) > 1:
+        raise CastError(
+            "the JAX array is spread over several devices; gather it first, with jax.device_get"
+        )
+    platform = next(iter(x.sharding.device_set)).platform
+    array = np.asarray(x)
+    copied = ""
+    if platform != "cpu":
+        copied = f"the JAX array lives on {platform}"
+    elif array.size and array.ctypes.data != x.unsafe_buffer_pointer():
+        copied = f"JAX keeps {x.dtype} in another layout"
+    if copied:
+        array = array.copy()  # JAX keeps the one it made
+    return Seen("jax", numpy_buffer(array), "JAX arrays are immutable", copied)
+
+
+def _tensorflow(x: Any) -> Seen | None:
+    if not hasattr(x, "numpy") or not hasattr(x, "device"):
+        if hasattr(x, "graph"):
+            raise CastError("a symbolic TensorFlow tensor has no values; use it eagerly")
+        return None
+    read_only = "TensorFlow tensors are immutable"
+    if hasattr(x, "read_value"):  # a tf.Variable
+        x = x.read_value()
+        read_only = "it is read out of a TensorFlow variable"
+    on = str(x.device)
+    share = getattr(x, "_numpy", None)
+    if share is None:
+        raise CastError("a symbolic TensorFlow tensor has no values; use it eagerly")
+    array: Any = share()
+    import numpy as np
+
+    if not isinstance(array, np.ndarray):  # of no dimensions: a scalar, by value
+        return Seen("tensorflow", numpy_buffer(np.array(array)), copied="scalars come by value")
+    copied = "" if not on or "CPU" in on else f"the TensorFlow tensor lives on {on}"
+    return Seen("tensorflow", _kept(numpy_buffer(array), (array, x)), read_only, copied)
+
+
+def _arrow(x: Any) -> Seen | None:
+    pa = sys.modules["pyarrow"]
+    read_only = "Arrow arrays are immutable"
+    if isinstance(x, pa.Tensor):
+        return Seen("pyarrow", numpy_buffer(x.to_numpy()), read_only)
+    if isinstance(x, pa.ChunkedArray):
+        if x.num_chunks == 1:
+            return _arrow(x.chunk(0))
+        whole = _arrow(x.combine_chunks())
+        assert whole is not None
+        return Seen("pyarrow", whole.buffer, copied=f"it lies in {x.num_chunks} chunks")
+    if isinstance(x, pa.Buffer):
+        return _memory(memoryview(x), "pyarrow")
+    if not isinstance(x, pa.Array):
+        return None
+    if x.null_count:
+        raise CastError(
+            f"the Arrow array has {x.null_count} nulls, which no number format has; call "
+            ".fill_null(value) or .drop_null() first"
+        )
+    shape: list[int] = [len(x)]
+    values = x
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+        tensor_shape = getattr(x.type, "shape", None)
+    else:
+        tensor_shape = None
+    while pa.types.is_fixed_size_list(values.type):
+        shape.append(values.type.list_size)
+        values = values.flatten()
+    if tensor_shape is not None:
+        shape = [len(x), *tensor_shape]
+    if pa.types.is_boolean(values.type):
+        array = values.to_numpy(zero_copy_only=False).reshape(shape)
+        return Seen("pyarrow", numpy_buffer(array), copied="Arrow packs eight bools to a byte")
+    try:
+        array = values.to_numpy(zero_copy_only=True).reshape(shape)
+        buffer = numpy_buffer(array)
+    except (pa.ArrowInvalid, FormatError, CastError) as error:
+        raise CastError(f"an Arrow array of {x.type} is not one of numbers: {error}") from None
+    return Seen("pyarrow", _kept(buffer, (array, x)), read_only)
+
+
+def _kept(buffer: Buffer, owner: object) -> Buffer:
+    from dataclasses import replace
+
+    return replace(buffer, owner=owner)
+
+
+_LIBRARIES: Final = {
+    "PIL": _pil,
+    "jax": _jax,
+    "jaxlib": _jax,
+    "tensorflow": _tensorflow,
+    "pyarrow": _arrow,
+}

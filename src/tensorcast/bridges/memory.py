@@ -1,0 +1,129 @@
+"""A buffer's memory as a NumPy array or a torch tensor that shares it and keeps its owner alive."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..buffer import Buffer
+from ..errors import CastError
+from ..formats import Format
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class _Memory:
+    """What an array stands on: its owner, and what keeps the owner's memory where it is.
+
+    A NumPy array with a weak reference to it refuses to be resized, even with refcheck=False; one
+    without is moved from under everyone who shares it.
+    """
+
+    def __init__(self, buffer: Buffer, writable: bool) -> None:
+        import numpy as np
+
+        self._owner = buffer.owner
+        owner: Any = buffer.owner
+        while isinstance(owner, np.ndarray) and isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        self._pin = weakref.ref(owner) if isinstance(owner, np.ndarray) else None
+        order = ">" if buffer.byte_swapped == (sys.byteorder == "little") else "<"
+        row = buffer.format.component
+        n_bytes = row.container_bits // 8
+        shape, strides = buffer.shape, buffer.strides
+        if buffer.format.is_complex:
+            shape, strides = (*shape, 2), (*strides, n_bytes)
+        self.__array_interface__ = {
+            "version": 3,
+            "typestr": f"{order if n_bytes > 1 else '|'}u{n_bytes}",
+            "shape": shape,
+            "strides": strides,
+            "data": (buffer.address, not writable),
+        }
+
+
+def as_numpy(buffer: Buffer, *, writable: bool | None = None) -> np.ndarray[Any, Any]:
+    """The buffer's elements as an array of their format, sharing memory.
+
+    Args:
+        buffer: in the CPU's memory, not packed; any strides, alignment and byte order.
+        writable: of the array; None: what the buffer allows.
+    """
+    import numpy as np
+
+    from .numpy import dtype_of
+
+    dtype = dtype_of(buffer.format)
+    if buffer.n_elements == 0:
+        array = np.empty(buffer.shape, dtype)
+        array.flags.writeable = buffer.writable if writable is None else writable
+        return array
+    codes: np.ndarray[Any, Any] = np.asarray(
+        _Memory(buffer, buffer.writable if writable is None else writable)
+    )
+    if buffer.byte_swapped:
+        dtype = dtype.newbyteorder()
+    if buffer.format.is_complex:
+        return codes.view(dtype)[..., 0]
+    return codes.view(dtype)
+
+
+def as_torch(buffer: Buffer) -> torch.Tensor:
+    """The buffer's elements as a tensor of their format, sharing memory: writable, whatever the
+    buffer says.
+
+    Args:
+        buffer: in the CPU's memory, in the machine's byte order, of strides that are whole
+            elements and not negative; one byte to an element where the format is narrower.
+    """
+    import numpy as np
+    import torch
+
+    from .torch import dtype_of
+
+    dtype = dtype_of(buffer.format)
+    if buffer.n_elements == 0:
+        return torch.empty(buffer.shape, dtype=dtype)
+    if buffer.format.is_complex:
+        pairs = np.asarray(_Memory(buffer, True)).view(f"f{buffer.format.component.bits // 8}")
+        return torch.view_as_complex(torch.from_numpy(pairs))
+    codes = np.asarray(_Memory(buffer, True)).view(_signed(buffer.format))
+    return torch.from_numpy(codes).view(dtype)
+
+
+@cache
+def _signed(row: Format) -> str:
+    """An integer of the container's width that every torch knows (uint16 and up are late)."""
+    n_bytes = row.container_bits // 8
+    return "u1" if n_bytes == 1 else f"i{n_bytes}"
+
+
+def empty(like: Buffer, row: Format, target: Literal["torch", "numpy"]) -> tuple[Any, Buffer]:
+    """New memory for a buffer's elements, in C order."""
+    if target == "numpy":
+        import numpy as np
+
+        from .numpy import buffer_of as numpy_buffer_of
+        from .numpy import dtype_of as numpy_dtype_of
+
+        array = np.empty(like.shape, numpy_dtype_of(row))
+        return array, numpy_buffer_of(array)
+    import torch
+
+    from .torch import buffer_of, dtype_of
+
+    shape = like.shape
+    if row.is_packed and not row.is_integer:  # two elements to a byte
+        dtype_of(row)
+        if not shape or shape[-1] % 2:
+            raise CastError(
+                f"torch holds two {row.name} to a byte along the last dimension; shape "
+                f"{list(shape)} has no even one. tensorcast.as_array keeps a byte for each"
+            )
+        shape = (*shape[:-1], shape[-1] // 2)
+    tensor = torch.empty(shape, dtype=dtype_of(row))
+    return tensor, buffer_of(tensor, writable=True)
