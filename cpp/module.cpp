@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "api.hpp"
+#include "memory.hpp"
 #include "python/methods.hpp"
+#include "python/state.hpp"
 
 namespace {
 
@@ -219,6 +221,26 @@ PyObject* list_kernels(PyObject*, PyObject*) {
     return tuple;
 }
 
+// advise_huge(address, n_bytes)
+PyObject* py_advise_huge(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    if (n_args != 2) return PyErr_Format(PyExc_TypeError, "advise_huge takes 2 arguments");
+    uint64_t address, n_bytes;
+    if (!to_u64(args[0], &address) || !to_u64(args[1], &n_bytes)) return nullptr;
+    advise_huge((void*)(uintptr_t)address, n_bytes);
+    Py_RETURN_NONE;
+}
+
+// huge_pages(enabled | None) -> whether large results asked for huge pages before
+PyObject* py_huge_pages(PyObject*, PyObject* enabled) {
+    const bool before = huge_pages();
+    if (enabled != Py_None) {
+        const int on = PyObject_IsTrue(enabled);
+        if (on < 0) return nullptr;
+        set_huge_pages(on == 1);
+    }
+    return PyBool_FromLong(before);
+}
+
 PyMethodDef methods[] = {
     {"cast_chunk", (PyCFunction)(void (*)(void))cast_chunk, METH_FASTCALL, nullptr},
     {"cast_tensor", (PyCFunction)(void (*)(void))cast_strided, METH_FASTCALL, nullptr},
@@ -228,6 +250,12 @@ PyMethodDef methods[] = {
     {"sequence_arrays", (PyCFunction)(void (*)(void))sequence_arrays, METH_FASTCALL, nullptr},
     {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},
     {"kernels", list_kernels, METH_NOARGS, nullptr},
+    {"cast_fast", (PyCFunction)(void (*)(void))cast_fast, METH_FASTCALL, nullptr},
+    {"fast_set_up", (PyCFunction)(void (*)(void))fast_set_up, METH_FASTCALL, nullptr},
+    {"fast_torch", (PyCFunction)(void (*)(void))fast_torch, METH_FASTCALL, nullptr},
+    {"fast_numpy", (PyCFunction)(void (*)(void))fast_numpy, METH_FASTCALL, nullptr},
+    {"advise_huge", (PyCFunction)(void (*)(void))py_advise_huge, METH_FASTCALL, nullptr},
+    {"huge_pages", py_huge_pages, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 
@@ -240,13 +268,27 @@ int execute(PyObject* module) {
     return PyModule_AddObject(module, "formats", formats);
 }
 
-PyModuleDef_Slot slots[] = {{Py_mod_exec, (void*)execute}, {0, nullptr}};
+void free_state(void* module) { clear_state((PyObject*)module); }
+
+// Numbers of the stable ABI that the headers of 3.11 do not name; an older interpreter refuses them.
+constexpr int SLOT_MULTIPLE_INTERPRETERS = 3, SLOT_GIL = 4;
+void* const OWN_GIL_SUPPORTED = (void*)2;
+void* const GIL_NOT_USED = (void*)1;
+
+PyModuleDef_Slot slots[4] = {{Py_mod_exec, (void*)execute}};
 
 PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_core", "tensorcast's compiled kernels.", 0, methods, slots,
-    nullptr, nullptr, nullptr,
+    PyModuleDef_HEAD_INIT, "_core",     "tensorcast's compiled kernels.",
+    sizeof(State),         methods,     slots,
+    traverse_state,        clear_state, free_state,
 };
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit__core() { return PyModuleDef_Init(&definition); }
+PyMODINIT_FUNC PyInit__core() {
+    PyModuleDef_Slot* next = slots + 1;
+    if (Py_Version >= 0x030C0000) *next++ = {SLOT_MULTIPLE_INTERPRETERS, OWN_GIL_SUPPORTED};
+    if (Py_Version >= 0x030D0000) *next++ = {SLOT_GIL, GIL_NOT_USED};
+    *next = {0, nullptr};
+    return PyModuleDef_Init(&definition);
+}

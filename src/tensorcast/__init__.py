@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from .formats import FORMATS, Format, lookup
     from .images import image_to_tensor
+    from .kernels.fast import huge_pages
     from .loss import Loss
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
@@ -78,6 +79,7 @@ _NAMES = {
     "tensor": "bridges.sequences",
     "can_cast": "tensors",
     "cast": "tensors",
+    "huge_pages": "kernels.fast",
     "measure": "tensors",
 }
 
@@ -111,6 +113,7 @@ __all__ = [
     "errors",
     "explain",
     "formats",
+    "huge_pages",
     "image_to_tensor",
     "lookup",
     "measure",

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 from typing_extensions import Buffer
 
@@ -95,3 +96,42 @@ def sequence_arrays(
 ) -> tuple[int, int | None, int, int, int, tuple[int, ...], object]: ...
 def xxh64(data: Buffer, seed: int, /) -> int: ...
 def kernels() -> tuple[tuple[str, bool], ...]: ...
+def cast_fast(
+    x: object,
+    to: object,
+    overflow: object,
+    rounding: object,
+    nan: object,
+    exact: object,
+    seed: object,
+    out: object,
+    memory_format: object,
+    device: object,
+    report: object,
+    packed: object,
+    /,
+) -> Any: ...
+def fast_set_up(
+    resolve: Callable[[object], int | None],
+    decide: Callable[[int, int, int, int], int],
+    options: Callable[[int, int], dict[str, object] | None],
+    learn: Callable[[object], None],
+    overflows: tuple[str, ...],
+    roundings: tuple[str, ...],
+    nans: tuple[str, ...],
+    /,
+) -> None: ...
+def fast_torch(
+    tensor: object,
+    exchange: object,
+    empty_like: object,
+    increment_version: object,
+    tracing_state: object,
+    forward_ad_level: tuple[dict[str, object], str],
+    dispatch_mode: tuple[dict[str, object], str],
+    n_threads: int,
+    /,
+) -> None: ...
+def fast_numpy(array: object, empty_like: object, n_threads: int, /) -> None: ...
+def advise_huge(address: int, n_bytes: int, /) -> None: ...
+def huge_pages(enabled: bool | None, /) -> bool: ...

@@ -16,7 +16,7 @@ from .errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from .formats import FORMATS, Format
 from .kernels import cpu
 from .loss import Loss, loss_of
-from .policy import ResolvedPolicy
+from .policy import ResolvedPolicy, can_refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as BytesLike
@@ -102,12 +102,12 @@ def cast_buffer(
     """
     if target is not None:
         _check_pair(source, target, target_format)
-    can_refuse = target is not None and _can_refuse(source.format.name, target_format.name, policy)
-    full = report or (can_refuse and policy.exact)
-    written = None if can_refuse and not fresh else target
+    may_refuse = target is not None and _can_refuse(source.format.name, target_format.name, policy)
+    full = report or (may_refuse and policy.exact)
+    written = None if may_refuse and not fresh else target
     raw = cpu.cast_buffer(source, written, target_format, policy, full, n_threads=n_threads)
     loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full)
-    if can_refuse:
+    if may_refuse:
         refuse(loss, policy, source.shape, name, source=source)
         if not fresh:
             cpu.cast_buffer(source, target, target_format, policy, n_threads=n_threads)
@@ -386,19 +386,7 @@ def _can_refuse(source_name: str, target_name: str, policy: ResolvedPolicy) -> b
     source, target = FORMATS[source_name], FORMATS[target_name]
     if policy.exact:
         return not is_lossless_pair(source, target)
-    if policy.nan == "raise" and source.component.has_nan and not _keeps_nan(target):
-        return True
-    if policy.overflow not in ("raise", "wrap") or source == target or target.kind == "bool":
-        return False
-    if policy.overflow == "wrap":
-        return source.component.infinity
-    inside = source.max_exact <= target.max_exact and source.min_exact >= target.min_exact
-    no_zero = target.component.is_float and not target.component.subnormals
-    return not inside or no_zero or (source.component.infinity and not target.component.infinity)
-
-
-def _keeps_nan(target: Format) -> bool:
-    return target.component.has_nan or target.kind == "bool"
+    return can_refuse(source, target, policy)
 
 
 def _check_pair(source: Buffer, target: Buffer, target_format: Format) -> None:

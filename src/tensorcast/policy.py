@@ -106,6 +106,31 @@ class ResolvedPolicy:
     seed: int
 
 
+def can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
+    """Whether some value of the source could make the policy refuse; exact=True is not looked at.
+
+    Example:
+        >>> from tensorcast.formats import FORMATS
+        >>> float16, float32 = FORMATS["float16"], FORMATS["float32"]
+        >>> policy = Policy().resolve(float32, float16)
+        >>> can_refuse(float32, float16, policy), can_refuse(float16, float32, policy)
+        (True, False)
+    """
+    if policy.nan == "raise" and source.component.has_nan and not _keeps_nan(target):
+        return True
+    if policy.overflow not in ("raise", "wrap") or source == target or target.kind == "bool":
+        return False
+    if policy.overflow == "wrap":
+        return source.component.infinity
+    inside = source.max_exact <= target.max_exact and source.min_exact >= target.min_exact
+    no_zero = target.component.is_float and not target.component.subnormals
+    return not inside or no_zero or (source.component.infinity and not target.component.infinity)
+
+
+def _keeps_nan(target: Format) -> bool:
+    return target.component.has_nan or target.kind == "bool"
+
+
 def _has_ieee(target: Format) -> bool:
     return target.is_complex or (target.is_float and (target.infinity or target.has_nan))
 

@@ -16,6 +16,7 @@ from .bridges.torch_library import traced_cast
 from .casting import is_lossless_pair, survives, would_refuse
 from .errors import CastError
 from .formats import Format, lookup
+from .kernels.fast import cast_fast
 from .loss import Loss
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
 from .policy import Nan, Overflow, Policy, Rounding
@@ -134,6 +135,11 @@ def cast(
 2147483647; it is 3000000000 at [2]). Pass overflow="saturate" or "wrap", or cast to int64, which \
 holds them.
     """
+    result = cast_fast(
+        x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
+    )
+    if result is not NotImplemented:
+        return result
     return _cast(
         x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
     )

@@ -1,0 +1,255 @@
+// The fast entry: torch tensors and NumPy arrays in, the same out, without a Python object made on
+// the way. Whatever is not plain is declined, and tensors.cast goes the general way.
+#include <string.h>
+
+#include "../isa/bits.hpp"
+#include "../memory.hpp"
+#include "views.hpp"
+
+namespace tc {
+namespace {
+
+constexpr Py_ssize_t N_ARGUMENTS = 12;
+
+// Below, another thread would gain less than handing over the GIL costs.
+constexpr uint64_t RELEASE_GIL_FROM_BYTES = 64 << 10;
+
+// An output as small as this is cast aside first, so that a refusal writes nothing.
+constexpr uint64_t ASIDE_BYTES = 4096;
+
+// Not an error of the caller's: what is wrong will be said the general way.
+PyObject* declined() {
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) return nullptr;
+        PyErr_Clear();
+    }
+    Py_INCREF(Py_NotImplemented);
+    return Py_NotImplemented;
+}
+
+// The place of a string among `names`; -1: nowhere.
+template <int N>
+int index_of(PyObject* name, PyObject* const (&names)[N]) {
+    for (int i = 0; i < N; ++i)
+        if (names[i] == name) return i;
+    if (!PyUnicode_Check(name)) return -1;
+    for (int i = 0; i < N; ++i)
+        if (PyUnicode_Compare(name, names[i]) == 0) return i;
+    return -1;
+}
+
+bool policy_of(const State& s, PyObject* const* args, Cast* cast, bool* default_rounding) {
+    const int overflow = index_of(args[0], s.overflows);
+    const int rounding = args[1] == Py_None ? 0 : index_of(args[1], s.roundings);
+    const int nan = index_of(args[2], s.nans);
+    if (overflow < 0 || rounding < 0 || nan < 0 || args[3] != Py_False || !PyLong_Check(args[4]))
+        return false;
+    const unsigned long long seed = PyLong_AsUnsignedLongLong(args[4]);
+    if (seed == (unsigned long long)-1 && PyErr_Occurred()) return false;
+    *default_rounding = args[1] == Py_None;
+    cast->overflow = (Overflow)overflow;
+    cast->rounding = (Rounding)rounding;
+    cast->nan = (NanPolicy)nan;
+    cast->keys = cast->rounding == Rounding::Stochastic ? seed_keys(seed) : 0;
+    return true;
+}
+
+Plan plan_of(State& s, const Cast& cast) {
+    Plan& plan = s.plans[cast.source][cast.target][(int)cast.overflow][(int)cast.nan];
+    if (plan != Plan::Unknown) return plan;
+    PyObject* answer = PyObject_CallFunction(s.decide, "iiii", (int)cast.source, (int)cast.target,
+                                             (int)cast.overflow, (int)cast.nan);
+    if (!answer) return Plan::Declined;
+    const long decided = PyLong_AsLong(answer);
+    Py_DECREF(answer);
+    if (decided < 1 || decided > 3) return Plan::Declined;
+    return plan = (Plan)decided;
+}
+
+bool refused(const Cast& cast, const Stats& stats) {
+    return (cast.overflow == Overflow::Raise && stats.n_overflow) ||
+           (cast.overflow == Overflow::Wrap && stats.n_inf) ||
+           (cast.nan == NanPolicy::Raise && stats.n_nan_lost);
+}
+
+bool same_shape(const Layout& a, const Layout& b) {
+    return a.n_dims == b.n_dims && memcmp(a.shape, b.shape, sizeof(int64_t) * (size_t)a.n_dims) == 0;
+}
+
+// Whether the elements lie in the same order, so that both are one run of memory.
+bool same_order(const View& a, const View& b) {
+    if (a.layout.contiguous && b.layout.contiguous) return true;
+    if (!a.dense || !b.dense) return false;
+    const int64_t a_size = ROWS[a.format].container(), b_size = ROWS[b.format].container();
+    for (int d = 0; d < a.layout.n_dims; ++d)
+        if (a.layout.shape[d] != 1 &&
+            a.layout.strides[d] / a_size != b.layout.strides[d] / b_size)
+            return false;
+    return true;
+}
+
+bool overlap(const View& a, const View& b) {
+    const char *a_low, *a_high, *b_low, *b_high;
+    extent(a, &a_low, &a_high);
+    extent(b, &b_low, &b_high);
+    return a_low < b_high && b_low < a_high;
+}
+
+// The kernels on two views; false: out of memory.
+bool run(const State& s, const Cast& cast, const Layout& source, const Layout& target, uint64_t n,
+         Stats* stats) {
+    const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
+    const unsigned from_size = from.container(), to_size = to.container();
+    static const Kernels* const kernels = pick_kernels();
+    if (source.contiguous && target.contiguous && n <= SEGMENT && from.kind != Kind::Complex &&
+        to.kind != Kind::Complex && (uintptr_t)source.address % from_size == 0 &&
+        (uintptr_t)target.address % to_size == 0) {
+        if (!n) return true;
+        if (n * (from_size + to_size) < RELEASE_GIL_FROM_BYTES) {
+            const FloatEnvironment environment;
+            kernels->run(cast, source.address, target.address, n, 0, stats);
+            return true;
+        }
+    }
+    bool done;
+    Py_BEGIN_ALLOW_THREADS
+    done = cast_tensor(*kernels, cast, source, target, n, 0, s.n_threads, stats);
+    Py_END_ALLOW_THREADS
+    return done;
+}
+
+enum class Outcome { Done, Refused, NoMemory };
+
+Outcome run_into(const State& s, const Cast& cast, View& source, View& target, bool writes_first,
+                 bool may_refuse) {
+    const bool linear = cast.rounding == Rounding::Stochastic
+                            ? source.layout.contiguous && target.layout.contiguous
+                            : same_order(source, target);
+    if (linear) source.layout.contiguous = target.layout.contiguous = true;
+    Stats stats;
+    if (may_refuse && !writes_first) {
+        const uint64_t n_bytes = target.n_bytes();
+        Layout aside;
+        aside.address = nullptr;
+        aside.n_dims = 0;
+        aside.contiguous = true;
+        aside.swapped = false;
+        alignas(64) char block[ASIDE_BYTES];
+        const bool keeps = linear && n_bytes <= ASIDE_BYTES;
+        if (keeps) aside.address = block;
+        if (!run(s, cast, source.layout, aside, source.n_elements, &stats)) return Outcome::NoMemory;
+        if (refused(cast, stats)) return Outcome::Refused;
+        if (keeps) {
+            memcpy(target.layout.address, block, n_bytes);
+            return Outcome::Done;
+        }
+        stats = Stats();
+    }
+    if (!run(s, cast, source.layout, target.layout, source.n_elements, &stats))
+        return Outcome::NoMemory;
+    return refused(cast, stats) ? Outcome::Refused : Outcome::Done;
+}
+
+PyObject* empty_like(State& s, Library& library, PyObject* x, FormatId target, int kind) {
+    PyObject*& options = library.options[target];
+    if (!options && !(options = PyObject_CallFunction(s.options, "ii", kind, (int)target)))
+        return nullptr;
+    if (options == Py_None) return nullptr;
+    PyObject* positional = PyTuple_Pack(1, x);
+    if (!positional) return nullptr;
+    PyObject* result = PyObject_Call(library.empty_like, positional, options);
+    Py_DECREF(positional);
+    return result;
+}
+
+bool reads(const Flag& flag, long quiet) {
+    PyObject* value = PyDict_GetItemWithError(flag.module_dict, flag.name);
+    return value && PyLong_AsLong(value) == quiet;
+}
+
+// Modes that see operations, and forward gradients, would miss what C does behind torch's back.
+bool torch_watches(const State& s, bool fresh) {
+    if (!reads(s.torch.forward_ad_level, -1) || !reads(s.torch.dispatch_mode, 0)) return true;
+    if (!fresh) return false;  // a trace does not know what is written to out= in any case
+    PyObject* tracing = PyObject_CallNoArgs(s.torch.tracing_state);
+    Py_XDECREF(tracing);
+    return tracing != Py_None;
+}
+
+bool count_version(const State& s, PyObject* tensor) {
+    PyObject* tensors = PyTuple_Pack(1, tensor);
+    if (!tensors) return false;
+    PyObject* none = s.torch.increment(s.torch.increment_self, tensors);
+    Py_DECREF(tensors);
+    Py_XDECREF(none);
+    return none != nullptr;
+}
+
+PyObject* cast_plain(State& s, PyObject* const* args) {
+    PyObject *x = args[0], *out = args[7];
+    PyTypeObject* type = Py_TYPE(x);
+    if (!s.learn || args[8] != Py_None || args[9] != Py_None || args[10] != Py_False ||
+        args[11] != Py_False)
+        return declined();
+    if (type != s.torch.type && type != s.numpy.type) {
+        if (s.torch.type && s.numpy.type) return declined();
+        PyObject* none = PyObject_CallFunctionObjArgs(s.learn, x, nullptr);
+        Py_XDECREF(none);
+        if (!none || (type != s.torch.type && type != s.numpy.type)) return declined();
+    }
+    const bool is_torch = type == s.torch.type;
+    const bool fresh = out == Py_None;
+    View source, target;
+    Cast cast;
+    bool default_rounding;
+    const int to = target_of(s, args[1]);
+    if (to < 0 || !policy_of(s, args + 2, &cast, &default_rounding) ||
+        !(is_torch ? view_torch(s, x, &source) : view_numpy(s, x, &source)) ||
+        (is_torch && torch_watches(s, fresh)))
+        return declined();
+    cast.source = source.format;
+    cast.target = (FormatId)to;
+    if (default_rounding && ROWS[to].is_integer()) cast.rounding = Rounding::TowardZero;
+    cast.source_packed = cast.target_packed = cast.full = cast.nontemporal = cast.quiets = false;
+    cast.index_shift = 0;
+    const Plan plan = plan_of(s, cast);
+    if (plan == Plan::Declined || (fresh && cast.source == cast.target)) return declined();
+
+    PyObject* result = out;
+    if (fresh) {
+        result = is_torch ? empty_like(s, s.torch, x, cast.target, 0)
+                          : empty_like(s, s.numpy, x, cast.target, 1);
+        if (!result) return declined();
+        const bool plain = is_torch ? view_torch_result(s, result, cast.target, &target)
+                                    : Py_TYPE(result) == type && view_numpy(s, result, &target);
+        if (!plain || !same_shape(source.layout, target.layout)) {
+            Py_DECREF(result);
+            return declined();
+        }
+        if (target.dense) advise_huge(target.layout.address, target.n_bytes());
+    } else {
+        if (Py_TYPE(out) != type ||
+            !(is_torch ? view_torch(s, out, &target) : view_numpy(s, out, &target)) ||
+            target.format != cast.target || !target.writable || !target.dense ||
+            !same_shape(source.layout, target.layout) || overlap(source, target))
+            return declined();
+        Py_INCREF(out);
+    }
+    const Outcome outcome = run_into(s, cast, source, target, fresh, plan == Plan::MayRefuse);
+    if (outcome == Outcome::Done && (fresh || !is_torch || count_version(s, out))) return result;
+    Py_DECREF(result);
+    if (outcome == Outcome::Refused) return declined();
+    return outcome == Outcome::NoMemory ? PyErr_NoMemory() : nullptr;
+}
+
+}  // namespace
+
+// cast_fast(x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed)
+// -> the result, or NotImplemented with nothing written
+PyObject* cast_fast(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
+    if (n_args != N_ARGUMENTS)
+        return PyErr_Format(PyExc_TypeError, "cast_fast takes %zd arguments", N_ARGUMENTS);
+    return cast_plain(*state_of(module), args);
+}
+
+}  // namespace tc

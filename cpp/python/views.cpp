@@ -1,0 +1,177 @@
+#include "views.hpp"
+
+#include <string.h>
+
+namespace tc {
+namespace {
+
+// The struct behind NumPy's __array_struct__ (numpy.org/doc/stable/reference/arrays.interface.html).
+struct ArrayInterface {
+    int two;  // always 2
+    int n_dims;
+    char kind;
+    int item_size;
+    int flags;
+    Py_intptr_t* shape;
+    Py_intptr_t* strides;
+    void* data;
+    PyObject* description;
+};
+
+constexpr int NOT_SWAPPED = 0x200, WRITEABLE = 0x400;
+
+constexpr int MAX_FAST_DIMS = 16;
+
+// n_elements, contiguous and dense of the shape and the strides.
+void measure_layout(View* v) {
+    const Layout& l = v->layout;
+    const int64_t size = ROWS[v->format].container();
+    uint64_t n = 1;
+    bool contiguous = true;
+    for (int d = l.n_dims - 1; d >= 0; --d) {
+        contiguous &= l.shape[d] == 1 || l.strides[d] == (int64_t)n * size;
+        n *= (uint64_t)l.shape[d];
+    }
+    v->n_elements = n;
+    v->layout.contiguous = v->dense = contiguous || n == 0;
+    if (v->dense) return;
+    // in any order, each dimension continues where the smaller ones end
+    int64_t reached = size;
+    for (int round = 0; round < l.n_dims; ++round)
+        for (int d = 0; d < l.n_dims; ++d)
+            if (l.shape[d] != 1 && l.strides[d] == reached) reached *= l.shape[d];
+    v->dense = (uint64_t)reached == n * (uint64_t)size;
+}
+
+bool is(PyObject* object, PyObject* constant) {
+    if (!object) return false;
+    Py_DECREF(object);
+    return object == constant;
+}
+
+bool has_sign_bits(const State& s, FormatId format, PyObject* tensor) {
+    const Row& row = ROWS[format];
+    if (row.kind == Kind::Complex && !is(s.torch.is_conj(tensor, nullptr), Py_False)) return true;
+    // .imag of a conjugate is negated lazily; other formats never come out of it
+    const bool may = row.kind == Kind::Complex || (row.kind == Kind::Float && row.nan == Nan::Ieee);
+    return may && !is(s.torch.is_neg(tensor, nullptr), Py_False);
+}
+
+// Everything of the layout but what the format decides.
+bool exchange(const State& s, PyObject* tensor, dlpack::Tensor* t) {
+    return s.torch.exchange->dltensor_from_py_object_no_sync(tensor, t) == 0 &&
+           t->device_type == dlpack::CPU && t->n_dims >= 0 && t->n_dims <= MAX_FAST_DIMS &&
+           t->type_lanes == 1 && (!t->n_dims || t->strides);
+}
+
+bool view_of(const dlpack::Tensor& t, FormatId format, View* v) {
+    const int64_t size = ROWS[format].container();
+    if (t.type_bits != ROWS[format].bits) return false;
+    v->format = format;
+    v->layout.address = (char*)t.data + t.byte_offset;
+    v->layout.n_dims = t.n_dims;
+    v->layout.swapped = false;
+    for (int d = 0; d < t.n_dims; ++d) {
+        v->layout.shape[d] = t.shape[d];
+        v->layout.strides[d] = t.strides[d] * size;
+    }
+    v->writable = true;
+    measure_layout(v);
+    return t.data || !v->n_elements;
+}
+
+// The format of a tensor. DLPack tells it by code and bits; but torch's int1 to int7 say 8 bits too.
+int format_of_torch(State& s, PyObject* tensor, const dlpack::Tensor& t) {
+    const bool tells = t.type_code < 32 && t.type_bits <= 128 && t.type_bits % 8 == 0 &&
+                       (t.type_code > dlpack::UINT || t.type_bits > 8);
+    uint8_t* known = tells ? &s.torch.formats[t.type_code][t.type_bits / 8] : nullptr;
+    if (known && *known) return *known - 1;
+    PyObject* dtype = s.torch.dtype(tensor);
+    if (!dtype) return -1;
+    const int format = format_of(s, dtype);
+    Py_DECREF(dtype);
+    if (known && format >= 0) *known = (uint8_t)(format + 1);
+    return format;
+}
+
+}  // namespace
+
+int target_of(State& s, PyObject* spelling) {
+    if (spelling == s.last_target) return s.last_format;
+    const int format = format_of(s, spelling);
+    PyObject* old = s.last_target;
+    Py_INCREF(spelling);
+    s.last_target = spelling;
+    s.last_format = format;
+    Py_XDECREF(old);
+    return format;
+}
+
+int format_of(State& s, PyObject* spelling) {
+    PyObject* known = PyDict_GetItemWithError(s.formats, spelling);
+    if (!known) {
+        if (PyErr_Occurred()) return -1;  // not hashable
+        PyObject* found = PyObject_CallFunctionObjArgs(s.resolve, spelling, nullptr);
+        if (!found) return -1;
+        // a program has few spellings; one that makes them up does not fill the memory
+        if (PyDict_Size(s.formats) >= 1024) PyDict_Clear(s.formats);
+        const int kept = PyDict_SetItem(s.formats, spelling, found);
+        const long index = found == Py_None ? -1 : PyLong_AsLong(found);
+        Py_DECREF(found);
+        return kept == 0 && index < N_FORMATS ? (int)index : -1;
+    }
+    return known == Py_None ? -1 : (int)PyLong_AsLong(known);
+}
+
+bool view_torch(State& s, PyObject* tensor, View* v) {
+    dlpack::Tensor t;
+    if (!is(s.torch.requires_grad(tensor), Py_False) || !exchange(s, tensor, &t)) return false;
+    const int format = format_of_torch(s, tensor, t);
+    return format >= 0 && view_of(t, (FormatId)format, v) &&
+           !has_sign_bits(s, (FormatId)format, tensor);
+}
+
+bool view_torch_result(const State& s, PyObject* tensor, FormatId format, View* v) {
+    dlpack::Tensor t;
+    return Py_TYPE(tensor) == s.torch.type && exchange(s, tensor, &t) && view_of(t, format, v);
+}
+
+bool view_numpy(State& s, PyObject* array, View* v) {
+    PyObject* dtype = s.numpy.dtype(array);
+    if (!dtype) return false;
+    const int format = format_of(s, dtype);
+    Py_DECREF(dtype);
+    if (format < 0) return false;
+    PyObject* capsule = s.numpy.array_struct(array);
+    if (!capsule) return false;
+    const auto* a = (const ArrayInterface*)PyCapsule_GetPointer(capsule, nullptr);
+    const bool taken = a && a->two == 2 && a->n_dims >= 0 && a->n_dims <= MAX_FAST_DIMS &&
+                       a->item_size == (int)ROWS[format].container() && a->flags & NOT_SWAPPED;
+    if (taken) {
+        v->format = (FormatId)format;
+        v->layout.address = (char*)a->data;
+        v->layout.n_dims = a->n_dims;
+        v->layout.swapped = false;
+        for (int d = 0; d < a->n_dims; ++d) {
+            v->layout.shape[d] = a->shape[d];
+            v->layout.strides[d] = a->strides[d];
+        }
+        v->writable = a->flags & WRITEABLE;
+        measure_layout(v);
+    }
+    Py_DECREF(capsule);
+    return taken;
+}
+
+void extent(const View& v, const char** low, const char** high) {
+    const Layout& l = v.layout;
+    *low = *high = l.address;
+    if (!v.n_elements) return;
+    for (int d = 0; d < l.n_dims; ++d) {
+        const int64_t reach = (l.shape[d] - 1) * l.strides[d];
+        *(reach < 0 ? low : high) += reach;
+    }
+    *high += ROWS[v.format].container();
+}
+
+}  // namespace tc

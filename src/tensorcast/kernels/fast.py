@@ -1,0 +1,110 @@
+"""The fast entry of plain torch tensors and NumPy arrays: set up here, run in C++.
+
+`cast_fast` is the built-in function that `tensorcast.cast` calls first. It reads and makes tensors
+through torch's DLPack exchange API and arrays through `__array_struct__`, and answers
+`NotImplemented`, with nothing written, to everything that is not plain: other types, subclasses,
+other devices, gradients, modes, packed formats, refused values. The general way then does it, or
+says what is wrong.
+
+Neither torch nor NumPy is imported here: an object of theirs can only come from a program that has.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+from .. import _core
+from ..errors import CastError, FormatError, PolicyError
+from ..formats import FORMATS, Format, lookup
+from ..policy import NANS, OVERFLOWS, ROUNDINGS, Policy, can_refuse
+from .cpu import default_threads
+
+_ROWS: Final = tuple(FORMATS.values())
+_DECLINED, _NEVER_REFUSES, _MAY_REFUSE = 1, 2, 3
+
+
+def huge_pages(enabled: bool | None = None) -> bool:
+    """Whether large fresh results ask the kernel for huge pages, which halves the time of writing
+    them; with an argument, switch that on or off for this process.
+
+    Only fresh memory of 4 MiB or more is advised (`madvise(MADV_HUGEPAGE)`, Linux), before its
+    first touch; it stays torch's or NumPy's memory. The environment variable
+    TENSORCAST_HUGE_PAGES=0 starts a process with it off.
+
+    Returns: what held before the call.
+
+    Example:
+        >>> before = huge_pages(False)
+        >>> huge_pages(before)
+        False
+    """
+    return _core.huge_pages(enabled)
+
+
+def _resolve(spelling: object) -> int | None:
+    """The index of a format whose codes have a byte or more."""
+    if getattr(spelling, "isnative", True) is False:  # a NumPy dtype of the other byte order
+        return None
+    try:
+        row = lookup(spelling)
+    except FormatError:
+        return None
+    return None if row.is_packed else _ROWS.index(row)
+
+
+def _decide(source: int, target: int, overflow: int, nan: int) -> int:
+    policy = Policy(overflow=OVERFLOWS[overflow], nan=NANS[nan])
+    try:
+        resolved = policy.resolve(_ROWS[source], _ROWS[target])
+    except (CastError, PolicyError):
+        return _DECLINED
+    return _MAY_REFUSE if can_refuse(_ROWS[source], _ROWS[target], resolved) else _NEVER_REFUSES
+
+
+def _options(library: int, target: int) -> dict[str, object] | None:
+    """The keywords of `empty_like` for a result; None where the library has no such dtype."""
+    row = _ROWS[target]
+    if library == 0:
+        torch: Any = sys.modules["torch"]
+        dtype = getattr(torch, row.spellings.get("torch", ""), None)
+        return {"dtype": dtype} if isinstance(dtype, torch.dtype) else None
+    numpy_dtype = _numpy_dtype(row)
+    return None if numpy_dtype is None else {"dtype": numpy_dtype, "subok": False}
+
+
+def _numpy_dtype(row: Format) -> object:
+    numpy: Any = sys.modules["numpy"]
+    if "numpy" in row.spellings:
+        return numpy.dtype(row.spellings["numpy"])
+    import ml_dtypes
+
+    scalar = getattr(ml_dtypes, row.spellings["ml_dtypes"], None)
+    return None if scalar is None else numpy.dtype(scalar)
+
+
+def _learn(x: object) -> None:
+    """Tell the C side of torch or NumPy when a first tensor of exactly their type comes."""
+    torch: Any = sys.modules.get("torch")
+    numpy: Any = sys.modules.get("numpy")
+    if torch is not None and type(x) is getattr(torch, "Tensor", None):
+        capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
+        if type(capsule).__name__ != "PyCapsule":  # torch before 2.10
+            return
+        _core.fast_torch(
+            x,
+            capsule,
+            torch.empty_like,
+            torch._C._increment_version,
+            torch._C._get_tracing_state,
+            (torch.autograd.forward_ad.__dict__, "_current_level"),
+            (torch.utils._python_dispatch.__dict__, "_is_in_torch_dispatch_mode"),
+            default_threads(),
+        )
+    elif numpy is not None and type(x) is getattr(numpy, "ndarray", None):
+        _core.fast_numpy(x, numpy.empty_like, default_threads())
+
+
+_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS)
+
+cast_fast = _core.cast_fast
