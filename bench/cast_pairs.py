@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cast_run import FORMAT_NAMES, Run, calls_for, race, row_of, say
+from .cast_run import FORMAT_NAMES, Run, row_of, say
 
 Rows = list[dict[str, Any]]
 
@@ -19,7 +19,7 @@ def large_pairs(run: Run) -> Rows:
     for source, target in _pairs():
         pair = run.pair(source, target, run.large)
         work = pair.contenders()
-        found = race(work, run.rounds(3))
+        found = run.race(work, run.rounds(3))
         rows.append(_row(source, target, run.large, found, _wrong(pair, work)))
     return rows
 
@@ -31,7 +31,7 @@ def small_pairs(run: Run) -> Rows:
     for source, target in _pairs():
         pair = run.pair(source, target, n)
         work = pair.contenders()
-        found = race(work, run.rounds(9), calls_for(work))
+        found = run.race(work, run.rounds(9), loop=True)
         rows.append(_row(source, target, n, found, _wrong(pair, work)))
     return rows
 

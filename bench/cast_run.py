@@ -51,6 +51,7 @@ class Run:
     quick: bool
     n_rounds: int | None
     pages: str
+    clock: Callable[[], float] = time.perf_counter
     memcpy: Callable[[int, int, int], Any] = field(default_factory=libc_memcpy)
     arena: Arena = field(init=False)
 
@@ -66,6 +67,47 @@ class Run:
     def rounds(self, usual: int) -> int:
         """Rounds of a part that usually takes so many."""
         return self.n_rounds or (min(usual, 3) if self.quick else usual)
+
+    def race(
+        self,
+        work: Mapping[str, Call],
+        n_rounds: int,
+        *,
+        loop: bool = False,
+        slow: float = 0.4,
+        wall: bool = False,
+    ) -> dict[str, list[float]]:
+        """Seconds of a call, by name: A B C, A B C, ...
+
+        Args:
+            loop: for short calls: each measurement is of as many as take some milliseconds.
+            slow: a contender that took longer than this runs in the first two rounds only.
+            wall: the clock on the wall, whatever the run's: for threads.
+        """
+        clock = time.perf_counter if wall else self.clock
+        n_calls = self._calls_for(work) if loop else dict.fromkeys(work, 1)
+        seconds: dict[str, list[float]] = {name: [] for name in work}
+        for number in range(n_rounds):
+            for name, call in work.items():
+                if number >= 2 and min(seconds[name]) > slow:
+                    continue
+                begin = clock()
+                for _ in range(n_calls[name]):
+                    call()
+                seconds[name].append((clock() - begin) / n_calls[name])
+        return seconds
+
+    def _calls_for(self, work: Mapping[str, Call]) -> dict[str, int]:
+        """Calls of each that take about two milliseconds."""
+        found = {}
+        for name, call in work.items():
+            least = 1.0
+            for _ in range(7):
+                begin = self.clock()
+                call()
+                least = min(least, self.clock() - begin)
+            found[name] = max(1, int(2e-3 / max(least, 1e-7)))
+        return found
 
     def pair(self, source: str, target: str, n: int, rounding: str | None = None) -> Pair:
         """Arrays of two formats in the arena, and our cast of one to the other, verified."""
@@ -146,43 +188,6 @@ class Pair:
             "numpy": with_numpy,
             "memcpy": self.run.copy(self.n_bytes),
         }
-
-
-def race(
-    work: Mapping[str, Call],
-    n_rounds: int,
-    n_calls: Mapping[str, int] | None = None,
-    slow: float = 0.4,
-) -> dict[str, list[float]]:
-    """Seconds of a call, by name: A B C, A B C, ... A contender that took longer than `slow` runs
-    in the first two rounds only.
-
-    Args:
-        n_calls: calls that make one measurement.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in work}
-    for number in range(n_rounds):
-        for name, call in work.items():
-            if number >= 2 and min(seconds[name]) > slow:
-                continue
-            n = n_calls[name] if n_calls else 1
-            begin = time.perf_counter()
-            for _ in range(n):
-                call()
-            seconds[name].append((time.perf_counter() - begin) / n)
-    return seconds
-
-
-def calls_for(work: Mapping[str, Call], seconds: float = 1e-3) -> dict[str, int]:
-    """Calls of each that take about so long, after a few to warm up."""
-    found = {}
-    for name, call in work.items():
-        for _ in range(3):
-            call()
-        begin = time.perf_counter()
-        call()
-        found[name] = max(1, int(seconds / max(time.perf_counter() - begin, 1e-8)))
-    return found
 
 
 def times_faster(seconds: Mapping[str, list[float]], ours: str = "tensorcast") -> dict[str, Any]:

@@ -43,7 +43,7 @@ def cast_markdown(result: Row, provenance: Callable[[Row], str]) -> str:
         f"thread{'s' if result['n_threads'] > 1 else ''} "
         "for everyone. A ratio is taken within a round: median (least to most). Every output was "
         "compared, whole, with the oracle's first. "
-        f"Preallocated memory lies on {result['pages']} pages.\n\n"
+        f"Preallocated memory lies on {result['pages']} pages. Clock: {result['clock']}.\n\n"
     )
     if result["quick"]:
         text += "**A quick run: a sixteenth of the size. No bar is held by it.**\n\n"
@@ -59,7 +59,7 @@ def cast_markdown(result: Row, provenance: Callable[[Row], str]) -> str:
         if parts.get(key):
             text += f"\n## {title}\n\n" + _rows_table(parts[key])
     if parts.get("threads"):
-        text += "\n## Threads\n\n" + _threads_table(parts["threads"])
+        text += "\n## Threads\n\nBy the clock on the wall.\n\n" + _threads_table(parts["threads"])
     if parts.get("cuda"):
         text += "\n## NVIDIA GPU\n\n" + _cuda_table(parts["cuda"])
     return text

@@ -52,6 +52,7 @@ def test_a_missed_bar_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         "n_threads": 1,
         "pages": "huge",
         "quick": False,
+        "clock": "wall",
         "seconds": {"pairs_64m": 1.0, "hot": 1.0, "cuda": 0.0},
         "pairs_64m": pairs,
         "hot": [hot],

@@ -282,7 +282,7 @@ def expect_loss(loss: Loss, x: np.ndarray, target: Format, policy: tc.Policy) ->
         if wanted > Fraction(1.7e308):  # beyond float64: infinity, or nearly so
             assert found > 1.6e308
         else:
-            assert found == pytest.approx(float(wanted), rel=1e-9, abs=1e-300), name
+            assert found == pytest.approx(float(wanted), rel=2**-19, abs=1e-300), name
 
 
 @PROPERTY
@@ -331,7 +331,7 @@ def test_measure_is_what_float64_finds(data: st.DataObject, source: Format, targ
         assert loss.max_abs_error == (error.max() if both.any() else 0)
         squares = float((error * error).sum())
         if np.isfinite(squares):
-            assert loss.sum_squared_error == pytest.approx(squares, rel=1e-9, abs=1e-300)
+            assert loss.sum_squared_error == pytest.approx(squares, rel=2**-19, abs=1e-300)
 
 
 # -- layout --------------------------------------------------------------------------------------
