@@ -320,11 +320,8 @@ def image_computes(kernel: str | None = None) -> bool:
 
 
 def advise_huge(address: int, n_bytes: int) -> None:
-    """Ask for huge pages for fresh memory before its first touch.
-
-    Only the whole huge pages inside a block of 4 MiB or more are asked for, and only where
-    `tensorcast.huge_pages` is on; the memory stays whose it is.
-    """
+    """Ask for huge pages for large fresh memory before its first touch; `huge_pages` of
+    kernels/fast.py switches it."""
     _core.advise_huge(address, n_bytes)
 
 
