@@ -9,7 +9,7 @@
 // where `add` decides the rounding and the hidden bit of a normal result carries into the exponent
 // field. A code above max_code is the overflow: the exponent was never bounded.
 #pragma once
-#include "narrow_x86.hpp"
+#include "half_x86.hpp"
 
 namespace tc {
 namespace {
@@ -205,33 +205,70 @@ Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, 
 }
 
 #if defined(__AVX2__)
-// To the floats of 8 bits or fewer (float8_e8m0fnu excepted), nearest even, from float32 or from the
-// codes of float16 (`half`) or bfloat16.
-template <class Source>
-Counts encode_small(const Source* in, uint8_t* out, uint64_t n, const Cast& cast, bool half) {
-    const Row& row = ROWS[cast.target];
-    const FloatTarget<uint32_t> t(row, cast.overflow, Bits<float>::INF);
-    const Draw draw(cast, 0);
-    Counts counts;
-    // the few elements of a special group, or the last ones; a NaN makes a group special
-    const auto other = [&](const Source* x, uint8_t* codes, uint64_t m) {
+// What no group takes, special ones and the last elements: through float32. Groups have 32 elements.
+template <class Source, class Out>
+struct Rest {
+    const Cast& cast;
+    const FloatTarget<uint32_t> target;
+    Counts* counts;
+
+    TC_INLINE Rest(const Cast& c, Counts* k)
+        : cast(c), target(ROWS[c.target], c.overflow, Bits<float>::INF), counts(k) {}
+    __attribute__((noinline)) uint64_t operator()(const Source* in, Out* out, uint64_t n) const {
         float block[32];
-        const float* values = block;
+        if (n > 32) __builtin_unreachable();
+        const float* x = block;
         if constexpr (sizeof(Source) == 4)
-            values = x;
+            x = in;
         else
-            decode_float(half ? F_float16 : F_bfloat16, x, block, m);
+            for (uint64_t i = 0; i < n; ++i)
+                block[i] = cast.source == F_float16 ? decode_f16(in[i]) : decode_bf16(in[i]);
+        const Draw none(cast, 0);
         const uint64_t n_overflow =
-            encode_float_loop<float, Rounding::NearestEven>(values, codes, m, t, draw).overflow;
-        if (!row.has_nan()) counts.nan_lost += zero_nan(values, codes, m);
+            encode_float_loop<float, Rounding::NearestEven>(x, out, n, target, none).overflow;
+        if constexpr (sizeof(Out) == 1)
+            if (!ROWS[cast.target].has_nan()) counts->nan_lost += zero_nan(x, out, n);
         return n_overflow;
-    };
-    if (row.nan == Nan::NegativeZero)
-        counts.overflow = encode_groups(in, out, n, ToSmall<Source, true, false>(row, half), other);
-    else if (cast.nontemporal)
-        counts.overflow = encode_groups(in, out, n, ToSmall<Source, false, true>(row, half), other);
+    }
+};
+
+// float16 and bfloat16 to each other, nearest even.
+Counts encode_half(const uint16_t* in, uint16_t* out, uint64_t n, const Cast& cast) {
+    Counts counts;
+    const Rest<uint16_t, uint16_t> rest(cast, &counts);
+    if (cast.target == F_bfloat16)
+        counts.overflow = cast.nontemporal ? encode_groups(in, out, n, F16ToBf16<true>(), rest)
+                                           : encode_groups(in, out, n, F16ToBf16<false>(), rest);
     else
-        counts.overflow = encode_groups(in, out, n, ToSmall<Source, false, false>(row, half), other);
+        counts.overflow = cast.nontemporal ? encode_groups(in, out, n, Bf16ToF16<true>(), rest)
+                                           : encode_groups(in, out, n, Bf16ToF16<false>(), rest);
+    return counts;
+}
+
+// To the floats of 8 bits or fewer (float8_e8m0fnu excepted), nearest even, from float32 or from the
+// codes of the formats that half_to_small names.
+template <bool UNSIGNED_ZERO, bool STREAM, class Source>
+uint64_t encode_small_groups(const Source* in, uint8_t* out, uint64_t n, const Cast& cast, Counts* counts) {
+    const Row& row = ROWS[cast.target];
+    const Rest<Source, uint8_t> rest(cast, counts);
+    if constexpr (sizeof(Source) == 4) {
+        return encode_groups(in, out, n, ToSmall<UNSIGNED_ZERO, STREAM>(row), rest);
+    } else {
+        if (ROWS[cast.source].exponent_bits + row.mantissa_bits == 8)
+            return encode_groups(in, out, n, HalfToSmall<true, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
+        return encode_groups(in, out, n, HalfToSmall<false, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
+    }
+}
+
+template <class Source>
+Counts encode_small(const Source* in, uint8_t* out, uint64_t n, const Cast& cast) {
+    Counts counts;
+    if (ROWS[cast.target].nan == Nan::NegativeZero)
+        counts.overflow = cast.nontemporal ? encode_small_groups<true, true>(in, out, n, cast, &counts)
+                                           : encode_small_groups<true, false>(in, out, n, cast, &counts);
+    else
+        counts.overflow = cast.nontemporal ? encode_small_groups<false, true>(in, out, n, cast, &counts)
+                                           : encode_small_groups<false, false>(in, out, n, cast, &counts);
     return counts;
 }
 #endif
@@ -244,23 +281,16 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
         const Row& row = ROWS[cast.target];
         if (cast.rounding == Rounding::NearestEven && row.bits <= 16 &&
             cast.target != F_float8_e8m0fnu) {
-            const FloatTarget<uint32_t> t(row, cast.overflow, Bits<float>::INF);
-            const Draw draw(cast, first);
+            if (row.bits <= 8) return encode_small(in, (uint8_t*)out, n, cast);
             Counts counts;
-            const auto other = [&](const float* x, auto* codes, uint64_t m) {
-                return encode_float_loop<float, Rounding::NearestEven>(x, codes, m, t, draw).overflow;
-            };
-            if (cast.target == F_bfloat16) {
-                counts.overflow = cast.nontemporal
-                                      ? encode_groups(in, (uint16_t*)out, n, ToBf16<true>(), other)
-                                      : encode_groups(in, (uint16_t*)out, n, ToBf16<false>(), other);
-            } else if (cast.target == F_float16) {
-                counts.overflow = cast.nontemporal
-                                      ? encode_groups(in, (uint16_t*)out, n, ToF16<true>(), other)
-                                      : encode_groups(in, (uint16_t*)out, n, ToF16<false>(), other);
-            } else {
-                return encode_small(in, (uint8_t*)out, n, cast, false);
-            }
+            const Rest<float, uint16_t> rest(cast, &counts);
+            uint16_t* to = (uint16_t*)out;
+            if (cast.target == F_bfloat16)
+                counts.overflow = cast.nontemporal ? encode_groups(in, to, n, ToBf16<true>(), rest)
+                                                   : encode_groups(in, to, n, ToBf16<false>(), rest);
+            else
+                counts.overflow = cast.nontemporal ? encode_groups(in, to, n, ToF16<true>(), rest)
+                                                   : encode_groups(in, to, n, ToF16<false>(), rest);
             return counts;
         }
         if (cast.rounding == Rounding::NearestEven && cast.target == F_float8_e8m0fnu) {

@@ -229,9 +229,10 @@ Counts block_arithmetic(const Cast& wanted, const void* in, void* codes, uint64_
     }
 #if defined(__AVX2__)
     if ((cast.source == F_float16 || cast.source == F_bfloat16) && target.kind == Kind::Float &&
-        target.bits <= 8 && cast.target != F_float8_e8m0fnu && !cast.full &&
-        cast.rounding == Rounding::NearestEven)
-        return encode_small((const uint16_t*)in, (uint8_t*)codes, n, cast, cast.source == F_float16);
+        !cast.full && cast.rounding == Rounding::NearestEven) {
+        if (half_to_small(cast.source, target)) return encode_small((const uint16_t*)in, (uint8_t*)codes, n, cast);
+        if (target.bits == 16) return encode_half((const uint16_t*)in, (uint16_t*)codes, n, cast);
+    }
 #endif
     if (cast.target == F_float32 && fits_float(source)) {  // exact
         float* y = (float*)codes;
@@ -338,12 +339,8 @@ const Table* table_for(const Cast& cast) {
     table->two_planes = true;
     const Row& target = ROWS[cast.target];
     table->flag_in_code = target.bits < 8;
-    table->source = cast.source;
-    table->target = cast.target;
-    table->widens =
-        (cast.source == F_float8_e4m3fn || cast.source == F_float8_e5m2) &&
-        (cast.target == F_float16 || cast.target == F_bfloat16 || cast.target == F_float32);
     table->mask = (uint8_t)((1u << ROWS[cast.source].bits) - 1);
+    uint16_t answers[256];
     for (int c = 0; c < 256; ++c) {
         const uint8_t in = (uint8_t)c;
         uint64_t out = 0;
@@ -355,6 +352,7 @@ const Table* table_for(const Cast& cast) {
         table->code32[c] = (uint32_t)out;
         table->code64[c] = out;
         const uint16_t upper = (uint16_t)(target.container() == 4 ? out >> 16 : out);
+        answers[c] = upper;
         table->low.at[c] = (uint8_t)upper;
         table->high.at[c] = (uint8_t)(upper >> 8);
         table->two_planes &= target.container() == 2 || (target.container() == 4 && !(out & 0xffff));
@@ -379,6 +377,8 @@ const Table* table_for(const Cast& cast) {
         table->any_nan_lost |= a.nan_lost;
     }
     table->find_ranges();
+    table->widening = Widening();
+    if (table->two_planes) table->widening.make(ROWS[cast.source], target, answers);
     Plane* const planes[] = {&table->code, &table->flagged, &table->nan_lost, &table->low, &table->high};
     for (Plane* plane : planes) plane->finish(ROWS[cast.source].bits);
     Table* theirs = nullptr;
@@ -445,11 +445,11 @@ void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_
     }
 }
 
-// Whether the loops of a cast store around the caches themselves, given a target aligned to 32 bytes.
+// Whether the loops of a cast store around the caches themselves, given a target aligned to 64 bytes.
 bool streams(const Cast& cast, const Table* table) {
 #if defined(__AVX2__)
     const Row& target = ROWS[cast.target];
-    if (table) return table->widens;
+    if (table) return table->widening.fits;
     if (cast.full) return is_measured_in_one_loop(cast);
     if (cast.source == F_float16 || cast.source == F_bfloat16)
         if (cast.target == F_float32) return true;
@@ -460,7 +460,7 @@ bool streams(const Cast& cast, const Table* table) {
                cast.overflow != Overflow::Wrap;
     if (cast.rounding != Rounding::NearestEven || target.kind != Kind::Float) return false;
     if (cast.target == F_float16 || cast.target == F_bfloat16) return true;
-    return target.bits <= 8 && target.nan != Nan::NegativeZero && cast.target != F_float8_e8m0fnu;
+    return target.bits <= 8 && cast.target != F_float8_e8m0fnu;
 #else
     (void)cast;
     (void)table;
@@ -478,13 +478,16 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
     const Table* table = small ? table_for(cast) : nullptr;
     uint32_t counts256[256];
     if (table && cast.full) __builtin_memset(counts256, 0, sizeof counts256);
-    // either the loops stream, or blocks are made in the cache and streamed from there
-    const bool copies =
-        cast.nontemporal && ((uintptr_t)target_at % 32 != 0 || !streams(cast, table));
-    if (copies) cast.nontemporal = false;
+    // either the loops stream, from the first whole line on, or blocks are made in the cache and
+    // streamed from there
+    const bool loops = cast.nontemporal && streams(cast, table), copies = cast.nontemporal && !loops;
+    uint64_t begin = loops ? ((0 - (uintptr_t)target_at) & 63) / target.container() : 0;
     alignas(64) uint8_t unpacked[BLOCK], temporary[BLOCK * 8];
-    for (uint64_t done = 0; done < n; done += BLOCK) {
-        const uint64_t m = n - done < BLOCK ? n - done : BLOCK;
+    for (uint64_t done = 0, m; done < n; done += m) {
+        m = n - done < BLOCK ? n - done : BLOCK;
+        cast.nontemporal = loops && begin == 0;
+        if (begin && begin < m) m = begin;
+        begin = 0;
         const uint8_t* in = (const uint8_t*)source_at +
                             (cast.source_packed ? done * source.bits / 8 : done * step);
         uint8_t* out = target_at ? (uint8_t*)target_at + (cast.target_packed

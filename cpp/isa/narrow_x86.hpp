@@ -19,6 +19,15 @@ TC_INLINE __m256i pack32(__m256i a, __m256i b) {
     return _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
 }
 
+// A constant that the compiler keeps, in a register or in memory, and does not make anew in a loop.
+TC_INLINE __m256i constant(__m256i x) {
+    __asm__("" : "+x"(x));
+    return x;
+}
+TC_INLINE __m256i constant8(int x) { return constant(_mm256_set1_epi8((char)x)); }
+TC_INLINE __m256i constant16(int x) { return constant(_mm256_set1_epi16((short)x)); }
+TC_INLINE __m256i constant32(int x) { return constant(_mm256_set1_epi32(x)); }
+
 // Around the caches, where the caller knows that out is aligned to 32 bytes.
 template <bool STREAM>
 TC_INLINE void store32(void* out, __m256i x) {
@@ -28,151 +37,208 @@ TC_INLINE void store32(void* out, __m256i x) {
         _mm256_storeu_si256((__m256i*)out, x);
 }
 
+// What the loops that store around the caches read next: at 512 bytes ahead, the source's lines come
+// a fifth faster from memory, on small pages and on huge ones, and no further ahead do both gain.
+template <bool STREAM, int N_BYTES>
+TC_INLINE void read_ahead(const void* in) {
+    if constexpr (STREAM)
+        for (int at = 0; at < N_BYTES; at += 64)
+            _mm_prefetch((const char*)in + 512 + at, _MM_HINT_T0);
+}
+
 // bfloat16: integer arithmetic, since the hardware's own instruction flushes subnormals.
 template <bool STREAM>
 struct ToBf16 {
-    static constexpr int WIDTH = 16;
-    const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x7f7f7fff);
-    const __m256i half = _mm256_set1_epi32(0x7fff), one = _mm256_set1_epi32(1);
+    static constexpr int WIDTH = 32;
+    // of lanes of 16 bits: all lower halves, then all upper ones
+    const __m256i halves = constant(
+        _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15,
+                         0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+    const __m256i one = constant16(1), half = constant16(0x8000);
+    const __m256i abs16 = constant16(0x7fff), last16 = constant16(0x7f7e);
 
-    TC_INLINE __m256i round(__m256i u) const {
-        const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), one);
-        return _mm256_srli_epi32(_mm256_add_epi32(_mm256_add_epi32(u, half), odd), 16);
+    // Sixteen results, in order. Carries where the lower half is above the tie, or on it and the
+    // upper half odd. `most` collects the upper halves, without the sign, before they are rounded.
+    TC_INLINE __m256i sixteen(__m256i u, __m256i v, __m256i* most) const {
+        const __m256i x = _mm256_shuffle_epi8(u, halves), y = _mm256_shuffle_epi8(v, halves);
+        const __m256i low = _mm256_unpacklo_epi64(x, y), high = _mm256_unpackhi_epi64(x, y);
+        *most = _mm256_max_epi16(*most, _mm256_and_si256(high, abs16));
+        const __m256i tie = _mm256_or_si256(low, _mm256_and_si256(high, one));
+        const __m256i carry =
+            _mm256_cmpgt_epi16(_mm256_xor_si256(tie, half), _mm256_setzero_si256());
+        return _mm256_permute4x64_epi64(_mm256_sub_epi16(high, carry), 0xd8);
     }
-    TC_INLINE __m256i special(__m256i u) const {
-        return _mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last);
-    }
-    // False, and nothing stored, if one of the sixteen is special.
+    // False, and nothing stored, if one of the thirty-two may be special: is 0x7f7f0000 or more.
     TC_INLINE bool operator()(const float* in, uint16_t* out) const {
-        const __m256i u = load8(in), v = load8(in + 8);
-        if (__builtin_expect(any_set(_mm256_or_si256(special(u), special(v))), 0)) return false;
-        store32<STREAM>(out, pack32(round(u), round(v)));
+        read_ahead<STREAM, 128>(in);
+        __m256i most = _mm256_setzero_si256();
+        const __m256i x = sixteen(load8(in), load8(in + 8), &most);
+        const __m256i y = sixteen(load8(in + 16), load8(in + 24), &most);
+        if (__builtin_expect(any_set(_mm256_cmpgt_epi16(most, last16)), 0)) return false;
+        store32<STREAM>(out, x);
+        store32<STREAM>(out + 16, y);
         return true;
     }
-    // Sixteen values known not to be special, and their results as float32.
-    TC_INLINE void convert(const float* in, uint16_t* out, __m256* y, __m256* z) const {
-        const __m256i r = round(load8(in)), t = round(load8(in + 8));
-        store32<STREAM>(out, pack32(r, t));
-        *y = _mm256_castsi256_ps(_mm256_slli_epi32(r, 16));
-        *z = _mm256_castsi256_ps(_mm256_slli_epi32(t, 16));
+    // Eight results as 32-bit lanes, of values known not to be special.
+    static TC_INLINE __m256i round(__m256i u) {
+        const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+        const __m256i sum = _mm256_add_epi32(u, _mm256_set1_epi32(0x7fff));
+        return _mm256_srli_epi32(_mm256_add_epi32(sum, odd), 16);
     }
 };
 
-// float16 by F16C; from 65520 on, values round beyond the range.
+// float16 by F16C; from 65520 on, values round beyond the range, and are infinities there.
 template <bool STREAM>
 struct ToF16 {
-    static constexpr int WIDTH = 16;
-    const __m256i abs = _mm256_set1_epi32(0x7fffffff), last = _mm256_set1_epi32(0x477fefff);
+    static constexpr int WIDTH = 32;
+    const __m256i abs16 = constant16(0x7fff), last16 = constant16(0x7bff);
 
-    TC_INLINE __m256i special(__m256i u) const {
-        return _mm256_cmpgt_epi32(_mm256_and_si256(u, abs), last);
-    }
-    TC_INLINE bool operator()(const float* in, uint16_t* out) const {
-        const __m256i u = load8(in), v = load8(in + 8);
-        if (__builtin_expect(any_set(_mm256_or_si256(special(u), special(v))), 0)) return false;
-        __m256 y, z;
-        convert(in, out, &y, &z);
+    TC_INLINE bool store(__m256i x, __m256i y, uint16_t* out) const {
+        const __m256i most =
+            _mm256_max_epi16(_mm256_and_si256(x, abs16), _mm256_and_si256(y, abs16));
+        if (__builtin_expect(any_set(_mm256_cmpgt_epi16(most, last16)), 0)) return false;
+        store32<STREAM>(out, x);
+        store32<STREAM>(out + 16, y);
         return true;
     }
-    TC_INLINE void convert(const float* in, uint16_t* out, __m256* y, __m256* z) const {
-        const __m128i lo = _mm256_cvtps_ph(_mm256_loadu_ps(in), _MM_FROUND_TO_NEAREST_INT);
-        const __m128i hi = _mm256_cvtps_ph(_mm256_loadu_ps(in + 8), _MM_FROUND_TO_NEAREST_INT);
-        store32<STREAM>(out, _mm256_set_m128i(hi, lo));
-        *y = _mm256_cvtph_ps(lo);
-        *z = _mm256_cvtph_ps(hi);
+    static TC_INLINE __m256i sixteen(__m256 x, __m256 y) {
+        return _mm256_set_m128i(_mm256_cvtps_ph(y, _MM_FROUND_TO_NEAREST_INT),
+                                _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    }
+    TC_INLINE bool operator()(const float* in, uint16_t* out) const {
+        read_ahead<STREAM, 128>(in);
+        return store(sixteen(_mm256_loadu_ps(in), _mm256_loadu_ps(in + 8)),
+                     sixteen(_mm256_loadu_ps(in + 16), _mm256_loadu_ps(in + 24)), out);
     }
 };
 
-// A float of 8 bits or fewer, from float32, float16 or bfloat16 (SOURCE is its container).
-//
-// Magnitudes are rounded in lanes of 16 bits. float32 gives its upper half with the lowest bit
-// sticky: 7 bits of significand are kept, no target has more than 4 and a rounding bit. Subnormal
-// results come from float32: adding 2^(23 + exponent of the spacing) leaves a mantissa that counts
-// in units of the spacing.
-template <class SOURCE, bool UNSIGNED_ZERO, bool STREAM>
-struct ToSmall {
-    static constexpr int WIDTH = 32;
-    const __m256i abs = _mm256_set1_epi32(0x7fffffff), low16 = _mm256_set1_epi32(0xffff);
-    const __m256i abs16 = _mm256_set1_epi16(0x7fff), one = _mm256_set1_epi16(1);
-    __m256i magic, half, rebias, first_normal, last_code, sign_bit;
-    __m128i shift, sign_shift;
-    bool from_half;
-
-    TC_INLINE ToSmall(const Row& row, bool half_source)
-        : from_half(sizeof(SOURCE) == 2 && half_source) {
-        const int m_bits = from_half ? 10 : 7, bias = from_half ? 15 : 127;
-        const int drop = m_bits - row.mantissa_bits, sign_at = row.bits - 1;
-        const int spacing = 1 - row.bias - row.mantissa_bits;
-        // the source's own subnormals have no hidden bit: they go through float32 too
-        const int normal_field = bias + 1 - row.bias < 1 ? 1 : bias + 1 - row.bias;
-        magic = _mm256_set1_epi32((127 + 23 + spacing) << 23);
-        half = _mm256_set1_epi16((short)((1 << (drop - 1)) - 1));
-        rebias = _mm256_set1_epi16((short)((bias - row.bias) * (1 << row.mantissa_bits)));
-        first_normal = _mm256_set1_epi16((short)(normal_field << m_bits));
-        last_code = _mm256_set1_epi16((short)row.max_code);
-        sign_bit = _mm256_set1_epi16((short)(1 << sign_at));
-        shift = _mm_cvtsi32_si128(drop);
-        sign_shift = _mm_cvtsi32_si128(15 - sign_at);
-    }
-
-    // Sixteen elements: 16-bit lanes h, and the same as float32 in u and v, all in the lane order
-    // that packing u and v gives.
-    TC_INLINE void load(const float* in, __m256i* h, __m256i* u, __m256i* v) const {
-        const auto sticky = [&](__m256i x) {
-            const __m256i carry = _mm256_add_epi32(_mm256_and_si256(x, low16), low16);
-            return _mm256_srli_epi32(_mm256_or_si256(x, carry), 16);
+// float16 and bfloat16 to each other, through float32.
+template <bool STREAM>
+struct F16ToBf16 : ToBf16<STREAM> {
+    using To = ToBf16<STREAM>;
+    TC_INLINE bool operator()(const uint16_t* in, uint16_t* out) const {
+        read_ahead<STREAM, 64>(in);
+        const auto eight = [&](int at) {
+            return _mm256_castps_si256(_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(in + at))));
         };
-        *u = load8(in);
-        *v = load8(in + 8);
-        *h = _mm256_packus_epi32(sticky(*u), sticky(*v));
+        __m256i most = _mm256_setzero_si256();
+        const __m256i x = To::sixteen(eight(0), eight(8), &most);
+        const __m256i y = To::sixteen(eight(16), eight(24), &most);
+        if (__builtin_expect(any_set(_mm256_cmpgt_epi16(most, To::last16)), 0)) return false;
+        store32<STREAM>(out, x);
+        store32<STREAM>(out + 16, y);
+        return true;
     }
-    TC_INLINE void load(const uint16_t* in, __m256i* h, __m256i* u, __m256i* v) const {
-        const __m256i x = _mm256_loadu_si256((const __m256i*)in), zero = _mm256_setzero_si256();
-        if (from_half) {
-            *h = _mm256_permute4x64_epi64(x, 0xd8);
-            *u = _mm256_castps_si256(_mm256_cvtph_ps(_mm256_castsi256_si128(x)));
-            *v = _mm256_castps_si256(_mm256_cvtph_ps(_mm256_extracti128_si256(x, 1)));
-        } else {
-            *h = x;
-            *u = _mm256_unpacklo_epi16(zero, x);
-            *v = _mm256_unpackhi_epi16(zero, x);
-        }
-    }
+};
 
-    // Sixteen codes; special collects lanes above the range (infinities and NaNs are).
-    TC_INLINE __m256i sixteen(const SOURCE* in, __m256i* special) const {
-        const auto tiny = [&](__m256i x) {
-            const __m256 sum = _mm256_add_ps(_mm256_castsi256_ps(_mm256_and_si256(x, abs)),
-                                             _mm256_castsi256_ps(magic));
-            return _mm256_sub_epi32(_mm256_castps_si256(sum), magic);
+template <bool STREAM>
+struct Bf16ToF16 : ToF16<STREAM> {
+    using To = ToF16<STREAM>;
+    TC_INLINE bool operator()(const uint16_t* in, uint16_t* out) const {
+        read_ahead<STREAM, 64>(in);
+        const auto sixteen = [&](int at) {
+            const __m256i x = _mm256_loadu_si256((const __m256i*)(in + at));
+            const __m256i zero = _mm256_setzero_si256();
+            const __m256i r =
+                To::sixteen(_mm256_castsi256_ps(_mm256_unpacklo_epi16(zero, x)),
+                            _mm256_castsi256_ps(_mm256_unpackhi_epi16(zero, x)));
+            return _mm256_permute4x64_epi64(r, 0xd8);
         };
-        __m256i h, u, v;
-        load(in, &h, &u, &v);
-        const __m256i subnormal = _mm256_packus_epi32(tiny(u), tiny(v));
-        const __m256i a = _mm256_and_si256(h, abs16);
-        const __m256i odd = _mm256_and_si256(_mm256_srl_epi16(a, shift), one);
-        const __m256i rounded =
-            _mm256_srl_epi16(_mm256_add_epi16(_mm256_add_epi16(a, half), odd), shift);
-        const __m256i normal = _mm256_sub_epi16(rounded, rebias);
-        const __m256i code =
-            _mm256_blendv_epi8(normal, subnormal, _mm256_cmpgt_epi16(first_normal, a));
-        *special = _mm256_or_si256(*special, _mm256_cmpgt_epi16(code, last_code));
-        __m256i sign = _mm256_and_si256(_mm256_srl_epi16(h, sign_shift), sign_bit);
-        if constexpr (UNSIGNED_ZERO)
-            sign = _mm256_andnot_si256(_mm256_cmpeq_epi16(code, _mm256_setzero_si256()), sign);
+        return To::store(sixteen(0), sixteen(16), out);
+    }
+};
+
+// Thirty-two codes of 8 bits or fewer, from magnitudes.
+template <bool UNSIGNED_ZERO>
+struct SmallCodes {
+    __m256i last, sign_bit;
+
+    TC_INLINE SmallCodes(const Row& row)
+        : last(constant8((int)row.max_code)), sign_bit(constant8(1 << (row.bits - 1))) {}
+    // Not zero in the bytes above the last code: overflow, an infinity, a NaN.
+    TC_INLINE __m256i special(__m256i code) const { return _mm256_subs_epu8(code, last); }
+    // With the signs of the bytes of `negative`.
+    TC_INLINE __m256i with_sign(__m256i code, __m256i negative) const {
+        const __m256i zero = _mm256_setzero_si256();
+        __m256i sign = _mm256_and_si256(_mm256_cmpgt_epi8(zero, negative), sign_bit);
+        if constexpr (UNSIGNED_ZERO) sign = _mm256_andnot_si256(_mm256_cmpeq_epi8(code, zero), sign);
         return _mm256_or_si256(code, sign);
     }
+};
 
-    TC_INLINE bool operator()(const SOURCE* in, uint8_t* out) const {
-        __m256i special = _mm256_setzero_si256();
-        const __m256i x = sixteen(in, &special), y = sixteen(in + 16, &special);
-        if (__builtin_expect(any_set(special), 0)) return false;
-        // undo the order of the two packings; bfloat16 lanes were in order before the last
-        const __m256i order = sizeof(SOURCE) == 2 && !from_half
-                                  ? _mm256_setr_epi32(0, 1, 4, 5, 2, 3, 6, 7)
-                                  : _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-        store32<STREAM>(out, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(x, y), order));
+// A float of 8 bits or fewer from float32. With E the exponent of a magnitude's binade, or of the
+// target's smallest normal where that is larger, adding 2^(E + 23 - M) leaves a sum whose last place
+// is the target's spacing: its lower half is the rounded significand k in units of the spacing, hidden
+// bit and all, its upper half (E + 23 - M) * 128. One multiply-add makes of both
+//
+//     (k + (E + 23 - M << M)) << (7 - M),
+//
+// which is the code but for a constant.
+template <bool UNSIGNED_ZERO, bool STREAM>
+struct ToSmall {
+    static constexpr int WIDTH = 32;
+    const __m256i abs = constant32(0x7fffffff), field = constant32(0x7f800000);
+    SmallCodes<UNSIGNED_ZERO> codes;
+    __m256i limit, least, up, weights, base;
+    __m128i shift;
+
+    TC_INLINE ToSmall(const Row& row) : codes(row) {
+        const int m_bits = row.mantissa_bits, first = 127 + 1 - row.bias;
+        const int beyond = first + 1 + (int)(row.max_code >> m_bits);  // a binade above the last
+        limit = constant32(beyond << 23);
+        least = constant32(first << 23);
+        up = constant32((23 - m_bits) << 23);
+        weights = constant32(1 << 16 | 1 << (7 - m_bits));
+        base = constant16((first + 23 - m_bits) << 7);
+        shift = _mm_cvtsi32_si128(7 - m_bits);
+    }
+    // The sums of eight magnitudes, and what was added.
+    TC_INLINE __m256 round(__m256i u, __m256* magic) const {
+        const __m256i a = _mm256_min_epi32(_mm256_and_si256(u, abs), limit);
+        const __m256i e = _mm256_max_epi32(_mm256_and_si256(a, field), least);
+        *magic = _mm256_castsi256_ps(_mm256_add_epi32(e, up));
+        return _mm256_add_ps(_mm256_castsi256_ps(a), *magic);
+    }
+    TC_INLINE __m256i sixteen(__m256 sum, __m256 sum2) const {
+        const __m256i both =
+            _mm256_packs_epi32(_mm256_madd_epi16(_mm256_castps_si256(sum), weights),
+                               _mm256_madd_epi16(_mm256_castps_si256(sum2), weights));
+        return _mm256_srl_epi16(_mm256_sub_epi16(both, base), shift);
+    }
+    static TC_INLINE __m256i pack(__m256i a, __m256i b, __m256i c, __m256i d) {
+        return _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    }
+    static TC_INLINE __m256i in_order(__m256i packed) {
+        return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+    }
+    TC_INLINE bool operator()(const float* in, uint8_t* out) const {
+        read_ahead<STREAM, 128>(in);
+        const __m256i a = load8(in), b = load8(in + 8), c = load8(in + 16), d = load8(in + 24);
+        __m256 magic;
+        const __m256i low = sixteen(round(a, &magic), round(b, &magic));
+        const __m256i code = _mm256_packus_epi16(low, sixteen(round(c, &magic), round(d, &magic)));
+        if (__builtin_expect(any_set(codes.special(code)), 0)) return false;
+        // packing with signed saturation keeps the sign
+        store32<STREAM>(out, in_order(codes.with_sign(code, pack(a, b, c, d))));
         return true;
+    }
+    // Thirty-two values x, stored, and their results y; returns bytes that are not all zero if one
+    // of them is special, and y is meaningless.
+    TC_INLINE __m256i convert(const float* in, uint8_t* out, __m256* x, __m256* y) const {
+        const __m256 sign = _mm256_set1_ps(-0.0f);
+        __m256 sums[4];
+        __m256i u[4];
+        for (int k = 0; k < 4; ++k) {
+            __m256 magic;
+            u[k] = load8(in + 8 * k);
+            x[k] = _mm256_castsi256_ps(u[k]);
+            sums[k] = round(u[k], &magic);
+            y[k] = _mm256_or_ps(_mm256_sub_ps(sums[k], magic), _mm256_and_ps(x[k], sign));
+        }
+        const __m256i code =
+            _mm256_packus_epi16(sixteen(sums[0], sums[1]), sixteen(sums[2], sums[3]));
+        store32<STREAM>(out, in_order(codes.with_sign(code, pack(u[0], u[1], u[2], u[3]))));
+        return codes.special(code);
     }
 };
 

@@ -2,6 +2,7 @@
 // arithmetic kernels, applied to any number of elements. Statistics follow from a histogram.
 #pragma once
 #include "stats.hpp"
+#include "widen_x86.hpp"
 
 namespace tc {
 namespace {
@@ -56,8 +57,7 @@ struct Table {
     }
     bool any_flagged, any_overflow, any_nan_lost;
     bool flag_in_code;  // the target has a bit to spare
-    bool widens;        // a pair that arithmetic does faster (apply_widen)
-    FormatId source, target;
+    Widening widening;
     bool two_planes;    // low and high hold all there is of the wide codes
 };
 
@@ -231,11 +231,10 @@ uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n
 }
 
 #if defined(__AVX2__)
-template <bool STREAM = false>
 TC_INLINE void store_upper(__m256i sixteen, uint32_t* out) {
     const __m128i lo = _mm256_castsi256_si128(sixteen), hi = _mm256_extracti128_si256(sixteen, 1);
-    store32<STREAM>(out, _mm256_slli_epi32(_mm256_cvtepu16_epi32(lo), 16));
-    store32<STREAM>(out + 8, _mm256_slli_epi32(_mm256_cvtepu16_epi32(hi), 16));
+    store32<false>(out, _mm256_slli_epi32(_mm256_cvtepu16_epi32(lo), 16));
+    store32<false>(out + 8, _mm256_slli_epi32(_mm256_cvtepu16_epi32(hi), 16));
 }
 
 // Thirty-two answers of 16 bits, or of 32 whose lower half is zero (float32 of a narrow float), from
@@ -281,92 +280,6 @@ uint64_t apply_planes(const Table& t, const uint8_t* in, T* out, uint64_t n) {
 }
 #endif
 
-#if defined(__AVX2__)
-// The two float8 formats that checkpoints are stored in, to float16 or to bfloat16 (BIAS 15 or 127),
-// sixteen at a time: fields shifted into place and rebiased; the few subnormal codes from a table.
-template <int BIAS>
-struct Widen {
-    static constexpr int M = BIAS == 15 ? 10 : 7;
-    static constexpr short INF = BIAS == 15 ? 0x7c00 : 0x7f80, QUIET = 1 << (M - 1);
-    __m256i subnormals;  // the answers of codes 0 to 7, byte by byte
-
-    TC_INLINE Widen(const Table& t) {
-        alignas(16) uint8_t answers[16];
-        for (int c = 0; c < 8; ++c) {
-            answers[2 * c] = t.low.at[c];
-            answers[2 * c + 1] = t.high.at[c];
-        }
-        subnormals = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)answers));
-    }
-
-    template <int SHIFT>
-    TC_INLINE __m256i magnitude(__m256i m, int bias, int n_subnormals) const {
-        const __m256i normal = _mm256_add_epi16(_mm256_slli_epi16(m, SHIFT),
-                                                _mm256_set1_epi16((short)((BIAS - bias) << M)));
-        const __m256i index = _mm256_add_epi16(_mm256_mullo_epi16(m, _mm256_set1_epi16(0x0202)),
-                                               _mm256_set1_epi16(0x0100));
-        return _mm256_blendv_epi8(normal, _mm256_shuffle_epi8(subnormals, index),
-                                  _mm256_cmpgt_epi16(_mm256_set1_epi16((short)n_subnormals), m));
-    }
-    static TC_INLINE __m256i with_sign(__m256i x, __m256i magnitude) {
-        return _mm256_or_si256(magnitude, _mm256_and_si256(_mm256_slli_epi16(x, 8),
-                                                           _mm256_set1_epi16((short)0x8000)));
-    }
-    TC_INLINE __m256i e4m3fn(__m256i x) const {
-        const __m256i m = _mm256_and_si256(x, _mm256_set1_epi16(0x7f));
-        const __m256i nan = _mm256_cmpeq_epi16(m, _mm256_set1_epi16(0x7f));
-        return with_sign(x, _mm256_blendv_epi8(magnitude<M - 3>(m, 7, 8),
-                                               _mm256_set1_epi16(INF | QUIET), nan));
-    }
-    TC_INLINE __m256i e5m2(__m256i x) const {
-        const __m256i m = _mm256_and_si256(x, _mm256_set1_epi16(0x7f));
-        const __m256i special = _mm256_cmpgt_epi16(m, _mm256_set1_epi16(0x7b));
-        const __m256i nan = _mm256_cmpgt_epi16(m, _mm256_set1_epi16(0x7c));
-        const __m256i wide = _mm256_or_si256(
-            magnitude<M - 2>(m, 15, 4), _mm256_or_si256(
-                _mm256_and_si256(special, _mm256_set1_epi16(INF)),
-                _mm256_and_si256(nan, _mm256_set1_epi16(QUIET))));
-        return with_sign(x, wide);
-    }
-};
-
-// n / 32 * 32 elements; T: uint16_t codes of float16 or bfloat16, or uint32_t ones of float32.
-template <bool STREAM, class T, class Convert>
-TC_INLINE uint64_t widen_groups_as(const uint8_t* in, T* out, uint64_t n, const Convert& convert) {
-    uint64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        const __m256i y =
-            convert(_mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(in + i))));
-        if constexpr (sizeof(T) == 2)
-            store32<STREAM>(out + i, y);
-        else
-            store_upper<STREAM>(y, out + i);
-    }
-    return i;
-}
-
-template <class T, class Convert>
-TC_INLINE uint64_t widen_groups(bool stream, const uint8_t* in, T* out, uint64_t n,
-                                const Convert& convert) {
-    return stream ? widen_groups_as<true>(in, out, n, convert)
-                  : widen_groups_as<false>(in, out, n, convert);
-}
-
-template <class T>
-uint64_t apply_widen(const Table& t, bool stream, const uint8_t* in, T* out, uint64_t n) {
-    const FormatId source = t.source, target = t.target;
-    const Widen<15> half(t);
-    const Widen<127> brain(t);
-    if (source == F_float8_e4m3fn && target == F_float16)
-        return widen_groups(stream, in, out, n, [&](__m256i x) { return half.e4m3fn(x); });
-    if (source == F_float8_e4m3fn)
-        return widen_groups(stream, in, out, n, [&](__m256i x) { return brain.e4m3fn(x); });
-    if (target == F_float16)
-        return widen_groups(stream, in, out, n, [&](__m256i x) { return half.e5m2(x); });
-    return widen_groups(stream, in, out, n, [&](__m256i x) { return brain.e5m2(x); });
-}
-#endif
-
 template <class T>
 TC_INLINE uint64_t apply_wide(const Table& t, const T* table, const uint8_t* in, T* out, uint64_t n,
                               bool stream = false) {
@@ -374,8 +287,8 @@ TC_INLINE uint64_t apply_wide(const Table& t, const T* table, const uint8_t* in,
     uint64_t i = 0;
 #if defined(__AVX2__)
     if constexpr (sizeof(T) <= 4) {
-        if (t.widens)
-            i = apply_widen(t, stream, in, out, n);
+        if (t.widening.fits)
+            i = apply_widen(t.widening, stream, in, out, n);
         else if (t.two_planes)
             i = apply_planes(t, in, out, n);
     }

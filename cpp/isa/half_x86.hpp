@@ -1,0 +1,112 @@
+// float16 and bfloat16 to the floats of 8 bits or fewer with AVX2, nearest even, in lanes of 8 bits.
+//
+// A magnitude is shifted until one byte holds the target's significand below as much of the exponent
+// as matters, the next byte what the rounding takes away:
+//
+//     | upper: exponent - first + M + 1 | M bits || lower: the rest |
+//
+// where `first` is the exponent of the target's smallest normal. Of normals the upper byte, rounded,
+// is the code but for a constant. The (M + 1) binades below `first` round to the target's subnormals,
+// by a table of the upper byte; what is smaller becomes zero.
+#pragma once
+#include "narrow_x86.hpp"
+
+#if defined(__AVX2__)
+
+namespace tc {
+namespace {
+
+// The subnormals' table, by the upper byte: twice the result, plus one where it is a tie rounded down,
+// which anything in the lower byte turns.
+struct SubnormalTable {
+    static constexpr int MAX_M = 3;
+    alignas(32) uint8_t at[32];
+    constexpr SubnormalTable(int m_bits, bool used) : at{} {
+        for (int i = 0; used && i < (m_bits + 1) << m_bits; ++i) {
+            const int drop = m_bits + 1 - (i >> m_bits), significand = (1 << m_bits) + i % (1 << m_bits);
+            const int whole = significand >> drop, rest = significand & ((1 << drop) - 1);
+            const int half = 1 << (drop - 1);
+            const bool up = rest > half || (rest == half && whole % 2);
+            at[i] = (uint8_t)(2 * (whole + up) + (rest == half && !up));
+        }
+    }
+};
+constexpr SubnormalTable SUBNORMALS[] = {{0, false}, {1, true}, {2, true}, {3, true}};
+static_assert(sizeof SUBNORMALS / sizeof SUBNORMALS[0] == SubnormalTable::MAX_M + 1);
+
+// Whether HalfToSmall serves a pair.
+TC_INLINE constexpr bool half_to_small(FormatId source, const Row& target) {
+    const int m_bits = target.mantissa_bits, bias = ROWS[source].bias;
+    const int first = bias + 1 - target.bias;
+    if (target.kind != Kind::Float || target.bits > 8 || m_bits == 0) return false;
+    if (m_bits > SubnormalTable::MAX_M || ROWS[source].mantissa_bits - m_bits > 8) return false;
+    // the source's own subnormals have no hidden bit: they must be zero, or the target's, too
+    return first == 1 || first > m_bits + 1;
+}
+
+// DIRECT: the whole magnitude fills the upper byte (float16, three bits of significand).
+template <bool DIRECT, bool UNSIGNED_ZERO, bool STREAM>
+struct HalfToSmall {
+    static constexpr int WIDTH = 32;
+    const __m256i abs = constant16(0x7fff), one = constant8(1);
+    const __m256i half = constant8(0x80), low7 = constant8(0x7f);
+    const __m256i bytes = constant(
+        _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15,
+                         0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+    const __m256i first16 = constant8(0x70), second16 = constant8(0x60);
+    SmallCodes<UNSIGNED_ZERO> codes;
+    __m256i table, table2, below, most, begin, base;
+    __m128i shift;
+
+    TC_INLINE HalfToSmall(FormatId source, const Row& row) : codes(row) {
+        const int from = ROWS[source].mantissa_bits, m_bits = row.mantissa_bits;
+        const int first = ROWS[source].bias + 1 - row.bias;
+        const int window = first == 1 ? 0 : first - (m_bits + 1);  // its first binade
+        const int skipped = DIRECT ? 0 : window;
+        const SubnormalTable& t = SUBNORMALS[first == 1 ? 0 : m_bits];
+        const __m128i* rows = (const __m128i*)t.at;
+        const __m256i row0 = _mm256_broadcastsi128_si256(_mm_load_si128(rows));
+        table2 = _mm256_broadcastsi128_si256(_mm_load_si128(rows + 1));
+        table = _mm256_xor_si256(row0, table2);  // wherever it is looked up, the second is too
+        below = constant16(skipped << from);
+        const int drop = from - m_bits;
+        most = constant16((1 << (8 + drop)) - 1);
+        begin = constant8((window - skipped) << m_bits);
+        base = constant8((first - 1 - skipped) << m_bits);
+        shift = _mm_cvtsi32_si128(8 - drop);
+    }
+    TC_INLINE __m256i scaled(__m256i x) const {
+        if constexpr (DIRECT) return _mm256_slli_epi16(x, 1);
+        const __m256i a = _mm256_subs_epu16(_mm256_and_si256(x, abs), below);
+        return _mm256_sll_epi16(_mm256_min_epu16(a, most), shift);
+    }
+    TC_INLINE bool operator()(const uint16_t* in, uint8_t* out) const {
+        read_ahead<STREAM, 64>(in);
+        const __m256i x = _mm256_loadu_si256((const __m256i*)in);
+        const __m256i y = _mm256_loadu_si256((const __m256i*)(in + 16));
+        const __m256i u = _mm256_shuffle_epi8(scaled(x), bytes);
+        const __m256i v = _mm256_shuffle_epi8(scaled(y), bytes);
+        const __m256i lower = _mm256_unpacklo_epi64(u, v), upper = _mm256_unpackhi_epi64(u, v);
+        // up where the rest is above the tie, or on it and the last bit odd
+        const __m256i tie = _mm256_or_si256(lower, _mm256_and_si256(upper, one));
+        const __m256i up = _mm256_min_epu8(_mm256_subs_epu8(tie, half), one);
+        const __m256i normal = _mm256_subs_epu8(_mm256_adds_epu8(upper, up), base);
+        // lookups outside their sixteen give zero
+        const __m256i at = DIRECT ? _mm256_sub_epi8(upper, begin) : upper;
+        const __m256i a = _mm256_shuffle_epi8(table, _mm256_adds_epu8(at, first16));
+        const __m256i b = _mm256_shuffle_epi8(table2, _mm256_adds_epu8(at, second16));
+        const __m256i twice = _mm256_add_epi8(_mm256_xor_si256(a, b), _mm256_min_epu8(lower, one));
+        const __m256i subnormal = _mm256_and_si256(_mm256_srli_epi16(twice, 1), low7);
+        const __m256i code = _mm256_max_epu8(normal, subnormal);
+        if (__builtin_expect(any_set(codes.special(code)), 0)) return false;
+        // packing with signed saturation keeps the sign
+        const __m256i signed_code = codes.with_sign(code, _mm256_packs_epi16(x, y));
+        store32<STREAM>(out, _mm256_permute4x64_epi64(signed_code, 0xd8));
+        return true;
+    }
+};
+
+}  // namespace
+}  // namespace tc
+
+#endif
