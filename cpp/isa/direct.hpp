@@ -6,7 +6,7 @@
 // So no loop here has a policy: among ordinary values there is nothing to decide but the rounding.
 // They are written for the compiler to vectorize on every instruction set.
 #pragma once
-#include "decode.hpp"
+#include "narrow.hpp"
 
 namespace tc {
 namespace {
@@ -54,6 +54,7 @@ struct Direct {
     int bits = 64;
     // floats to integers: above < x < below
     double above = 0, below = 0;
+    const Row* target = nullptr;  // floats to narrow floats
     TC_INLINE constexpr Direct() {}
 };
 
@@ -284,6 +285,26 @@ bool double_to_float_loop(const Direct&, const void* in, void* out, uint64_t n, 
     return top < 0x7f800000u;
 }
 
+// To the floats of 16 bits or fewer, nearest even.
+template <class From, class D, bool UNSIGNED_ZERO>
+bool narrow_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
+    const typename From::Code* x = (const typename From::Code*)in;
+    bool ordinary = true;
+    staged(stream, (D*)out, n, [&](uint64_t begin, D* to, uint64_t m) {
+        ordinary &= narrow<From, D, UNSIGNED_ZERO>(x + begin, to, m, *c.target);
+    });
+    return ordinary;
+}
+template <class From>
+bool narrow_to_bfloat16_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+    const typename From::Code* x = (const typename From::Code*)in;
+    bool ordinary = true;
+    staged(stream, (uint16_t*)out, n, [&](uint64_t begin, uint16_t* to, uint64_t m) {
+        ordinary &= narrow_to_bfloat16<From>(x + begin, to, m);
+    });
+    return ordinary;
+}
+
 // float32 -> float64: exact. A NaN comes out quiet.
 bool float_to_double_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
     const float* x = (const float*)in;
@@ -429,6 +450,16 @@ Direct float_to_integer(const Row& source, const Row& target) {
     return d;
 }
 
+template <class From>
+DirectLoop narrow_of(FormatId target) {
+    const Row& row = ROWS[target];
+    if (target == F_bfloat16) return narrow_to_bfloat16_loop<From>;
+    if (row.bits == 16) return narrow_loop<From, uint16_t, false>;
+    if (row.mantissa_bits == 0) return nullptr;
+    if (row.nan == Nan::NegativeZero) return narrow_loop<From, uint8_t, true>;
+    return narrow_loop<From, uint8_t, false>;
+}
+
 // The loop of a cast between formats of whole bytes, a byte per code; its `loop` is null if none.
 Direct direct_for(const Cast& cast) {
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
@@ -461,6 +492,14 @@ Direct direct_for(const Cast& cast) {
         return cast.rounding == Rounding::TowardZero ? float_to_integer(source, target) : d;
     if (cast.source == F_float64 && cast.target == F_float32 && nearest) d.loop = double_to_float_loop;
     if (cast.source == F_float32 && cast.target == F_float64) d.loop = float_to_double_loop;
+#if !defined(__AVX2__)  // for which narrow_x86.hpp and half_x86.hpp are faster
+    if (nearest && target.bits <= 16) {
+        d.target = &target;
+        if (cast.source == F_float32) d.loop = narrow_of<FromFloat32>(cast.target);
+        if (cast.source == F_float16) d.loop = narrow_of<FromFloat16>(cast.target);
+        if (cast.source == F_bfloat16) d.loop = narrow_of<FromBfloat16>(cast.target);
+    }
+#endif
     return d;
 }
 
