@@ -47,6 +47,7 @@ def test_on_the_device(exhaustive: bool) -> None:
     [
         ("float32", "float16", "saturate", "nearest-even", {}),
         ("float8_e4m3fn", "bfloat16", "saturate", "nearest-even", {}),
+        ("float16", "float8_e5m2", "raise", "nearest-even", {"COUNT": True, "REPORT": True}),
         ("int64", "float32", "raise", "down", {"COUNT": True, "REPORT": True}),
         ("float64", "uint64", "wrap", "stochastic", {"COUNT": True, "REPORT": True}),
         ("float32", "float8_e8m0fnu", "ieee", "up", {"COUNT": True}),

@@ -16,6 +16,7 @@ BOOL, INTEGER, FLOAT = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 NO_NAN, IEEE, ALL_ONES, NEGATIVE_ZERO = (tl.constexpr(i) for i in range(4))
 RAISE, SATURATE, WRAP, TO_INFINITY = (tl.constexpr(i) for i in range(4))
 NEAREST, TOWARD_ZERO, DOWN, UP, STOCHASTIC = (tl.constexpr(i) for i in range(5))
+GENERAL, EMBEDS, NARROWS = (tl.constexpr(i) for i in range(3))  # ways to round
 NO_INDEX = tl.constexpr((1 << 63) - 1)
 N_INTEGERS, N_FLOATS = tl.constexpr(11), tl.constexpr(6)  # of a program's row of statistics
 
@@ -155,8 +156,47 @@ def rounded(
 
 
 @triton.jit
+def float32_magnitude(codes, E: tl.constexpr, M: tl.constexpr, BIAS: tl.constexpr):
+    """The codes of |x| in float32, which holds every finite x of the source.
+
+    | 0 | exponent | mantissa | in float32's places is 2^(bias - 127) of the value, subnormals too,
+    and the product is exact. Infinities and NaNs come out as numbers.
+    """
+    magnitude = (codes & ((1 << (E + M)) - 1)).to(tl.uint32) << (23 - M)
+    if BIAS != 127:
+        SCALE: tl.constexpr = 2.0 ** (127 - BIAS)
+        scaled = magnitude.to(tl.float32, bitcast=True) * SCALE
+        magnitude = scaled.to(tl.uint32, bitcast=True)
+    return magnitude
+
+
+@triton.jit
+def nearest_code(magnitude, FAST: tl.constexpr, M: tl.constexpr, BIAS: tl.constexpr):
+    """The code of |x|, with an unbounded exponent, from its float32 code: rounded to nearest even.
+
+    FAST: EMBEDS where the target holds every finite x of the source, else NARROWS.
+    """
+    DROPPED: tl.constexpr = 23 - M
+    if FAST == EMBEDS and BIAS == 127:
+        return magnitude >> DROPPED
+    value = magnitude.to(tl.float32, bitcast=True)
+    if FAST == EMBEDS:  # float16: the device's conversion rounds nothing here
+        return value.to(tl.float16).to(tl.uint16, bitcast=True).to(tl.uint32)
+    half = (1 << (DROPPED - 1)) - 1 + ((magnitude >> DROPPED) & 1)
+    code = ((magnitude + half) >> DROPPED) - ((127 - BIAS) << M)
+    if BIAS != 127:
+        # in the sum, the last place is that of the target's subnormals: the addition rounds
+        MAGIC: tl.constexpr = 2.0 ** (24 - BIAS - M)
+        MAGIC_CODE: tl.constexpr = (24 - BIAS - M + 127) << 23
+        subnormal = (value + MAGIC).to(tl.uint32, bitcast=True) - MAGIC_CODE
+        code = tl.where(magnitude < ((128 - BIAS) << 23), subnormal, code)
+    return code
+
+
+@triton.jit
 def encode(
-    negative, nan, infinite, significand, exponent, length, index, first_key, second_key,
+    magnitude, negative, nan, infinite, significand, exponent, length, index, first_key, second_key,
+    FAST: tl.constexpr, MAY_OVERFLOW: tl.constexpr,
     OVERFLOW: tl.constexpr, ROUNDING: tl.constexpr, PAYLOAD: tl.constexpr,
     KIND: tl.constexpr, BITS: tl.constexpr, M: tl.constexpr,
     BIAS: tl.constexpr, SIGNED: tl.constexpr, INFINITY: tl.constexpr, NAN: tl.constexpr,
@@ -166,8 +206,9 @@ def encode(
 ):  # fmt: skip
     """(codes, overflow, nan_lost, inexact, underflow) by the rules of `tensorcast.reference`.
 
-    PAYLOAD: mantissa bits of a source whose NaNs have a payload, else 0. LOWEST: the code that
-    what lies below the range saturates to.
+    Where FAST is not GENERAL, `magnitude` is that of `float32_magnitude`, and neither inexact nor
+    underflow is told. PAYLOAD: mantissa bits of a source whose NaNs have a payload, else 0. LOWEST:
+    the code that what lies below the range saturates to.
     """
     never = significand != significand
     finite = (nan | infinite) == 0
@@ -180,19 +221,22 @@ def encode(
         return true.to(WORD), never, never, inexact, never
     SIGN: tl.constexpr = (1 << (BITS - 1)) if SIGNED else 0
     signs = tl.where(negative, tl.full(significand.shape, SIGN, WORD), 0)
-    if KIND == FLOAT:
+    if FAST != GENERAL:
+        unbounded = nearest_code(magnitude, FAST, M, BIAS)
+        low = negative
+        overflow, inexact = never, never
+        kept = unbounded
+        if MAY_OVERFLOW:
+            overflow = unbounded > MAX_CODE
+    elif KIND == FLOAT:
         LEAST: tl.constexpr = 1 - BIAS - M
         place = exponent + length - (M + 1)
         if SUBNORMALS:
             place = tl.maximum(place, LEAST)
-    else:
-        place = tl.zeros(exponent.shape, tl.int32)
-    kept, inexact = rounded(
-        negative, significand, exponent, place, index, first_key, second_key,
-        ROUNDING, MAY_LEFT, MAY_RIGHT, WORD, WIDTH,
-    )  # fmt: skip
-    inexact = inexact & finite
-    if KIND == FLOAT:
+        kept, inexact = rounded(
+            negative, significand, exponent, place, index, first_key, second_key,
+            ROUNDING, MAY_LEFT, MAY_RIGHT, WORD, WIDTH,
+        )  # fmt: skip
         SIGNED_WORD: tl.constexpr = tl.int32 if WIDTH == 32 else tl.int64
         unbounded = ((place - LEAST).to(SIGNED_WORD) << M) + kept.to(SIGNED_WORD)
         unbounded = tl.where(zero, 0, unbounded)
@@ -205,17 +249,23 @@ def encode(
         if SUBNORMALS:
             overflow = overflow & (zero == 0)
         low = low | negative
-        codes = unbounded.to(WORD)
-        if SIGNED_ZERO:
-            codes = codes | signs
-        else:
-            codes = tl.where(codes == 0, codes, codes | signs)
     else:
+        kept, inexact = rounded(
+            negative, significand, exponent, tl.zeros(exponent.shape, tl.int32), index,
+            first_key, second_key, ROUNDING, MAY_LEFT, MAY_RIGHT, WORD, WIDTH,
+        )  # fmt: skip
         overflow = tl.where(negative, kept > SIGN, kept > MAX_CODE)
         if MAY_LEFT:
             overflow = overflow | (length + tl.maximum(exponent, 0) > WIDTH)
         low = negative
         codes = tl.where(negative, ~kept + 1, kept) & ((1 << BITS) - 1)
+    inexact = inexact & finite
+    if KIND == FLOAT:
+        codes = unbounded.to(WORD)
+        if SIGNED_ZERO:
+            codes = codes | signs
+        else:
+            codes = tl.where(codes == 0, codes, codes | signs)
     overflow = overflow & finite
     if not INFINITY:
         overflow = overflow | infinite
@@ -305,6 +355,7 @@ def cast_kernel(
     T_SUBNORMALS: tl.constexpr, T_SIGNED_ZERO: tl.constexpr, T_MAX_CODE: tl.constexpr,
     T_LOWEST: tl.constexpr, T_NAN_CODE: tl.constexpr, T_INFINITY_CODE: tl.constexpr,
     OVERFLOW: tl.constexpr, ROUNDING: tl.constexpr, SAME: tl.constexpr,
+    FAST: tl.constexpr, MAY_OVERFLOW: tl.constexpr,
     NORMALIZE: tl.constexpr, PAYLOAD: tl.constexpr, MAY_LEFT: tl.constexpr,
     MAY_RIGHT: tl.constexpr, WIDTH: tl.constexpr, STEP: tl.constexpr,
     WRITE: tl.constexpr, COUNT: tl.constexpr, REPORT: tl.constexpr, BLOCK: tl.constexpr,
@@ -324,14 +375,17 @@ def cast_kernel(
         codes, S_KIND, S_BITS, S_E, S_M, S_BIAS, S_SIGNED, S_INFINITY, S_NAN, S_SUBNORMALS,
         NORMALIZE, WORD,
     )  # fmt: skip
+    magnitude = codes
+    if FAST != GENERAL:
+        magnitude = float32_magnitude(codes, S_E, S_M, S_BIAS)
     if SAME:
         results = codes
         overflow = codes != codes
         nan_lost, inexact, underflow = overflow, overflow, overflow
     else:
         results, overflow, nan_lost, inexact, underflow = encode(
-            negative, nan, infinite, significand, exponent, length, index * STEP,
-            first_key, second_key, OVERFLOW, ROUNDING, PAYLOAD,
+            magnitude, negative, nan, infinite, significand, exponent, length, index * STEP,
+            first_key, second_key, FAST, MAY_OVERFLOW, OVERFLOW, ROUNDING, PAYLOAD,
             T_KIND, T_BITS, T_M, T_BIAS, T_SIGNED, T_INFINITY, T_NAN, T_SUBNORMALS,
             T_SIGNED_ZERO, T_MAX_CODE, T_LOWEST, T_NAN_CODE, T_INFINITY_CODE,
             MAY_LEFT, MAY_RIGHT, WORD, WIDTH,
@@ -340,28 +394,69 @@ def cast_kernel(
         narrow = results.to(out_pointer.dtype.element_ty)
         tl.store(out_pointer + index * STEP, narrow, mask=inside)
     if COUNT:
-        overflow = overflow & inside
-        row = integers_pointer + program * 11
-        tl.store(row + 0, tl.sum(overflow.to(tl.int32), 0))
-        tl.store(row + 1, tl.sum((nan_lost & inside).to(tl.int32), 0))
-        tl.store(row + 5, tl.sum((infinite & inside).to(tl.int32), 0))
-        tl.store(row + 7, tl.min(tl.where(overflow, index, NO_INDEX), 0))
         S_WIDE_INTEGER: tl.constexpr = S_KIND == INTEGER and S_BITS == 64
         T_WIDE_INTEGER: tl.constexpr = T_KIND == INTEGER and T_BITS == 64
+        row = integers_pointer + program * 11
         floats = floats_pointer + program * 6
-        if OVERFLOW == RAISE or REPORT:
+        overflow = overflow & inside
+        n_overflow = tl.sum(overflow.to(tl.int32), 0)
+        tl.store(row, n_overflow)
+        if FAST == GENERAL:
             value = value_of(negative, infinite, significand, exponent, S_WIDE_INTEGER)
-        if OVERFLOW == RAISE:
+        else:
+            value = float64_of(magnitude, negative)
+            value = tl.where(infinite, float("inf"), value)
+        if n_overflow > 0:  # rare: what follows is for the blocks that need it
+            tl.store(row + 7, tl.min(tl.where(overflow, index, NO_INDEX), 0))
             size = tl.where(overflow, tl.abs(value), -1.0)
             largest = tl.max(size, 0)
             where = tl.min(tl.where(overflow & (size == largest), index, NO_INDEX), 0)
             tl.store(row + 8, where)
             tl.store(floats, largest)
+        else:
+            tl.store(row + 7, NO_INDEX)
+            tl.store(row + 8, NO_INDEX)
+            tl.store(floats, -1.0)
+        n_lost = 0
+        if T_NAN == NO_NAN and T_KIND != BOOL and S_NAN != NO_NAN:
+            n_lost = tl.sum((nan_lost & inside).to(tl.int32), 0)
+        tl.store(row + 1, n_lost)
+        if S_INFINITY and (OVERFLOW == WRAP or REPORT):
+            tl.store(row + 5, tl.sum((infinite & inside).to(tl.int32), 0))
+        else:
+            tl.store(row + 5, 0)
         if REPORT:
             finite = inside & ((nan | infinite) == 0)
+            if FAST == GENERAL:
+                after_negative, after_nan, after_infinite, after_significand, after_exponent, _ = (
+                    decode(
+                        results, T_KIND, T_BITS, T_E, T_M, T_BIAS, T_SIGNED, T_INFINITY, T_NAN,
+                        T_SUBNORMALS, False, WORD,
+                    )
+                )  # fmt: skip
+                result = value_of(
+                    after_negative, after_infinite, after_significand, after_exponent,
+                    T_WIDE_INTEGER,
+                )  # fmt: skip
+                kept = finite & ((after_nan | after_infinite) == 0)
+                error = error_of(
+                    value, result, overflow, results, negative, significand, after_negative,
+                    after_significand, after_exponent, S_WIDE_INTEGER, T_WIDE_INTEGER, T_MAX_CODE,
+                )  # fmt: skip
+            else:
+                after = float32_magnitude(results, T_E, T_M, T_BIAS)
+                error = value - float64_of(after, negative)
+                inexact = overflow | (finite & (after != magnitude))
+                underflow = finite & (overflow == 0) & (after == 0) & (magnitude != 0)
+                kept = finite
+                if OVERFLOW == TO_INFINITY:
+                    kept = finite & (overflow == 0)
+            n_nan = 0
+            if S_NAN != NO_NAN:
+                n_nan = tl.sum((nan & inside).to(tl.int32), 0)
             tl.store(row + 2, tl.sum((inexact & inside).to(tl.int32), 0))
             tl.store(row + 3, tl.sum((underflow & inside).to(tl.int32), 0))
-            tl.store(row + 4, tl.sum((nan & inside).to(tl.int32), 0))
+            tl.store(row + 4, n_nan)
             tl.store(row + 6, tl.sum(finite.to(tl.int32), 0))
             if S_WIDE_INTEGER:
                 key = codes
@@ -370,25 +465,17 @@ def cast_kernel(
                 key = key.to(tl.int64, bitcast=True)
                 tl.store(row + 9, tl.min(tl.where(inside, key, NO_INDEX), 0))
                 tl.store(row + 10, tl.max(tl.where(inside, key, -NO_INDEX - 1), 0))
-            after_negative, after_nan, after_infinite, after_significand, after_exponent, _ = (
-                decode(
-                    results, T_KIND, T_BITS, T_E, T_M, T_BIAS, T_SIGNED, T_INFINITY, T_NAN,
-                    T_SUBNORMALS, False, WORD,
-                )
-            )  # fmt: skip
-            result = value_of(
-                after_negative, after_infinite, after_significand, after_exponent, T_WIDE_INTEGER
-            )
-            kept = finite & ((after_nan | after_infinite) == 0)
-            error = error_of(
-                value, result, overflow, results, negative, significand, after_negative,
-                after_significand, after_exponent, S_WIDE_INTEGER, T_WIDE_INTEGER, T_MAX_CODE,
-            )  # fmt: skip
             error = tl.where(kept, error, 0.0)
-            value = tl.where(finite, value, 0.0)
             held = tl.where(kept, value, 0.0)
             tl.store(floats + 1, tl.min(tl.where(finite, value, float("inf")), 0))
             tl.store(floats + 2, tl.max(tl.where(finite, value, float("-inf")), 0))
             tl.store(floats + 3, tl.max(tl.abs(error), 0))
             tl.store(floats + 4, tl.sum(error * error, 0))
             tl.store(floats + 5, tl.sum(held * held, 0))
+
+
+@triton.jit
+def float64_of(magnitude, negative):
+    """The value of a float32 code without its sign, in float64."""
+    value = magnitude.to(tl.float32, bitcast=True).to(tl.float64)
+    return tl.where(negative, -value, value)

@@ -1,8 +1,8 @@
 """The cast on CUDA devices by Triton: one pass that casts and counts.
 
-The codes are those of the CPU's kernels, bit for bit. Block size and warps are tuned on first use
-of a pair, but for a report: its sums are taken in one fixed order. `triton_kernels` has the
-kernel; with TRITON_INTERPRET=1 it runs on CPU tensors, for tests.
+The codes are those of the CPU's kernels, bit for bit. Block size and warps are tuned on the first
+large cast of a pair, but for a report: its sums are taken in one fixed order. `triton_kernels` has
+the kernel; with TRITON_INTERPRET=1 it runs on CPU tensors, for tests.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_INDEX: Final = (1 << 63) - 1
 
 BLOCKS: Final = (512, 1024, 2048, 4096)
 """Values to a program, to choose from."""
-REPORT_BLOCK: Final = 1024
+REPORT_BLOCK: Final = 2048
 """The same of a cast with a report, for every device: its sums depend on it."""
 
 
@@ -94,7 +94,7 @@ def _launch(
         return _stats(None, None, source, policy, report)
     kernels: Any = import_module(".triton_kernels", __package__)
     interpreted = not hasattr(kernels.cast_kernel, "device_caches")
-    tuned = not report and not interpreted
+    tuned = not report and not interpreted and n >= 1 << 20
     smallest = BLOCKS[0] if tuned else REPORT_BLOCK
     if interpreted:  # a program costs there, not its size
         smallest = max(16, min(1 << 16, 1 << (n - 1).bit_length()))
@@ -177,12 +177,27 @@ def constants_of(source: Format, target: Format, overflow: str, rounding: str) -
         "T_INFINITY_CODE": target.infinity_code or 0,
         "OVERFLOW": _OVERFLOWS[overflow],
         "ROUNDING": _ROUNDINGS[rounding],
+        "FAST": _fast(source, target, rounding),
+        "MAY_OVERFLOW": not (source.max_exact <= target.max_exact),
         "NORMALIZE": normalize,
         "PAYLOAD": source.mantissa_bits if source.nan == "ieee" else 0,
         "MAY_LEFT": may_left,
         "MAY_RIGHT": may_right,
         "WIDTH": 64 if 64 in (source.bits, target.bits) else 32,
     }
+
+
+def _fast(source: Format, target: Format, rounding: str) -> int:
+    """Which of the kernel's ways to round serves a pair: 0 any, 1 no rounding, 2 from float32."""
+    both = (source, target)
+    if not all(row.is_float and row.subnormals and row.bits <= 32 for row in both):
+        return 0
+    holds = target.max_exact >= source.max_exact
+    holds = holds and target.smallest_exact <= source.smallest_exact
+    if holds and target.mantissa_bits >= source.mantissa_bits and target.bits > 8:
+        return 1
+    narrow = target.bits < 32 and rounding == "nearest-even"
+    return 2 if narrow and target.bias + target.mantissa_bits <= 150 else 0
 
 
 def _lowest(row: Format) -> int:
