@@ -160,3 +160,33 @@ def test_formats_of_several_elements_to_a_byte_are_refused() -> None:
     policy = Policy().resolve(row, "float32")
     with pytest.raises(tc.CastError, match="two elements to a byte"):
         torch_ops.cast_tensor(x, None, row, FORMATS["float32"], policy, report=False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "fresh", "calls"),
+    [
+        (Policy(), True, [(True, True)]),
+        (Policy(), False, [(False, True), (True, False)]),
+        (Policy(overflow="saturate"), True, [(True, False)]),
+        (Policy(overflow="saturate"), False, [(True, False)]),
+        (Policy(overflow="saturate", exact=True), False, [(False, True), (True, False)]),
+    ],
+)
+def test_what_cannot_be_refused_is_neither_counted_nor_measured_first(
+    monkeypatch: pytest.MonkeyPatch, policy: Policy, fresh: bool, calls: list[tuple[bool, bool]]
+) -> None:
+    """Counting makes the caller wait for the device."""
+    from tensorcast.bridges.torch import write_elsewhere
+
+    found = []
+
+    def cast_tensor(x, out, source, target, policy, report=False, count=True):  # noqa: ANN
+        found.append((out is not None, count or report))
+        return torch_ops.cast_by_operations(x, out, source, target, policy, report, count)
+
+    monkeypatch.setattr(torch_ops, "cast_tensor", cast_tensor)
+    x, out = torch.arange(5.0), torch.zeros(5, dtype=torch.int8)
+    resolved = policy.resolve("float32", "int8")
+    write_elsewhere(x, out, FORMATS["int8"], resolved, False, fresh)
+    assert found == calls
+    assert out.tolist() == [0, 1, 2, 3, 4]

@@ -14,6 +14,7 @@ from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..loss import Loss, loss_of
+from ..policy import can_refuse
 
 if TYPE_CHECKING:
     import torch
@@ -143,11 +144,15 @@ def write_elsewhere(
 
     _has_values(x)
     row, full = format_of(x), report or policy.exact
-    raw = torch_ops.cast_tensor(x, out if fresh else None, row, target, policy, full)
+    refuses = policy.exact or can_refuse(row, target, policy)
+    measures = refuses and not fresh  # a refusal leaves what was there
+    first = None if measures else out
+    # a policy that allows everything has nothing to count, and nobody waits for the device
+    raw = torch_ops.cast_tensor(x, first, row, target, policy, full, count=refuses)
     loss = loss_of(raw, row, target, policy, x.numel(), full)
     refuse(loss, policy, tuple(x.shape), name)
-    if not fresh:
-        torch_ops.cast_tensor(x, out, row, target, policy, False)
+    if measures:
+        torch_ops.cast_tensor(x, out, row, target, policy, count=False)
     return loss
 
 
