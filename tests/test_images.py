@@ -18,9 +18,18 @@ import tensorcast as tc
 from tensorcast.bridges.numpy import dtype_of
 from tensorcast.errors import CastError, CastOverflowError, FormatError, PolicyError
 from tensorcast.formats import FORMATS, Format
-from tensorcast.image_table import AFFINE, QUOTIENT, TABLE, Scaling, channel_of, table_of
+from tensorcast.image_table import (
+    AFFINE,
+    QUOTIENT,
+    TABLE,
+    Scaling,
+    _sticky,
+    channel_of,
+    table_of,
+)
 from tensorcast.kernels import cpu
 from tensorcast.policy import Policy
+from tensorcast.reference import encode
 
 FLOATS = [row for row in FORMATS.values() if row.is_float and row.name != "float8_e8m0fnu"]
 
@@ -222,6 +231,25 @@ def test_wide_and_swapped_pixels() -> None:
     for array in (image, image.astype(">u2"), image[:, ::-1][:, ::-1]):
         made = tc.image_to_tensor(array, layout="HW->HW", divide=65535)
         assert np.array_equal(made, (image / 65535).astype(np.float32))
+
+
+@pytest.mark.parametrize("target", ["float32", "float16", "float8_e4m3fn", "int16", "float64"])
+@pytest.mark.parametrize("rounding", [None, "down", "up"])
+def test_the_table_of_wide_pixels(target: str, rounding: Any) -> None:
+    row = FORMATS[target]
+    policy = Policy(rounding=rounding).resolve("uint16", row)
+    for scaling in (
+        Scaling(Fraction(1, 65535), -Fraction(0.485)),
+        Scaling(Fraction(1, 4096), Fraction(-8)),
+        Scaling(Fraction(-1, 1 << 40), Fraction(3, 1 << 41)),
+    ):
+        table, refused = table_of(scaling, FORMATS["uint16"], row, policy)
+        assert not refused
+        codes = np.frombuffer(table, f"u{row.bits // 8}")
+        for pixel in [*range(40), *range(32740, 32780), 65534, 65535, *range(100, 65000, 997)]:
+            exact = scaling.of(pixel)
+            outcome = encode(_sticky(exact.numerator, exact.denominator), row, policy)
+            assert codes[pixel] == outcome.code
 
 
 def test_bytes_of_a_bool_image() -> None:

@@ -87,6 +87,10 @@ def table_of(
     common = math.lcm(scaling.factor.denominator, scaling.offset.denominator)
     step, start = int(scaling.factor * common), int(scaling.offset * common)
     n_values = 2 if source.kind == "bool" else 1 << source.bits
+    if n_values > 256:
+        found = _by_kernels(range(start, start + step * n_values, step), common, target, policy)
+        if found is not None:
+            return found, frozenset()
     size = target.container_bits // 8
     codes, refused = [], set()
     for pixel in range(n_values):
@@ -99,6 +103,42 @@ def table_of(
         if 1 in refused:
             refused.update(range(2, 256))
     return b"".join(codes), frozenset(refused)
+
+
+def _by_kernels(
+    numerators: range, denominator: int, target: Format, policy: ResolvedPolicy
+) -> bytes | None:
+    """The codes of many quotients, each rounded to odd in float64 and from there once, by the
+    kernels; None where that does not serve, or a result lies outside the target.
+
+    Rounded to odd, a float64 keeps whether there was a rest, and stands in for the quotient in any
+    format with at least two bits less.
+    """
+    import numpy as np
+
+    narrow = 8 <= target.bits <= 32 and not target.is_complex and target.kind != "bool"
+    as_it_is = target.name == "float64" and policy.rounding == "nearest-even"
+    if not narrow and not as_it_is:
+        return None
+    nearest, sides = [], []
+    try:
+        for numerator in numerators:
+            quotient = numerator / denominator  # of integers, rounded once
+            above, below = quotient.as_integer_ratio()
+            rest = numerator * below - above * denominator
+            nearest.append(quotient)
+            sides.append((rest > 0) - (rest < 0))
+    except OverflowError:
+        return None
+    values, side = np.array(nearest), np.array(sides)
+    even = values.view(np.int64) & 1 == 0
+    if as_it_is:
+        return values.tobytes()
+    neighbour = np.nextafter(values, np.where(side > 0, np.inf, -np.inf))
+    odd = np.where((side != 0) & even, neighbour, values).tobytes()
+    out = bytearray(len(values) * target.bits // 8)
+    found = cpu.cast_chunk(odd, out, FORMATS["float64"], target, policy, len(values))
+    return None if found.n_overflow else bytes(out)
 
 
 def _sticky(numerator: int, denominator: int) -> Fraction:
