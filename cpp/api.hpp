@@ -131,8 +131,10 @@ struct Layout {
 bool cast_tensor(const Kernels&, Cast cast, const Layout& source, const Layout& target,
                  uint64_t n_elements, uint64_t first, unsigned n_threads, Stats* stats);
 
-// Runs task(context, i) for every i < n_tasks on up to n_threads threads, the caller among them.
-void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t), void* context);
+// Runs task(context, i) for every i < n_tasks on up to n_threads threads, the caller among them;
+// `grain` tasks in a row go to one thread.
+void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t), void* context,
+              uint64_t grain = 1);
 
 uint64_t xxh64(const void* data, size_t n_bytes, uint64_t seed);
 

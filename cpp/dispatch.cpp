@@ -208,6 +208,9 @@ void run_segment(void* context, uint64_t i) {
     free(out_block);
 }
 
+// Two threads that touch one fresh huge page at once both clear it, and one throws its own away: a
+// large output is given out in pieces of several.
+constexpr uint64_t PIECE_BYTES = 8 << 20;
 constexpr uint64_t THREADS_PAY_FROM_BYTES = 1 << 20;
 constexpr uint64_t NONTEMPORAL_FROM_BYTES = 16 << 20;
 
@@ -231,7 +234,9 @@ bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, co
     work.segments = (Stats*)malloc(n_segments * sizeof(Stats));
     if (!work.segments) return false;
     for (uint64_t i = 0; i < n_segments; ++i) work.segments[i] = one;
-    parallel(n_threads, n_segments, run_segment, &work);
+    const uint64_t segment_bytes = offset_bytes(SEGMENT, cast.target_packed, to);
+    const bool pieces = out_bytes >= 2 * n_threads * PIECE_BYTES;
+    parallel(n_threads, n_segments, run_segment, &work, pieces ? PIECE_BYTES / segment_bytes : 1);
     for (uint64_t i = 0; i < n_segments; ++i) stats->merge(work.segments[i]);
     free(work.segments);
     return !work.failed;

@@ -15,6 +15,7 @@ struct Job {
     void (*task)(void*, uint64_t);
     void* context;
     uint64_t n_tasks;
+    uint64_t grain;
     std::atomic<uint64_t> next;
 };
 
@@ -44,9 +45,10 @@ void register_fork_handlers() { pthread_atfork(before_fork, after_fork_parent, a
 
 void drain(Job& job) {
     for (;;) {
-        const uint64_t i = job.next.fetch_add(1, std::memory_order_relaxed);
-        if (i >= job.n_tasks) return;
-        job.task(job.context, i);
+        const uint64_t first = job.next.fetch_add(job.grain, std::memory_order_relaxed);
+        if (first >= job.n_tasks) return;
+        const uint64_t left = job.n_tasks - first, n = job.grain < left ? job.grain : left;
+        for (uint64_t i = first; i < first + n; ++i) job.task(job.context, i);
     }
 }
 
@@ -83,10 +85,12 @@ void* worker(void* number) {
 
 }  // namespace
 
-void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t), void* context) {
+void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t), void* context,
+              uint64_t grain) {
+    const uint64_t n_grains = (n_tasks + grain - 1) / grain;
     unsigned helpers = n_threads > 1 ? n_threads - 1 : 0;
     if (helpers > MAX_WORKERS) helpers = MAX_WORKERS;
-    if (helpers >= n_tasks) helpers = n_tasks ? (unsigned)(n_tasks - 1) : 0;
+    if (helpers >= n_grains) helpers = n_grains ? (unsigned)(n_grains - 1) : 0;
     // a second caller at the same time works alone rather than wait
     if (!helpers || pthread_mutex_trylock(&pool.submit) != 0) {
         for (uint64_t i = 0; i < n_tasks; ++i) task(context, i);
@@ -109,6 +113,7 @@ void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t
     pool.job.task = task;
     pool.job.context = context;
     pool.job.n_tasks = n_tasks;
+    pool.job.grain = grain;
     pool.job.next.store(0, std::memory_order_relaxed);
     pool.n_wanted = pool.n_active = helpers;
     pool.generation.fetch_add(1, std::memory_order_release);

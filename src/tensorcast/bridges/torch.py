@@ -13,6 +13,7 @@ from ..buffer import Buffer
 from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
+from ..kernels.cpu import advise_huge
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
 
@@ -126,6 +127,8 @@ def _write(
     """What `casting.cast_buffer` does, on any device."""
     if x.device.type == "cpu":
         source, written = buffer_of(x), buffer_of(out, writable=True)
+        if fresh:
+            advise_huge(written.address, written.n_bytes)
         return cast_buffer(source, written, target, policy, report=report, fresh=fresh, name=name)
     return write_elsewhere(x, out, target, policy, report, fresh, name)
 
