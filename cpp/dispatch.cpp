@@ -211,7 +211,7 @@ void run_segment(void* context, uint64_t i) {
 // Two threads that touch one fresh huge page at once both clear it, and one throws its own away: a
 // large output is given out in pieces of several.
 constexpr uint64_t PIECE_BYTES = 8 << 20;
-constexpr uint64_t THREADS_PAY_FROM_BYTES = 1 << 20;
+constexpr uint64_t THREADS_PAY_FROM_BYTES = 256 << 10;
 constexpr uint64_t NONTEMPORAL_FROM_BYTES = 16 << 20;
 
 bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,

@@ -25,7 +25,8 @@ struct Pool {
     pthread_cond_t work, done;
     Job job;
     std::atomic<uint64_t> generation;  // a new value wakes the workers
-    unsigned n_workers, n_wanted, n_active;
+    unsigned n_workers, n_wanted;
+    std::atomic<unsigned> n_active;  // changes with `state` held
 };
 
 Pool pool = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
@@ -39,7 +40,8 @@ void after_fork_child() {
     pthread_mutex_init(&pool.state, nullptr);
     pthread_cond_init(&pool.work, nullptr);
     pthread_cond_init(&pool.done, nullptr);
-    pool.n_workers = pool.n_wanted = pool.n_active = 0;
+    pool.n_workers = pool.n_wanted = 0;
+    pool.n_active.store(0, std::memory_order_relaxed);
 }
 void register_fork_handlers() { pthread_atfork(before_fork, after_fork_parent, after_fork_child); }
 
@@ -73,11 +75,13 @@ void* worker(void* number) {
             pthread_cond_wait(&pool.work, &pool.state);
         seen = pool.generation.load(std::memory_order_relaxed);
         const bool wanted = me < pool.n_wanted;
+        if (wanted) pool.n_active.fetch_add(1, std::memory_order_relaxed);
         pthread_mutex_unlock(&pool.state);
         if (!wanted) continue;
         drain(pool.job);
         pthread_mutex_lock(&pool.state);
-        if (--pool.n_active == 0) pthread_cond_signal(&pool.done);
+        if (pool.n_active.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            pthread_cond_signal(&pool.done);
         pthread_mutex_unlock(&pool.state);
     }
     return nullptr;
@@ -115,13 +119,19 @@ void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t
     pool.job.n_tasks = n_tasks;
     pool.job.grain = grain;
     pool.job.next.store(0, std::memory_order_relaxed);
-    pool.n_wanted = pool.n_active = helpers;
+    pool.n_wanted = helpers;
     pool.generation.fetch_add(1, std::memory_order_release);
     pthread_cond_broadcast(&pool.work);
     pthread_mutex_unlock(&pool.state);
     drain(pool.job);
+    // a worker that has not woken by now is not waited for: it will find nothing to do
     pthread_mutex_lock(&pool.state);
-    while (pool.n_active) pthread_cond_wait(&pool.done, &pool.state);
+    pool.n_wanted = 0;
+    pthread_mutex_unlock(&pool.state);
+    for (int spin = 0; spin < SPINS && pool.n_active.load(std::memory_order_acquire); ++spin) relax();
+    pthread_mutex_lock(&pool.state);
+    while (pool.n_active.load(std::memory_order_acquire))
+        pthread_cond_wait(&pool.done, &pool.state);
     pthread_mutex_unlock(&pool.state);
     pthread_mutex_unlock(&pool.submit);
 }
