@@ -167,8 +167,8 @@ def test_formats_of_several_elements_to_a_byte_are_refused() -> None:
     [
         (Policy(), True, [(True, True)]),
         (Policy(), False, [(False, True), (True, False)]),
-        (Policy(overflow="saturate"), True, [(True, False)]),
-        (Policy(overflow="saturate"), False, [(True, False)]),
+        (Policy(overflow="saturate", nan="zero"), True, [(True, False)]),
+        (Policy(overflow="saturate", nan="zero"), False, [(True, False)]),
         (Policy(overflow="saturate", exact=True), False, [(False, True), (True, False)]),
     ],
 )
@@ -180,7 +180,7 @@ def test_what_cannot_be_refused_is_neither_counted_nor_measured_first(
 
     found = []
 
-    def cast_tensor(x, out, source, target, policy, report=False, count=True):  # noqa: ANN
+    def cast_tensor(x, out, source, target, policy, report=False, count=True):
         found.append((out is not None, count or report))
         return torch_ops.cast_by_operations(x, out, source, target, policy, report, count)
 
