@@ -458,6 +458,15 @@ def test_fake_tensors_and_transforms_go_through_the_operator() -> None:
         torch.vmap(lambda row: tc.cast(row, "float16", report=True)[0])(x)
 
 
+def test_out_of_a_transformed_tensor_is_refused() -> None:
+    out = torch.zeros(3, dtype=torch.float16)
+    with pytest.raises(CastError, match="out= writes memory, which meta tensors and those being"):
+        torch.vmap(lambda row: tc.cast(row, "float16", out=out))(torch.randn(5, 3))
+    with pytest.raises(CastError, match="out= writes memory, which meta tensors and those being"):
+        tc.cast(torch.ones(3, device="meta"), "float16", out=out.to("meta"))
+    assert not out.any()
+
+
 def test_a_default_device_does_not_move_anything() -> None:
     with torch.device("meta"):
         assert tc.cast(torch.ones(2, device="cpu"), "float16").device.type == "cpu"

@@ -191,7 +191,9 @@ def _cast(
         return bridge.handed_over(cast, x, out, to, options)
     if packed or isinstance(out, PackedTensor):
         _refuse_layout(layout)
-        source = bridge.buffer_of(x)
+        source = bridge.visible(x)
+        if source is None:
+            raise CastError(f"the tensor is on {x.device}; packing works in the CPU's memory")
         result, loss = cast_into_packed(source, target, policy, like=x, out=out, report=report)
     else:
         result, loss = bridge.cast(x, target, policy, out=out, report=report, **layout)
