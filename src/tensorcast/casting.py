@@ -102,12 +102,12 @@ def cast_buffer(
     """
     if target is not None:
         _check_pair(source, target, target_format)
-    may_refuse = target is not None and _can_refuse(source.format.name, target_format.name, policy)
-    full = report or (may_refuse and policy.exact)
-    written = None if may_refuse and not fresh else target
+    refusable = target is not None and may_refuse(source.format, target_format, policy)
+    full = report or (refusable and policy.exact)
+    written = None if refusable and not fresh else target
     raw = cpu.cast_buffer(source, written, target_format, policy, full, n_threads=n_threads)
     loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full)
-    if may_refuse:
+    if refusable:
         refuse(loss, policy, source.shape, name, source=source)
         if not fresh:
             cpu.cast_buffer(source, target, target_format, policy, n_threads=n_threads)
@@ -191,7 +191,7 @@ def survives(source: Buffer, target: Format, policy: ResolvedPolicy) -> bool:
         >>> survives(buffer, int8, Policy().resolve(buffer.format, int8))
         False
     """
-    if not _can_refuse(source.format.name, target.name, policy):
+    if not may_refuse(source.format, target, policy):
         return True
     if source.packed or source.n_elements <= _FIRST_LOOK:
         parts = iter([source])
@@ -380,9 +380,13 @@ def _index_text(index: int, shape: tuple[int, ...] | None) -> str:
     return str(indices[::-1])
 
 
-@lru_cache(maxsize=1024)
-def _can_refuse(source_name: str, target_name: str, policy: ResolvedPolicy) -> bool:
+def may_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
     """Whether some value of the source could make the policy refuse."""
+    return _may_refuse(source.name, target.name, policy)
+
+
+@lru_cache(maxsize=1024)
+def _may_refuse(source_name: str, target_name: str, policy: ResolvedPolicy) -> bool:
     source, target = FORMATS[source_name], FORMATS[target_name]
     if policy.exact:
         return not is_lossless_pair(source, target)
