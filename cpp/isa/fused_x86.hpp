@@ -109,27 +109,43 @@ struct FromBf16 : Range16 {
     }
 };
 
-// Targets: eight values' halves of a register of codes, and what they stand for. LAST_ZERO: the
-// float32 bits of the largest magnitude that is rounded to zero, a tie.
+// Targets: sixteen codes of 16 bits, the values that they stand for, and in 16-bit lanes which of
+// them equal x. LAST_ZERO: the float32 bits of the largest magnitude that is rounded to zero, a tie.
 struct IntoF16 {
     static constexpr uint32_t LAST_ZERO = (127 - 25) << 23;
-    using Half = __m128i;
-    static TC_INLINE Half eight(__m256 x, __m256* y) {
-        const Half codes = _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT);
-        *y = _mm256_cvtph_ps(codes);
-        return codes;
+
+    TC_INLINE __m256i sixteen(__m256 x0, __m256 x1, __m256* d0, __m256* d1, __m256i* equal) const {
+        const __m128i low = _mm256_cvtps_ph(x0, _MM_FROUND_TO_NEAREST_INT);
+        *d0 = _mm256_sub_ps(x0, _mm256_cvtph_ps(low));
+        const __m128i high = _mm256_cvtps_ph(x1, _MM_FROUND_TO_NEAREST_INT);
+        *d1 = _mm256_sub_ps(x1, _mm256_cvtph_ps(high));
+        // packing with saturation leaves what is not zero so, whatever the order
+        *equal = _mm256_cmpeq_epi16(
+            _mm256_packs_epi32(_mm256_castps_si256(*d0), _mm256_castps_si256(*d1)),
+            _mm256_setzero_si256());
+        return _mm256_set_m128i(high, low);
     }
-    static TC_INLINE __m256i join(Half low, Half high) { return _mm256_set_m128i(high, low); }
 };
 struct IntoBf16 {
     static constexpr uint32_t LAST_ZERO = 0x8000;
-    using Half = __m256i;
-    static TC_INLINE Half eight(__m256 x, __m256* y) {
-        const Half codes = ToBf16<false>().round(_mm256_castps_si256(x));
-        *y = _mm256_castsi256_ps(_mm256_slli_epi32(codes, 16));
-        return codes;
+    // of lanes of 16 bits: all lower halves, then all upper ones
+    const __m256i halves = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15,
+                                            0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+
+    // Carries where the lower half is above the tie, or on it and the upper half odd.
+    TC_INLINE __m256i sixteen(__m256 x0, __m256 x1, __m256* d0, __m256* d1, __m256i* equal) const {
+        const __m256i none = _mm256_setzero_si256();
+        const __m256i u = _mm256_shuffle_epi8(_mm256_castps_si256(x0), halves);
+        const __m256i v = _mm256_shuffle_epi8(_mm256_castps_si256(x1), halves);
+        const __m256i low = _mm256_unpacklo_epi64(u, v), high = _mm256_unpackhi_epi64(u, v);
+        *equal = _mm256_cmpeq_epi16(low, none);
+        const __m256i odd = _mm256_and_si256(high, _mm256_set1_epi16(1));
+        const __m256i above = _mm256_xor_si256(_mm256_or_si256(low, odd), _mm256_set1_epi16((short)0x8000));
+        const __m256i codes = _mm256_sub_epi16(high, _mm256_cmpgt_epi16(above, none));
+        *d0 = _mm256_sub_ps(x0, _mm256_castsi256_ps(_mm256_unpacklo_epi16(none, codes)));
+        *d1 = _mm256_sub_ps(x1, _mm256_castsi256_ps(_mm256_unpackhi_epi16(none, codes)));
+        return _mm256_permute4x64_epi64(codes, 0xd8);
     }
-    static TC_INLINE __m256i join(Half low, Half high) { return pack32(low, high); }
 };
 
 // A block again, as float32: what the loops leave to be found is rare.
@@ -158,24 +174,40 @@ uint64_t count_small(const typename From::T* in, uint32_t last) {
     return count;
 }
 
-template <class From, bool ERRORS>
-bool finish_block(const From& from, const Gather<ERRORS>& gather, const typename From::T* in,
-                  Stats* s) {
-    if (!gather.is_finite_so_far()) return false;
+template <class From>
+bool finish_block(const From& from, const Lanes& lanes, uint64_t n_changed, float square,
+                  const typename From::T* in, Stats* s) {
+    if (!lanes.are_finite()) return false;
     float low, high;
     if (!from.ends(&low, &high)) range_again<From>(in, &low, &high);
-    return gather.finish(BLOCK, low, high, s);
+    return finish_gathered(lanes, BLOCK, n_changed, square, low, high, s);
+}
+
+// Sums of lanes, and the greatest of floats that are not negative.
+TC_INLINE uint64_t sum_minus16(__m256i x) {
+    alignas(32) int16_t lanes[16];
+    _mm256_store_si256((__m256i*)lanes, x);
+    int64_t sum = 0;
+    for (int k = 0; k < 16; ++k) sum -= lanes[k];
+    return (uint64_t)sum;
+}
+TC_INLINE float greatest_of(__m256i squares) {
+    alignas(32) float lanes[8];
+    _mm256_store_si256((__m256i*)lanes, squares);
+    float most = lanes[0];
+    for (int k = 1; k < 8; ++k) most = lanes[k] > most ? lanes[k] : most;
+    return most;
 }
 
 // The accumulators of the loops are plain variables, named to the compiler once a step: otherwise gcc
 // runs short of registers, and memory in the chain of a sum takes twice the time.
 #define TC_KEEP(v) __asm__("" : "+x"(v))
 
-// One block, narrowed to 16 bits. False: see above. The two halves of a step come one after the other:
-// all accumulators stay in registers only just.
+// One block, narrowed to 16 bits. False: see above.
 template <class From, class Into, bool STREAM>
 bool narrow_measured_as(const typename From::T* in, uint16_t* out, Stats* s) {
     const __m256i none = _mm256_setzero_si256();
+    const Into into;
     From from;
     __m256i low = from.low, high = from.high, same = none, worst = none;
     __m256i smallest = _mm256_set1_epi32(-1);  // of the codes without their signs
@@ -184,46 +216,35 @@ bool narrow_measured_as(const typename From::T* in, uint16_t* out, Stats* s) {
         __m256 e0 = _mm256_setzero_ps(), e1 = e0, q0 = e0, q1 = e0;
         for (uint64_t i = g; i < g + GROUP; i += 16) {
             From::note(in + i, &low, &high);
-            __m256 x = From::eight(in + i), y;
-            const auto codes0 = Into::eight(x, &y);
-            __m256 d = _mm256_sub_ps(x, y);
+            const __m256 x = From::eight(in + i), y = From::eight(in + i + 8);
             q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
-            same = _mm256_add_epi32(same, _mm256_cmpeq_epi32(_mm256_castps_si256(d), none));
-            d = _mm256_mul_ps(d, d);
-            worst = _mm256_max_epi32(worst, _mm256_castps_si256(d));
-            e0 = _mm256_add_ps(e0, d);
-            TC_KEEP(same);
-            TC_KEEP(worst);
-
-            x = From::eight(in + i + 8);
-            const auto codes1 = Into::eight(x, &y);
-            d = _mm256_sub_ps(x, y);
-            q1 = _mm256_add_ps(q1, _mm256_mul_ps(x, x));
-            same = _mm256_add_epi32(same, _mm256_cmpeq_epi32(_mm256_castps_si256(d), none));
-            d = _mm256_mul_ps(d, d);
-            worst = _mm256_max_epi32(worst, _mm256_castps_si256(d));
-            e1 = _mm256_add_ps(e1, d);
-            TC_KEEP(same);
-            TC_KEEP(worst);
-
-            const __m256i codes = Into::join(codes0, codes1);
+            q1 = _mm256_add_ps(q1, _mm256_mul_ps(y, y));
+            __m256 d0, d1;
+            __m256i equal;
+            const __m256i codes = into.sixteen(x, y, &d0, &d1, &equal);
             store32<STREAM>(out + i, codes);
             smallest = _mm256_min_epu16(smallest, _mm256_add_epi16(codes, codes));
+            same = _mm256_add_epi16(same, equal);
             TC_KEEP(smallest);
+            TC_KEEP(same);
+            d0 = _mm256_mul_ps(d0, d0);
+            worst = _mm256_max_epi32(worst, _mm256_castps_si256(d0));
+            e0 = _mm256_add_ps(e0, d0);
+            d1 = _mm256_mul_ps(d1, d1);
+            worst = _mm256_max_epi32(worst, _mm256_castps_si256(d1));
+            e1 = _mm256_add_ps(e1, d1);
+            TC_KEEP(worst);
             TC_KEEP(low);
             TC_KEEP(high);
         }
+        lanes.stay();
         const vf e[] = {(vf)e0, (vf)e1}, q[] = {(vf)q0, (vf)q1};
         fold(e, lanes.error);
         fold(q, lanes.value);
-        lanes.stay();
     }
-    Gather<true> gather(lanes);
-    gather.same = (vi)same;
-    gather.worst = (vf)worst;
     from.low = low;
     from.high = high;
-    if (!finish_block(from, gather, in, s)) return false;
+    if (!finish_block(from, lanes, BLOCK - sum_minus16(same), greatest_of(worst), in, s)) return false;
     if (any_set(_mm256_cmpeq_epi16(smallest, none)))
         s->n_underflow += count_small<From>(in, Into::LAST_ZERO);
     return true;
@@ -245,13 +266,13 @@ bool widen_measured_as(const typename From::T* in, float* out, Stats* s) {
             q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
             q1 = _mm256_add_ps(q1, _mm256_mul_ps(y, y));
         }
+        lanes.stay();
         const vf q[] = {(vf)q0, (vf)q1};
         fold(q, lanes.value);
-        lanes.stay();
     }
     from.low = low;
     from.high = high;
-    return finish_block(from, Gather<false>(lanes), in, s);
+    return finish_block(from, lanes, 0, 0, in, s);
 }
 
 template <class From, class Into>

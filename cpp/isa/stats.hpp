@@ -80,7 +80,7 @@ void stats_scalar(const C* x, const C* y, uint64_t begin, uint64_t n, double sat
 
 // ---- float32: squares in float32 ----------------------------------------------------------------
 //
-// Where neither overflow nor underflow can harm (see Gather::finish), the squares of a block of
+// Where neither overflow nor underflow can harm (see finish_gathered), the squares of a block of
 // float32 are summed in float32: element i in lane i % 16, over GROUP elements; then lanes k and
 // k + 8 are added, still in float32, and go to float64 lane k. Each of these 18 steps loses 2^-24 of
 // a sum of positive numbers at most: the relative error stays below 2^-19, and float64 adds the rest.
@@ -166,9 +166,7 @@ TC_INLINE void fold(const vf* sums, double* lanes) {
 #endif
 }
 
-// The statistics of a block of float32 but for its range, assuming that every value and every result
-// is finite and that d = x - y is exact, as it is where results are rounded to nearest or toward zero
-// without overflow: it is a multiple of the last place of x and no larger than x.
+// The sums of a block.
 struct Lanes {
     alignas(32) double error[8], value[8];
 
@@ -178,8 +176,36 @@ struct Lanes {
     }
     // In memory, that is: not in registers that the loops need.
     TC_INLINE void stay() { __asm__ volatile("" : : "r"(this) : "memory"); }
+    TC_INLINE bool are_finite() const {
+        double all = 0;
+        for (int l = 0; l < 8; ++l) all += error[l] + value[l];
+        return is_finite(all);
+    }
 };
 
+// The statistics of a block from what was gathered; square: the largest squared error. False, and
+// nothing added, where a sum is not finite, or float32 could not hold the squares: below 2^-150 one
+// counts for nothing, so the largest has to be far above.
+TC_INLINE bool finish_gathered(const Lanes& lanes, uint64_t n, uint64_t n_changed, float square,
+                               float least_x, float greatest_x, Stats* s) {
+    if (!lanes.are_finite()) return false;
+    const float amax = -least_x > greatest_x ? -least_x : greatest_x;
+    if (amax != 0 && !(amax >= 0x1p-50f && amax <= 0x1p60f)) return false;
+    if (n_changed && !(square >= 0x1p-100f && square <= 0x1p120f)) return false;
+    s->n_finite += n;
+    s->n_inexact += n_changed;
+    if (least_x < s->min) s->min = least_x;
+    if (greatest_x > s->max) s->max = greatest_x;
+    const float error = __builtin_sqrtf(square);  // the largest |x - y| itself
+    if (error > s->max_abs_error) s->max_abs_error = error;
+    s->sum_squared_error += lane_sum(lanes.error);
+    s->sum_squared += lane_sum(lanes.value);
+    return true;
+}
+
+// The statistics of a block of float32 but for its range, assuming that every value and every result
+// is finite and that d = x - y is exact, as it is where results are rounded to nearest or toward zero
+// without overflow: it is a multiple of the last place of x and no larger than x.
 template <bool ERRORS>
 struct Gather {
     Lanes& lanes;
@@ -209,33 +235,15 @@ struct Gather {
         e[k] += square;
     }
 
-    TC_INLINE bool is_finite_so_far() const {
-        double all = 0;
-        for (int l = 0; l < 8; ++l) all += lanes.error[l] + lanes.value[l];
-        return is_finite(all);
-    }
-    // False, and nothing added, where a sum is not finite, or float32 could not hold the squares:
-    // below 2^-150 a square counts for nothing, so the largest has to be far above.
+    // See finish_gathered.
     TC_INLINE bool finish(uint64_t n, float least_x, float greatest_x, Stats* s) const {
-        if (!is_finite_so_far()) return false;
         float square = worst[0];
         uint64_t n_changed = ERRORS ? (n + 15) / 16 * 16 : 0;
         for (int k = 0; k < W; ++k) {
             if (worst[k] > square) square = worst[k];
             n_changed += (uint64_t)(int64_t)same[k];
         }
-        const float amax = -least_x > greatest_x ? -least_x : greatest_x;
-        if (amax != 0 && !(amax >= 0x1p-50f && amax <= 0x1p60f)) return false;
-        if (n_changed && !(square >= 0x1p-100f && square <= 0x1p120f)) return false;
-        s->n_finite += n;
-        s->n_inexact += n_changed;
-        if (least_x < s->min) s->min = least_x;
-        if (greatest_x > s->max) s->max = greatest_x;
-        const float error = __builtin_sqrtf(square);  // the largest |x - y| itself
-        if (error > s->max_abs_error) s->max_abs_error = error;
-        s->sum_squared_error += lane_sum(lanes.error);
-        s->sum_squared += lane_sum(lanes.value);
-        return true;
+        return finish_gathered(lanes, n, n_changed, square, least_x, greatest_x, s);
     }
 };
 
@@ -270,7 +278,7 @@ TC_INLINE bool gather_block(const float* x, const float* y, uint64_t n, Stats* s
         }
         gather.end_group();
     }
-    if (!gather.is_finite_so_far()) return false;
+    if (!lanes.are_finite()) return false;
     float low, high;
     range_of(x, n, &low, &high);
     if (!gather.finish(n, low, high, s)) return false;
