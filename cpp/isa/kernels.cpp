@@ -422,26 +422,86 @@ void decode_result(FormatId id, const void* codes, float* out, uint64_t n) {
 
 // ---- the run ------------------------------------------------------------------------------------
 
+// How many of n <= BLOCK elements overflow.
+uint64_t count_overflow(const Cast& plain, const uint8_t* in, uint64_t n, uint64_t first) {
+    alignas(64) uint8_t codes[BLOCK * 8];
+    Stats ignored;
+    return block_arithmetic(plain, in, codes, n, first, &ignored).overflow;
+}
+
+// The index of the first of a block, where some do: the shortest prefix that has one ends with it.
+uint64_t find_overflow(const Cast& plain, const uint8_t* in, unsigned step, uint64_t n, uint64_t first) {
+    uint64_t begin = 0, end = n;  // none before begin, one before end
+    while (end - begin > 1) {
+        const uint64_t half = (end - begin) / 2;
+        if (count_overflow(plain, in + begin * step, half, first + begin))
+            end = begin + half;
+        else
+            begin += half;
+    }
+    return begin;
+}
+
+// Notes the largest that overflows, one by one.
+void largest_one_by_one(const Cast& plain, const uint8_t* in, unsigned step, const double* values,
+                        uint64_t n, uint64_t first, Stats* s) {
+    for (uint64_t i = 0; i < n; ++i) {
+        const double magnitude = __builtin_fabs(values[i]);
+        if (!(magnitude > s->largest_overflow)) continue;
+        if (!count_overflow(plain, in + i * step, 1, first + i)) continue;
+        s->largest_overflow = magnitude;
+        s->largest_index = first + i;
+    }
+}
+
 // Notes the first element that overflows in a block where some do and, for a refusal to name, the
 // largest.
 void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_t n, uint64_t first,
                      Stats* s) {
-    const bool wants_largest = cast.overflow == Overflow::Raise;
-    if (s->first_overflow != NO_INDEX && !wants_largest) return;
-    double values[BLOCK];
+    Cast plain = cast;
+    plain.full = plain.nontemporal = false;
+    if (s->first_overflow == NO_INDEX)
+        s->first_overflow = first + find_overflow(plain, in, step, n, first);
+    if (cast.overflow != Overflow::Raise) return;
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    alignas(32) double values[BLOCK];
     decode_double(cast.source, in, values, n, false);
-    Cast one = cast;
-    one.full = one.nontemporal = false;
-    uint64_t out;
-    for (uint64_t i = 0; i < n; ++i) {
-        const double magnitude = __builtin_fabs(values[i]);
-        if (s->first_overflow != NO_INDEX && !(magnitude > s->largest_overflow)) continue;
-        Stats ignored;
-        if (!block_arithmetic(one, in + i * step, &out, 1, first + i, &ignored).overflow) continue;
-        if (s->first_overflow == NO_INDEX) s->first_overflow = first + i;
-        if (!wants_largest) return;
-        s->largest_overflow = magnitude;
-        s->largest_index = first + i;
+    // Rounding once is monotonic: if one overflows, so does what lies beyond it on its side. Not so
+    // where chance rounds, or below the least number of a format without a zero.
+    if (cast.rounding == Rounding::Stochastic || cast.target == F_float8_e8m0fnu)
+        return largest_one_by_one(plain, in, step, values, n, first, s);
+    const double limit = target.infinity ? 0x1.fffffffffffffp1023 : __builtin_inf();
+    double high = 0, low = 0;
+    uint64_t i = 0;
+    v4d highs = {}, lows = {};
+    for (; i + 4 <= n; i += 4) {
+        const v4d v = *(const v4d*)(values + i);
+        const v4d kept = (v4d)((v4l)v & (v4l)(abs4(v) <= limit));
+        highs = max4(highs, kept);
+        lows = min4(lows, kept);
+    }
+    for (int k = 0; k < 4; ++k) {
+        if (highs[k] > high) high = highs[k];
+        if (lows[k] < low) low = lows[k];
+    }
+    for (; i < n; ++i) {
+        if (!(__builtin_fabs(values[i]) <= limit)) continue;
+        if (values[i] > high) high = values[i];
+        if (values[i] < low) low = values[i];
+    }
+    for (int turn = 0; turn < 2; ++turn) {  // the larger first: the other may be of no interest then
+        const bool upper = (high >= -low) == (turn == 0);
+        const double end = upper ? high : low, magnitude = __builtin_fabs(end);
+        if (magnitude == 0 || magnitude < s->largest_overflow) continue;
+        uint64_t at = 0;
+        while (values[at] != end) ++at;
+        if (count_overflow(plain, in + at * step, 1, first + at)) {
+            if (magnitude == s->largest_overflow && first + at > s->largest_index) continue;
+            s->largest_overflow = magnitude;
+            s->largest_index = first + at;
+        } else if (source.is_integer() && source.bits == 64 && magnitude >= 0x1p53) {
+            return largest_one_by_one(plain, in, step, values, n, first, s);  // as float64 it may be another
+        }
     }
 }
 
