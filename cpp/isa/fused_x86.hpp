@@ -275,6 +275,165 @@ bool widen_measured_as(const typename From::T* in, float* out, Stats* s) {
     return finish_block(from, lanes, 0, 0, in, s);
 }
 
+// To floats of 8 bits, sixteen magnitudes at a time: adding 2^(23 - M) of a magnitude's binade, or of the
+// smallest normal's if that is larger, leaves the target's spacing as the last place, and taking it
+// away the result itself. See ToSmall for the code.
+struct IntoSmall {
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), field = _mm256_set1_epi32(0x7f800000);
+    __m256i limit, least, up, weights, base, sign_bit;
+    __m128i shift;
+
+    TC_INLINE IntoSmall(const Row& row) {
+        const int m_bits = row.mantissa_bits, first = 127 + 1 - row.bias;
+        const int beyond = first + 1 + (int)(row.max_code >> m_bits);  // a binade above the last
+        limit = _mm256_set1_epi32(beyond << 23);
+        least = _mm256_set1_epi32(first << 23);
+        up = _mm256_set1_epi32((23 - m_bits) << 23);
+        weights = _mm256_set1_epi32(1 << 16 | 1 << (7 - m_bits));
+        base = _mm256_set1_epi16((short)((first + 23 - m_bits) << 7));
+        sign_bit = _mm256_set1_epi8((char)(1 << (row.bits - 1)));
+        shift = _mm_cvtsi32_si128(7 - m_bits);
+    }
+    // The magnitude, what its result falls short by, and a code in the making.
+    TC_INLINE __m256i eight(__m256 x, __m256* magnitude, __m256* d) const {
+        const __m256i a = _mm256_min_epi32(_mm256_and_si256(_mm256_castps_si256(x), abs), limit);
+        const __m256i e = _mm256_max_epi32(_mm256_and_si256(a, field), least);
+        const __m256 magic = _mm256_castsi256_ps(_mm256_add_epi32(e, up));
+        const __m256 sum = _mm256_add_ps(_mm256_castsi256_ps(a), magic);
+        *magnitude = _mm256_castsi256_ps(a);
+        *d = _mm256_sub_ps(*magnitude, _mm256_sub_ps(sum, magic));
+        return _mm256_madd_epi16(_mm256_castps_si256(sum), weights);
+    }
+    TC_INLINE __m256i sixteen(__m256i k0, __m256i k1) const {
+        return _mm256_srl_epi16(_mm256_sub_epi16(_mm256_packs_epi32(k0, k1), base), shift);
+    }
+};
+
+// One block to a float of 8 bits with a signed zero. False: see above.
+template <class From, bool STREAM>
+bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row, Stats* s) {
+    const __m256i none = _mm256_setzero_si256();
+    const IntoSmall into(row);
+    From from;
+    __m256i low = from.low, high = from.high, worst = none;
+    __m256i same = none, vanished = none, most = none;  // in bytes: a block has 64 steps
+    Lanes lanes;
+    for (uint64_t g = 0; g < BLOCK; g += GROUP) {
+        __m256 e0 = _mm256_setzero_ps(), e1 = e0, q0 = e0, q1 = e0;
+        for (uint64_t i = g; i < g + GROUP; i += 32) {
+            __m256i codes[2], lost[2], signs[2];
+            for (int h = 0; h < 2; ++h) {
+                const typename From::T* at = in + i + 16 * h;
+                From::note(at, &low, &high);
+                const __m256 x0 = From::eight(at), x1 = From::eight(at + 8);
+                // packing with saturation keeps signs, and what is not zero so
+                signs[h] = _mm256_packs_epi32(_mm256_castps_si256(x0), _mm256_castps_si256(x1));
+                __m256 a, d0, d1;
+                const __m256i k0 = into.eight(x0, &a, &d0);
+                q0 = _mm256_add_ps(q0, _mm256_mul_ps(a, a));
+                const __m256i k1 = into.eight(x1, &a, &d1);
+                q1 = _mm256_add_ps(q1, _mm256_mul_ps(a, a));
+                codes[h] = into.sixteen(k0, k1);
+                lost[h] = _mm256_packs_epi32(_mm256_castps_si256(d0), _mm256_castps_si256(d1));
+                d0 = _mm256_mul_ps(d0, d0);
+                worst = _mm256_max_epi32(worst, _mm256_castps_si256(d0));
+                e0 = _mm256_add_ps(e0, d0);
+                d1 = _mm256_mul_ps(d1, d1);
+                worst = _mm256_max_epi32(worst, _mm256_castps_si256(d1));
+                e1 = _mm256_add_ps(e1, d1);
+                TC_KEEP(worst);
+                TC_KEEP(low);
+                TC_KEEP(high);
+            }
+            const __m256i code = _mm256_packus_epi16(codes[0], codes[1]);
+            const __m256i equal = _mm256_cmpeq_epi8(_mm256_packs_epi16(lost[0], lost[1]), none);
+            const __m256i zero = _mm256_cmpeq_epi8(code, none);
+            same = _mm256_add_epi8(same, equal);
+            vanished = _mm256_add_epi8(vanished, _mm256_andnot_si256(equal, zero));
+            most = _mm256_max_epu8(most, code);
+            TC_KEEP(same);
+            TC_KEEP(vanished);
+            TC_KEEP(most);
+            const __m256i negative = _mm256_cmpgt_epi8(none, _mm256_packs_epi16(signs[0], signs[1]));
+            const __m256i signed_code = _mm256_or_si256(code, _mm256_and_si256(negative, into.sign_bit));
+            store32<STREAM>(out + i, _mm256_permutevar8x32_epi32(
+                                         signed_code, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+        }
+        lanes.stay();
+        const vf e[] = {(vf)e0, (vf)e1}, q[] = {(vf)q0, (vf)q1};
+        fold(e, lanes.error);
+        fold(q, lanes.value);
+    }
+    from.low = low;
+    from.high = high;
+    if (any_set(_mm256_subs_epu8(most, _mm256_set1_epi8((char)row.max_code)))) return false;
+    const auto count = [](__m256i bytes) {
+        return sum_minus16(_mm256_add_epi16(_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8),
+                                            _mm256_srai_epi16(bytes, 8)));
+    };
+    if (!finish_block(from, lanes, BLOCK - count(same), greatest_of(worst), in, s)) return false;
+    s->n_underflow += count(vanished);
+    return true;
+}
+
+// One block of 8-bit floats with infinities or NaNs above the last code, as they are widened exactly.
+// False: see above; what is written stands.
+bool measure_small(const Row& row, const uint8_t* in, Stats* s) {
+    // The fields in float16's places: the values but for a power of two, which changes no rounding.
+    const __m128i shift = _mm_cvtsi32_si128(10 - row.mantissa_bits);
+    const __m256i magnitude = _mm256_set1_epi16((short)(0x7f << (10 - row.mantissa_bits)));
+    const double scale = double_of((uint64_t)(1023 + 2 * (15 - row.bias)) << 52);
+    __m256i low = _mm256_setzero_si256(), high = _mm256_set1_epi8(-128), least_code = _mm256_set1_epi8(-1);
+    Lanes lanes;
+    for (uint64_t g = 0; g < BLOCK; g += GROUP) {
+        __m256 q0 = _mm256_setzero_ps(), q1 = q0;
+        for (uint64_t i = g; i < g + GROUP; i += 32) {
+            const __m256i codes = _mm256_loadu_si256((const __m256i*)(in + i));
+            low = _mm256_max_epu8(low, codes);
+            high = _mm256_max_epi8(high, codes);
+            least_code = _mm256_min_epu8(least_code, codes);
+            TC_KEEP(low);
+            TC_KEEP(high);
+            TC_KEEP(least_code);
+            for (int half = 0; half < 32; half += 16) {
+                const __m256i u = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(in + i + half)));
+                const __m256i a = _mm256_and_si256(_mm256_sll_epi16(u, shift), magnitude);
+                const __m256 x = _mm256_cvtph_ps(_mm256_castsi256_si128(a));
+                const __m256 y = _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1));
+                q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
+                q1 = _mm256_add_ps(q1, _mm256_mul_ps(y, y));
+            }
+        }
+        lanes.stay();
+        const vf q[] = {(vf)q0, (vf)q1};
+        fold(q, lanes.value);
+    }
+    for (int l = 0; l < 8; ++l) lanes.value[l] *= scale;
+    alignas(32) uint8_t lows[32], highs[32], leasts[32];
+    _mm256_store_si256((__m256i*)lows, low);
+    _mm256_store_si256((__m256i*)highs, high);
+    _mm256_store_si256((__m256i*)leasts, least_code);
+    uint8_t l = lows[0], h = highs[0], smallest = leasts[0];
+    for (int k = 1; k < 32; ++k) {
+        if (lows[k] > l) l = lows[k];
+        if ((int8_t)highs[k] > (int8_t)h) h = highs[k];
+        if (leasts[k] < smallest) smallest = leasts[k];
+    }
+    if (h < 0x80 && h > row.max_code) return false;
+    if (l >= 0x80 && (l & 0x7f) > (int)row.max_code) return false;
+    if (l < 0x80) l = smallest;   // no sign
+    if (h >= 0x80) h = smallest;  // nothing else
+    return finish_gathered(lanes, BLOCK, 0, 0, float_of(decode_small(row, l)),
+                           float_of(decode_small(row, h)), s);
+}
+
+template <class From>
+TC_INLINE bool small_measured(const void* in, void* codes, const Row& row, bool stream, Stats* s) {
+    const auto x = (const typename From::T*)in;
+    return stream ? small_measured_as<From, true>(x, (uint8_t*)codes, row, s)
+                  : small_measured_as<From, false>(x, (uint8_t*)codes, row, s);
+}
+
 template <class From, class Into>
 TC_INLINE bool narrow_measured(const void* in, void* codes, bool stream, Stats* s) {
     const auto x = (const typename From::T*)in;
@@ -293,7 +452,8 @@ TC_INLINE bool widen_measured(const void* in, void* codes, bool stream, Stats* s
 bool is_measured_in_one_loop(const Cast& cast) {
     const bool from16 = cast.source == F_float16 || cast.source == F_bfloat16;
     if (cast.target == F_float32) return from16;
-    if (cast.target != F_float16 && cast.target != F_bfloat16) return false;
+    const bool small = cast.target == F_float8_e4m3fn || cast.target == F_float8_e5m2;
+    if (!small && cast.target != F_float16 && cast.target != F_bfloat16) return false;
     return cast.rounding == Rounding::NearestEven && cast.source != cast.target &&
            (from16 || cast.source == F_float32);
 }
@@ -304,6 +464,10 @@ bool cast_measured(const Cast& cast, const void* in, void* codes, Stats* s) {
     if (cast.target == F_float32)
         return cast.source == F_float16 ? widen_measured<FromF16>(in, codes, stream, s)
                                         : widen_measured<FromBf16>(in, codes, stream, s);
+    const Row& row = ROWS[cast.target];
+    if (row.bits == 8 && cast.source == F_float32) return small_measured<FromF32>(in, codes, row, stream, s);
+    if (row.bits == 8 && cast.source == F_float16) return small_measured<FromF16>(in, codes, row, stream, s);
+    if (row.bits == 8) return small_measured<FromBf16>(in, codes, row, stream, s);
     if (cast.source == F_float16) return narrow_measured<FromF16, IntoBf16>(in, codes, stream, s);
     if (cast.source == F_bfloat16) return narrow_measured<FromBf16, IntoF16>(in, codes, stream, s);
     if (cast.target == F_float16) return narrow_measured<FromF32, IntoF16>(in, codes, stream, s);

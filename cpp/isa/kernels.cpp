@@ -420,6 +420,23 @@ void decode_result(FormatId id, const void* codes, float* out, uint64_t n) {
     decode_float(id, codes, out, n);
 }
 
+// The 8-bit floats that are measured by their values where they are widened, and not by a histogram.
+TC_INLINE bool is_widened(const Cast& cast) {
+    return (cast.source == F_float8_e4m3fn || cast.source == F_float8_e5m2) &&
+           (cast.target == F_float16 || cast.target == F_bfloat16 || cast.target == F_float32);
+}
+
+void widen_and_measure(const Table& t, const Cast& cast, const uint8_t* in, void* codes, uint64_t n,
+                       Stats* s) {
+    apply_table(t, ROWS[cast.target], in, codes, n, cast.nontemporal);
+#if defined(__AVX2__)
+    if (n == BLOCK && measure_small(ROWS[cast.source], in, s)) return;
+#endif
+    float x[BLOCK];
+    decode_float(cast.source, in, x, n);
+    stats_exact(x, n, s);
+}
+
 // ---- the run ------------------------------------------------------------------------------------
 
 // How many of n <= BLOCK elements overflow.
@@ -429,8 +446,9 @@ uint64_t count_overflow(const Cast& plain, const uint8_t* in, uint64_t n, uint64
     return block_arithmetic(plain, in, codes, n, first, &ignored).overflow;
 }
 
-// The index of the first of a block, where some do: the shortest prefix that has one ends with it.
+// The place of the first in a block, NO_INDEX if none does: the shortest prefix that has one ends with it.
 uint64_t find_overflow(const Cast& plain, const uint8_t* in, unsigned step, uint64_t n, uint64_t first) {
+    if (!count_overflow(plain, in, n, first)) return NO_INDEX;
     uint64_t begin = 0, end = n;  // none before begin, one before end
     while (end - begin > 1) {
         const uint64_t half = (end - begin) / 2;
@@ -454,14 +472,17 @@ void largest_one_by_one(const Cast& plain, const uint8_t* in, unsigned step, con
     }
 }
 
-// Notes the first element that overflows in a block where some do and, for a refusal to name, the
+// Notes the first element that overflows in a block where some may and, for a refusal to name, the
 // largest.
 void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_t n, uint64_t first,
                      Stats* s) {
     Cast plain = cast;
     plain.full = plain.nontemporal = false;
-    if (s->first_overflow == NO_INDEX)
-        s->first_overflow = first + find_overflow(plain, in, step, n, first);
+    if (s->first_overflow == NO_INDEX) {
+        const uint64_t at = find_overflow(plain, in, step, n, first);
+        if (at == NO_INDEX) return;
+        s->first_overflow = first + at;
+    }
     if (cast.overflow != Overflow::Raise) return;
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
     alignas(32) double values[BLOCK];
@@ -538,10 +559,14 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
     const Table* table = small ? table_for(cast) : nullptr;
     uint32_t counts256[256];
     if (table && cast.full) __builtin_memset(counts256, 0, sizeof counts256);
+    const bool widened = table && cast.full && is_widened(cast);
     // either the loops stream, from the first whole line on, or blocks are made in the cache and
-    // streamed from there
-    const bool loops = cast.nontemporal && streams(cast, table), copies = cast.nontemporal && !loops;
-    uint64_t begin = loops ? ((0 - (uintptr_t)target_at) & 63) / target.container() : 0;
+    // streamed from there; sums are those of whole blocks, wherever the output lies
+    const bool loops = cast.nontemporal && streams(cast, table) &&
+                       !(cast.full && (uintptr_t)target_at % 32 != 0);
+    const bool copies = cast.nontemporal && !loops;
+    uint64_t begin =
+        loops && !cast.full ? ((0 - (uintptr_t)target_at) & 63) / target.container() : 0;
     alignas(64) uint8_t unpacked[BLOCK], temporary[BLOCK * 8];
     for (uint64_t done = 0, m; done < n; done += m) {
         m = n - done < BLOCK ? n - done : BLOCK;
@@ -560,7 +585,9 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
         }
         const bool direct = out && !cast.target_packed && !copies;
         void* codes = direct ? out : temporary;
-        if (table) {
+        if (table && widened) {
+            widen_and_measure(*table, cast, in, codes, m, stats);
+        } else if (table) {
             const uint64_t flagged = apply_table(*table, target, in, codes, m, cast.nontemporal);
             if (cast.full) histogram(in, m, counts256);
             if (flagged) {
@@ -588,7 +615,7 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
         else if (out && copies)
             stream_copy(out, codes, m * target.container());
     }
-    if (table && cast.full) stats_of_histogram(*table, counts256, true, stats);
+    if (table && cast.full && !widened) stats_of_histogram(*table, counts256, true, stats);
 }
 
 constexpr uint64_t DIRECT = 4 * BLOCK;  // elements in one call of a direct loop, cast twice at worst
