@@ -386,6 +386,13 @@ def test_torch_tensors() -> None:
     ]:
         with pytest.raises(CastError, match=message):
             tc.image_to_tensor(bad)
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    fake = FakeTensorMode()
+    with pytest.raises(CastError, match="the image is being traced"):
+        tc.image_to_tensor(fake.from_tensor(image))
+    with pytest.raises(CastError, match="out is being traced"):
+        tc.image_to_tensor(image, out=fake.from_tensor(out))
     with pytest.raises(CastError, match="out requires grad"):
         tc.image_to_tensor(image, out=torch.zeros(3, 2, 4, requires_grad=True))
     with pytest.raises(CastError, match=r"this image goes into a torch\.Tensor"):

@@ -519,6 +519,27 @@ def test_large_arrays_go_over_threads() -> None:
     assert tc.array(arrays, "bfloat16", **seeded).tobytes() == expected.tobytes()
 
 
+def test_tensors_without_memory_are_refused() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    plain, freed = torch.ones(3), torch.ones(3)
+    freed.untyped_storage().resize_(0)
+    with FakeTensorMode() as mode, pytest.raises(CastError, match="has no memory"):
+        tc.tensor([1, 2, 3])
+    fake = mode.from_tensor(plain)
+    for data in ([fake, fake], [plain, fake]):
+        with pytest.raises(CastError, match=r"data\[\d\] is being traced"):
+            tc.tensor(data)
+    for data in ([freed, freed], [plain, freed]):
+        with pytest.raises(CastError, match="storage has been freed"):
+            tc.tensor(data)
+    with pytest.raises(CastError, match="being traced or transformed"):
+        torch.func.vmap(lambda x: tc.tensor([x, x]))(torch.ones(2, 3))
+    wrapped = lambda x: tc.tensor([plain, x])  # noqa: E731
+    with pytest.raises(CastError, match="being traced or transformed"):
+        torch.func.vmap(wrapped)(torch.ones(2, 3))
+
+
 def test_a_device_is_reached_in_the_wanted_format() -> None:
     assert tc.tensor([1, 2], "float16", device="cpu").dtype == torch.float16
     moved = tc.tensor([1, 2], "float16", device="meta")

@@ -651,7 +651,7 @@ struct Arrays {
     const char* torch_data(PyObject* object) const {
         DlTensor t;
         if (exchange->view(object, &t) != 0) return PyErr_Clear(), nullptr;
-        if (t.device_type != 1 || t.n_dims != n_dims || t.code != first.code || t.bits != first.bits ||
+        if (!t.data || t.device_type != 1 || t.n_dims != n_dims || t.code != first.code || t.bits != first.bits ||
             t.lanes != 1 || (uintptr_t)(t.data + t.offset) % from_size)
             return nullptr;
         int64_t expected = 1;

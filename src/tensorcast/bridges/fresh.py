@@ -28,6 +28,11 @@ def empty_torch(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
             "tensorcast.pack packs it"
         )
     made = torch.empty(shape, dtype=torch_dtype(row.name), device="cpu")
+    if type(made) is not torch.Tensor:
+        raise CastError(
+            f"a {type(made).__name__} has no memory to write to: make the tensor outside of "
+            "tracing, and pass it in"
+        )
     address = made.data_ptr()
     advise_huge(address, made.nbytes)
     return made, address

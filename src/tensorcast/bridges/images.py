@@ -148,8 +148,10 @@ def written_buffer(out: Any, pixels: Pixels, shape: tuple[int, ...], target: For
     if pixels.is_torch:
         import torch
 
-        from .torch import buffer_of
+        from .torch import buffer_of, is_plain
 
+        if out.device.type == "cpu" and not is_plain(out):
+            raise CastError("out is being traced or transformed, and has no memory to write to")
         if out.requires_grad:
             raise CastError("out requires grad, and no gradient is recorded; pass out.detach()")
         buffer = buffer_of(out, writable=True)

@@ -438,13 +438,18 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
             f"{refusal.name_of(path)} is a {what} tensor; a list is read from the CPU's dense "
             "tensors, so move it there, or use torch.stack and tensorcast.cast"
         )
-    from .torch import format_of
+    from .torch import buffer_of, is_plain
 
-    row = format_of(x)
-    if row.bits < 8 and not row.is_integer:
-        raise CastError(f"{refusal.name_of(path)} is packed {row.name}; unpack it first")
-    plain = x.detach().resolve_conj().resolve_neg().contiguous()
-    return row, (plain, plain.data_ptr()), plain.data_ptr() == x.data_ptr()
+    if not is_plain(x):
+        raise CastError(
+            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read"
+        )
+    plain = x.detach().resolve_conj().resolve_neg()
+    source = buffer_of(plain)  # which looks whether its storage is there
+    if source.packed:
+        raise CastError(f"{refusal.name_of(path)} is packed {source.format.name}; unpack it first")
+    plain = plain.contiguous()
+    return source.format, (plain, plain.data_ptr()), plain.data_ptr() == x.data_ptr()
 
 
 def _direct(first: Any, facts: tuple[object, int]) -> tuple[object, ...]:
