@@ -271,11 +271,11 @@ int execute(PyObject* module) {
 void free_state(void* module) { clear_state((PyObject*)module); }
 
 // Numbers of the stable ABI that the headers of 3.11 do not name; an older interpreter refuses them.
-constexpr int SLOT_MULTIPLE_INTERPRETERS = 3, SLOT_GIL = 4;
+// Py_mod_gil is left out: the state is guarded by its interpreter's GIL.
+constexpr int SLOT_MULTIPLE_INTERPRETERS = 3;
 void* const OWN_GIL_SUPPORTED = (void*)2;
-void* const GIL_NOT_USED = (void*)1;
 
-PyModuleDef_Slot slots[4] = {{Py_mod_exec, (void*)execute}};
+PyModuleDef_Slot slots[3] = {{Py_mod_exec, (void*)execute}};
 
 PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_core",     "tensorcast's compiled kernels.",
@@ -288,7 +288,6 @@ PyModuleDef definition = {
 PyMODINIT_FUNC PyInit__core() {
     PyModuleDef_Slot* next = slots + 1;
     if (Py_Version >= 0x030C0000) *next++ = {SLOT_MULTIPLE_INTERPRETERS, OWN_GIL_SUPPORTED};
-    if (Py_Version >= 0x030D0000) *next++ = {SLOT_GIL, GIL_NOT_USED};
     *next = {0, nullptr};
     return PyModuleDef_Init(&definition);
 }
