@@ -216,19 +216,27 @@ struct Rest {
         : cast(c), target(ROWS[c.target], c.overflow, Bits<float>::INF), counts(k) {}
     __attribute__((noinline)) uint64_t operator()(const Source* in, Out* out, uint64_t n) const {
         float block[32];
-        if (n > 32) __builtin_unreachable();
         const float* x = block;
         if constexpr (sizeof(Source) == 4)
             x = in;
         else
-            for (uint64_t i = 0; i < n; ++i)
-                block[i] = cast.source == F_float16 ? decode_f16(in[i]) : decode_bf16(in[i]);
+            decode(in, block, n);
         const Draw none(cast, 0);
         const uint64_t n_overflow =
             encode_float_loop<float, Rounding::NearestEven>(x, out, n, target, none).overflow;
         if constexpr (sizeof(Out) == 1)
             if (!ROWS[cast.target].has_nan()) counts->nan_lost += zero_nan(x, out, n);
         return n_overflow;
+    }
+    TC_INLINE void decode(const uint16_t* in, float* block, uint64_t n) const {
+        uint16_t codes[32] = {};
+        __builtin_memcpy(codes, in, n * sizeof *in);
+        for (int i = 0; i < 32; i += 8) {
+            const __m128i x = _mm_loadu_si128((const __m128i*)(codes + i));
+            const __m256i brain = _mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16);
+            _mm256_storeu_ps(block + i, cast.source == F_float16 ? _mm256_cvtph_ps(x)
+                                                                 : _mm256_castsi256_ps(brain));
+        }
     }
 };
 
