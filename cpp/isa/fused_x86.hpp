@@ -215,6 +215,7 @@ bool narrow_measured_as(const typename From::T* in, uint16_t* out, Stats* s) {
     for (uint64_t g = 0; g < BLOCK; g += GROUP) {
         __m256 e0 = _mm256_setzero_ps(), e1 = e0, q0 = e0, q1 = e0;
         for (uint64_t i = g; i < g + GROUP; i += 16) {
+            read_ahead<STREAM, 16 * sizeof(typename From::T)>(in + i);
             From::note(in + i, &low, &high);
             const __m256 x = From::eight(in + i), y = From::eight(in + i + 8);
             q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
@@ -259,6 +260,7 @@ bool widen_measured_as(const typename From::T* in, float* out, Stats* s) {
     for (uint64_t g = 0; g < BLOCK; g += GROUP) {
         __m256 q0 = _mm256_setzero_ps(), q1 = q0;
         for (uint64_t i = g; i < g + GROUP; i += 16) {
+            read_ahead<STREAM, 16 * sizeof(typename From::T)>(in + i);
             From::note(in + i, &low, &high);
             const __m256 x = From::eight(in + i), y = From::eight(in + i + 8);
             store32<STREAM>(out + i, _mm256_castps_si256(x));
@@ -321,6 +323,7 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
     for (uint64_t g = 0; g < BLOCK; g += GROUP) {
         __m256 e0 = _mm256_setzero_ps(), e1 = e0, q0 = e0, q1 = e0;
         for (uint64_t i = g; i < g + GROUP; i += 32) {
+            read_ahead<STREAM, 32 * sizeof(typename From::T)>(in + i);
             __m256i codes[2], lost[2], signs[2];
             for (int h = 0; h < 2; ++h) {
                 const typename From::T* at = in + i + 16 * h;
