@@ -106,6 +106,9 @@ struct Kernels {
     // n <= BLOCK. Statistics are added to *stats.
     void (*run)(const Cast&, const void* source, void* target, uint64_t n, uint64_t first,
                 Stats* stats);
+    // The same of n complex elements, with cast.source the format of their components, to bool.
+    void (*run_complex_to_bool)(const Cast&, const void* source, void* target, uint64_t n,
+                                Stats* stats);
     bool (*supported)();
 };
 

@@ -143,6 +143,7 @@ struct Work {
     uint64_t n, first;
     Stats* segments;
     bool interleaves;  // each result is the real component of a contiguous complex target
+    bool joins;        // each result is that of two components: complex to bool
     bool failed;
 };
 
@@ -168,22 +169,24 @@ void run_segment(void* context, uint64_t i) {
     const Row &source = ROWS[w.cast.source], &target = ROWS[w.cast.target];
     const uint64_t begin = i * SEGMENT, n = w.n - begin < SEGMENT ? w.n - begin : SEGMENT;
     const unsigned from = source.container(), to = target.container();
+    const uint64_t parts = w.joins ? 2 : 1;
     const bool gather = !w.cast.source_packed && !usable(w.source, from);
     const bool scatter =
         w.target.address && (w.interleaves || (!w.cast.target_packed && !usable(w.target, to)));
     char *in_block = nullptr, *out_block = nullptr;
-    const char* in = w.source.address + (gather ? 0 : offset_bytes(begin, w.cast.source_packed, source));
+    const char* in = w.source.address + (gather ? 0 : offset_bytes(parts * begin, w.cast.source_packed, source));
     char* out = w.target.address
                     ? w.target.address + (scatter ? 0 : offset_bytes(begin, w.cast.target_packed, target))
                     : nullptr;
     if (gather) {
-        in_block = (char*)malloc(n * from);
+        const uint64_t n_parts = parts * n;
+        in_block = (char*)malloc(n_parts * from);
         if (in_block) {
             if (w.source.contiguous)
-                memcpy(in_block, w.source.address + begin * from, n * from);
+                memcpy(in_block, w.source.address + parts * begin * from, n_parts * from);
             else
-                move_elements(w.source, from, begin, n, in_block, true);
-            if (w.source.swapped) swap_bytes(in_block, from, n);
+                move_elements(w.source, from, parts * begin, n_parts, in_block, true);
+            if (w.source.swapped) swap_bytes(in_block, from, n_parts);
         }
         in = in_block;
     }
@@ -191,7 +194,10 @@ void run_segment(void* context, uint64_t i) {
     if ((gather && !in_block) || (scatter && !out_block)) {
         __atomic_store_n(&w.failed, true, __ATOMIC_RELAXED);
     } else {
-        w.kernels->run(w.cast, in, out, n, w.first + begin, &w.segments[i]);
+        if (w.joins)
+            w.kernels->run_complex_to_bool(w.cast, in, out, n, &w.segments[i]);
+        else
+            w.kernels->run(w.cast, in, out, n, w.first + begin, &w.segments[i]);
         if (scatter) {
             if (w.target.swapped) swap_bytes(out_block, to, n);
             if (w.interleaves && to == 4)
@@ -216,14 +222,16 @@ constexpr uint64_t NONTEMPORAL_FROM_BYTES = 16 << 20;
 
 bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
                      uint64_t n, uint64_t first, unsigned n_threads, Stats* stats,
-                     bool interleaves = false) {
+                     bool interleaves = false, bool joins = false) {
     const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
     const uint64_t out_bytes = target.address ? offset_bytes(n, cast.target_packed, to) : 0;
     cast.nontemporal = out_bytes >= NONTEMPORAL_FROM_BYTES && !cast.target_packed &&
                        !interleaves && usable(target, to.container());
     const uint64_t n_segments = (n + SEGMENT - 1) / SEGMENT;
-    if (offset_bytes(n, cast.source_packed, from) + out_bytes < THREADS_PAY_FROM_BYTES) n_threads = 1;
-    Work work{&kernels, cast, simplify(source), simplify(target), n, first, nullptr, interleaves, false};
+    const uint64_t in_bytes = offset_bytes(joins ? 2 * n : n, cast.source_packed, from);
+    if (in_bytes + out_bytes < THREADS_PAY_FROM_BYTES) n_threads = 1;
+    Work work{&kernels, cast, simplify(source), simplify(target), n, first, nullptr, interleaves, joins,
+              false};
     Stats one;
     if (n_segments <= 1) {
         work.segments = &one;
@@ -240,71 +248,6 @@ bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, co
     for (uint64_t i = 0; i < n_segments; ++i) stats->merge(work.segments[i]);
     free(work.segments);
     return !work.failed;
-}
-
-// The statistics of complex to bool: the real component against the result, the imaginary one
-// against 0.
-void complex_to_bool_stats(FormatId component, const Layout& source, const uint8_t* results,
-                           uint64_t n, Stats* s) {
-    const unsigned size = ROWS[component].container();
-    const Layout pairs = simplify(components_of(source, size));
-    char block[16];
-    for (uint64_t i = 0; i < 2 * n; ++i) {
-        if (source.contiguous)
-            memcpy(block, source.address + i * size, size);
-        else
-            move_elements(pairs, size, i, 1, block, true);
-        if (source.swapped) swap_bytes(block, size, 1);
-        float single;
-        double x;
-        memcpy(&single, block, 4);
-        memcpy(&x, block, 8);
-        if (size == 4) x = (double)single;
-        const double y = i % 2 ? 0 : results[i / 2];
-        if (x != x) {
-            ++s->n_nan;
-            continue;
-        }
-        s->n_inexact += x != y;
-        if (x - x != 0) {
-            ++s->n_inf;
-            continue;
-        }
-        ++s->n_finite;
-        if (x < s->min) s->min = x;
-        if (x > s->max) s->max = x;
-        const double error = x - y, magnitude = error < 0 ? -error : error;
-        if (magnitude > s->max_abs_error) s->max_abs_error = magnitude;
-        s->sum_squared_error += error * error;
-        s->sum_squared += x * x;
-    }
-}
-
-// Element by element: (re, im) is True where either is not zero.
-bool complex_to_bool(const Kernels& kernels, Cast cast, const Layout& source, const Layout& target,
-                     uint64_t n, uint64_t first, unsigned n_threads, Stats* stats) {
-    const FormatId component = (FormatId)ROWS[cast.source].component;
-    const unsigned size = ROWS[component].container();
-    uint8_t* pairs = (uint8_t*)malloc(n ? 2 * n : 1);
-    if (!pairs) return false;
-    Layout flat{};
-    flat.address = (char*)pairs;
-    flat.contiguous = true;
-    const bool full = cast.full;
-    cast.source = component;
-    cast.full = false;
-    const bool done = cast_components(kernels, cast, components_of(source, size), flat, 2 * n,
-                                      2 * first, n_threads, stats);
-    for (uint64_t i = 0; i < n; ++i) pairs[i] = pairs[2 * i] | pairs[2 * i + 1];
-    if (full) complex_to_bool_stats(component, source, pairs, n, stats);
-    if (target.address) {
-        if (target.contiguous)
-            memcpy(target.address, pairs, n);
-        else
-            move_elements(simplify(target), 1, 0, n, (char*)pairs, false);
-    }
-    free(pairs);
-    return done;
 }
 
 void zero_imaginary(const Layout& target, unsigned component_size, uint64_t n) {
@@ -328,8 +271,12 @@ bool cast_tensor(const Kernels& kernels, Cast cast, const Layout& source, const 
     const FloatEnvironment environment;  // sums of segments are rounded here too
     const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
     const bool from_complex = from.kind == Kind::Complex, to_complex = to.kind == Kind::Complex;
-    if (from_complex && !to_complex)
-        return complex_to_bool(kernels, cast, source, target, n_elements, first, n_threads, stats);
+    if (from_complex && !to_complex) {  // bool: true where either component is not zero
+        cast.source = (FormatId)from.component;
+        const Layout components = components_of(source, ROWS[cast.source].container());
+        return cast_components(kernels, cast, components, target, n_elements, first, n_threads, stats,
+                               false, true);
+    }
     if (!to_complex)
         return cast_components(kernels, cast, source, target, n_elements, first, n_threads, stats);
     const unsigned to_size = ROWS[to.component].container();

@@ -70,7 +70,7 @@ TC_INLINE void staged(bool stream, D* out, uint64_t n, const Body& body) {
     if (i > n) i = n;
     if (i) body(0, out, i);
     alignas(64) D stage[K];
-    for (; i + K <= n; i += K) {
+    for (; n - i >= K; i += K) {
         body(i, stage, K);
         stream_copy(__builtin_assume_aligned(out + i, 64), stage, STAGE);
     }
@@ -129,6 +129,19 @@ bool widen_loop(const Direct& c, const void* in, void* out, uint64_t n, bool str
     return c.bits >= 64 || (uint64_t)seen >> c.bits == 0;
 }
 
+// Packed codes to the same codes, n bytes of them; ordinary where no bit of mask is set, which tells
+// signed from unsigned.
+bool packed_loop(const Direct& c, const void* in, void* out, uint64_t n, bool) {
+    const uint8_t* from = (const uint8_t*)in;
+    uint8_t* to = (uint8_t*)out;
+    uint8_t seen = 0;
+    for (uint64_t i = 0; i < n; ++i) {
+        seen |= from[i];
+        to[i] = from[i];
+    }
+    return (seen & c.mask) == 0;
+}
+
 // To bool, from integers, and from floats less their sign.
 template <class S>
 bool to_bool_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
@@ -137,6 +150,17 @@ bool to_bool_loop(const Direct& c, const void* in, void* out, uint64_t n, bool s
     staged(stream, (uint8_t*)out, n, [&](uint64_t begin, uint8_t* to, uint64_t m) {
         const S* from = x + begin;
         for (uint64_t i = 0; i < m; ++i) to[i] = (from[i] & mask) != 0;
+    });
+    return true;
+}
+
+// To bool, from pairs of floats: true where either is not zero, whatever its sign.
+template <class U>
+bool pairs_to_bool_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+    const U* x = (const U*)in;
+    staged(stream, (uint8_t*)out, n, [&](uint64_t begin, uint8_t* to, uint64_t m) {
+        const U* from = x + 2 * begin;
+        for (uint64_t i = 0; i < m; ++i) to[i] = (U)((from[2 * i] | from[2 * i + 1]) << 1) != 0;
     });
     return true;
 }
@@ -458,49 +482,6 @@ DirectLoop narrow_of(FormatId target) {
     if (row.mantissa_bits == 0) return nullptr;
     if (row.nan == Nan::NegativeZero) return narrow_loop<From, uint8_t, true>;
     return narrow_loop<From, uint8_t, false>;
-}
-
-// The loop of a cast between formats of whole bytes, a byte per code; its `loop` is null if none.
-Direct direct_for(const Cast& cast) {
-    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
-    Direct d;
-    const bool nearest = cast.rounding == Rounding::NearestEven;
-    if (source.bits < 8) return d;
-    if (cast.source == cast.target) {
-        if (cast.quiets) return d;
-        switch (source.container()) {
-            case 1: d.loop = copy_loop<1>; break;
-            case 2: d.loop = copy_loop<2>; break;
-            case 4: d.loop = copy_loop<4>; break;
-            default: d.loop = copy_loop<8>;
-        }
-        return d;
-    }
-    if (source.kind == Kind::Float && source.bits == 8) return d;  // a table does it
-    if (target.kind == Kind::Bool) return to_bool(source);
-    if (source.kind == Kind::Bool) {
-        if (target.is_integer() || cast.target == F_float64 || cast.target == F_float32 || target.bits == 16)
-            return from_bool(target);
-        return d;
-    }
-    if (source.is_integer() && target.is_integer()) return integer_to_integer(source, target);
-    if (source.is_integer()) {
-        d.loop = integer_to_float(cast.source, cast.target, nearest);
-        return d;
-    }
-    if (target.is_integer())
-        return cast.rounding == Rounding::TowardZero ? float_to_integer(source, target) : d;
-    if (cast.source == F_float64 && cast.target == F_float32 && nearest) d.loop = double_to_float_loop;
-    if (cast.source == F_float32 && cast.target == F_float64) d.loop = float_to_double_loop;
-#if !defined(__AVX2__)  // for which narrow_x86.hpp and half_x86.hpp are faster
-    if (nearest && target.bits <= 16) {
-        d.target = &target;
-        if (cast.source == F_float32) d.loop = narrow_of<FromFloat32>(cast.target);
-        if (cast.source == F_float16) d.loop = narrow_of<FromFloat16>(cast.target);
-        if (cast.source == F_bfloat16) d.loop = narrow_of<FromBfloat16>(cast.target);
-    }
-#endif
-    return d;
 }
 
 }  // namespace

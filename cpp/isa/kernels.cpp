@@ -5,7 +5,7 @@
 // another's code.
 #include <stdlib.h>
 
-#include "direct.hpp"
+#include "direct_pairs.hpp"
 #include "fused_x86.hpp"
 #include "measure_int.hpp"
 #include "pack.hpp"
@@ -379,6 +379,7 @@ const Table* table_for(const Cast& cast) {
     table->find_ranges();
     table->widening = Widening();
     if (table->two_planes) table->widening.make(ROWS[cast.source], target, answers);
+    table->find_shape(target.is_integer() && target.bits == 16);
     Plane* const planes[] = {&table->code, &table->flagged, &table->nan_lost, &table->low, &table->high};
     for (Plane* plane : planes) plane->finish(ROWS[cast.source].bits);
     Table* theirs = nullptr;
@@ -623,27 +624,75 @@ constexpr uint64_t DIRECT = 4 * BLOCK;  // elements in one call of a direct loop
 void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
          Stats* stats) {
     const FloatEnvironment environment;
-    const bool bytes = !cast.source_packed && !cast.target_packed;
-    const Direct direct = bytes && (!cast.full || keeps_integers(cast)) ? direct_for(cast) : Direct();
+    const bool packed = cast.source_packed && cast.target_packed;
+    Direct direct;
+    if (packed && !cast.full)
+        direct = direct_packed(cast);
+    else if (!cast.source_packed && !cast.target_packed && (!cast.full || keeps_integers(cast)))
+        direct = direct_for(cast);
     if (!direct.loop || (!target_at && cast.source == cast.target)) {
         run_blocks(cast, source_at, target_at, n, first, stats);
     } else {
-        const unsigned from = ROWS[cast.source].container(), to = ROWS[cast.target].container();
+        const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+        const unsigned from = packed ? source.bits : 8 * source.container();
+        const unsigned to = packed ? target.bits : 8 * target.container();
         alignas(64) uint8_t measured[BLOCK * 8];
         const uint64_t step = target_at && !cast.full ? DIRECT : BLOCK;
         for (uint64_t done = 0; done < n; done += step) {
             const uint64_t m = n - done < step ? n - done : step;
-            const char* in = (const char*)source_at + done * from;
-            char* out = target_at ? (char*)target_at + done * to : nullptr;
+            const char* in = (const char*)source_at + done * from / 8;
+            char* out = target_at ? (char*)target_at + done * to / 8 : nullptr;
             void* to_here = out ? out : (char*)measured;
             const bool stream = out && cast.nontemporal;
-            if (!(cast.full ? direct_measured(direct, cast, in, to_here, m, stream, stats)
-                            : direct.loop(direct, in, to_here, m, stream)))
-                run_blocks(cast, in, out, m, first + done, stats);
+            bool ordinary;
+            if (cast.full)
+                ordinary = direct_measured(direct, cast, in, to_here, m, stream, stats);
+            else if (!packed)
+                ordinary = direct.loop(direct, in, to_here, m, stream);
+            else  // whole bytes
+                ordinary = m * from % 8 == 0 && direct.loop(direct, in, to_here, m * from / 8, stream);
+            if (!ordinary) run_blocks(cast, in, out, m, first + done, stats);
         }
     }
 #if defined(__x86_64__)
     if (cast.nontemporal) _mm_sfence();
+#endif
+}
+
+// The statistics of a complex block: the real components against the results, the imaginary ones
+// against 0, where none is an underflow.
+template <class C>
+void complex_to_bool_stats(const C* x, const uint8_t* results, uint64_t n, Stats* s) {
+    C y[BLOCK];
+    for (uint64_t i = 0; i < n; ++i) {
+        y[2 * i] = results[i];
+        y[2 * i + 1] = 0;
+    }
+    const uint64_t n_underflow = s->n_underflow;
+    stats_block<C>(x, y, 2 * n, NOT_SATURATED, s);
+    s->n_underflow = n_underflow;
+}
+
+void run_complex_to_bool(const Cast& cast, const void* in, void* out, uint64_t n, Stats* stats) {
+    const FloatEnvironment environment;
+    const Direct direct = complex_to_bool(cast.source);
+    const bool stream = out && cast.nontemporal;
+    if (out) direct.loop(direct, in, out, n, stream);
+    if (cast.full) {
+        uint8_t results[BLOCK / 2];
+        const unsigned size = 2 * ROWS[cast.source].container();
+        for (uint64_t done = 0; done < n; done += BLOCK / 2) {
+            const uint64_t m = n - done < BLOCK / 2 ? n - done : BLOCK / 2;
+            const char* x = (const char*)in + done * size;
+            direct.loop(direct, x, results, m, false);
+            if (cast.source == F_float32)
+                complex_to_bool_stats((const float*)x, results, m, stats);
+            else
+                complex_to_bool_stats((const double*)x, results, m, stats);
+        }
+    }
+#if defined(__x86_64__)
+    if (stream) _mm_sfence();
 #endif
 }
 
@@ -667,6 +716,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels TC_NAME(TC_ISA);
-const Kernels TC_NAME(TC_ISA) = {TC_TEXT(TC_ISA), run, supported};
+const Kernels TC_NAME(TC_ISA) = {TC_TEXT(TC_ISA), run, run_complex_to_bool, supported};
 
 }  // namespace tc

@@ -59,6 +59,44 @@ struct Table {
     bool flag_in_code;  // the target has a bit to spare
     Widening widening;
     bool two_planes;    // low and high hold all there is of the wide codes
+    // What spares half of the rows of a plane, or more: the codes from 128 on, of negative numbers,
+    // all answer 0; or each answers what saturating negation makes the answer of its positive; or
+    // only 64 codes from `window` on, and 255, answer anything but what their neighbours do.
+    enum class Shape : uint8_t { Full, ZeroBelow, Mirrored, Window } shape;
+    uint8_t window;
+    // 8-bit answers as steps: those of the codes from step_at[k] on differ by step_by[k].
+    static constexpr int MAX_STEPS = 8;
+    int n_steps;
+    uint8_t step_at[MAX_STEPS], step_by[MAX_STEPS];
+
+    // Called once code and code16 stand.
+    void find_shape(bool integer16) {
+        bool zero = integer16, mirrored = integer16;
+        for (int c = 0; c < 128; ++c) {
+            const int below = (int16_t)code16[c + 128], above = (int16_t)code16[c];
+            zero &= below == 0;
+            mirrored &= above == (below == -32768 ? 32767 : -below);
+        }
+        shape = zero ? Shape::ZeroBelow : mirrored ? Shape::Mirrored : Shape::Full;
+        for (int first = 0; shape == Shape::Full && first <= 192; first += 16) {
+            bool fits = true;
+            for (int c = 0; c < first; ++c) fits &= code16[c] == code16[first];
+            for (int c = first + 64; c < 255; ++c) fits &= code16[c] == code16[first + 63];
+            if (!fits) continue;
+            shape = Shape::Window;
+            window = (uint8_t)first;
+        }
+        n_steps = 0;
+        for (int c = 1; c < 256; ++c) {
+            if (code.at[c] == code.at[c - 1]) continue;
+            if (n_steps < MAX_STEPS) {
+                step_at[n_steps] = (uint8_t)c;
+                step_by[n_steps] = code.at[c] ^ code.at[c - 1];
+            }
+            ++n_steps;
+        }
+        if (mask != 0xff) n_steps = MAX_STEPS + 1;  // few rows anyway
+    }
 };
 
 #if defined(__AVX512VBMI__)
@@ -97,6 +135,23 @@ TC_INLINE __m256i lookup32(const Plane& plane, __m256i x) {
     return _mm256_blendv_epi8(half, _mm256_blendv_epi8(four(8), four(12), bit6), x);
 }
 
+// 32 lookups by bits 0 to 5, or 0 to 6, in 4 or 8 rows.
+template <int ROWS>
+TC_INLINE __m256i lookup_rows(const uint8_t* rows, __m256i x) {
+    const __m256i low = _mm256_and_si256(x, _mm256_set1_epi8(15));
+    const __m256i bit4 = _mm256_slli_epi16(x, 3), bit5 = _mm256_slli_epi16(x, 2);
+    const auto row = [&](int r) {
+        const __m128i t = _mm_load_si128((const __m128i*)(rows + 16 * r));
+        return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), low);
+    };
+    const auto four = [&](int r) {
+        return _mm256_blendv_epi8(_mm256_blendv_epi8(row(r), row(r + 1), bit4),
+                                  _mm256_blendv_epi8(row(r + 2), row(r + 3), bit4), bit5);
+    };
+    if constexpr (ROWS == 4) return four(0);
+    return _mm256_blendv_epi8(four(0), four(4), _mm256_slli_epi16(x, 1));
+}
+
 template <int N>
 struct Rows {
     static constexpr int ROWS = N;
@@ -122,11 +177,12 @@ TC_INLINE uint64_t count_signs(__m256i x) {
 
 #if defined(__AVX2__)
 // How many of the flagged codes are in 32 elements.
+template <int N = Table::MAX_RANGES>
 struct Ranges {
-    __m256i first[Table::MAX_RANGES], span[Table::MAX_RANGES];
+    __m256i first[N], span[N];
 
     TC_INLINE Ranges(const Table& t) {
-        for (int r = 0; r < Table::MAX_RANGES; ++r) {  // an unused range repeats the first
+        for (int r = 0; r < N; ++r) {  // an unused range repeats the first
             const int k = r < t.n_ranges ? r : 0;
             first[r] = _mm256_set1_epi8((char)t.range_first[k]);
             span[r] = _mm256_set1_epi8((char)t.range_span[k]);
@@ -134,7 +190,7 @@ struct Ranges {
     }
     TC_INLINE uint64_t count(__m256i x) const {
         __m256i found = _mm256_setzero_si256();
-        for (int r = 0; r < Table::MAX_RANGES; ++r) {
+        for (int r = 0; r < N; ++r) {
             const __m256i d = _mm256_sub_epi8(x, first[r]);
             found = _mm256_or_si256(found, _mm256_cmpeq_epi8(_mm256_min_epu8(d, span[r]), d));
         }
@@ -153,10 +209,17 @@ uint64_t count_in_plane(const Table& t, const Plane& plane, const uint8_t* in, u
 #elif defined(__AVX2__)
     const __m256i mask = _mm256_set1_epi8((char)t.mask);
     if (&plane == &t.flagged && t.n_ranges <= Table::MAX_RANGES) {
-        const Ranges ranges(t);
-        for (; i + 32 <= n; i += 32)
-            count += ranges.count(
-                _mm256_and_si256(_mm256_loadu_si256((const __m256i*)(in + i)), mask));
+        const auto in_ranges = [&](const auto& ranges) {
+            for (; i + 32 <= n; i += 32)
+                count += ranges.count(
+                    _mm256_and_si256(_mm256_loadu_si256((const __m256i*)(in + i)), mask));
+        };
+        if (t.n_ranges == 1)
+            in_ranges(Ranges<1>(t));
+        else if (t.n_ranges == 2)
+            in_ranges(Ranges<2>(t));
+        else
+            in_ranges(Ranges<>(t));
     }
     count += with_rows(plane.rows, [&](auto k) {
         uint64_t found = 0;
@@ -192,7 +255,7 @@ uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n
     };
     if (t.any_flagged && !t.flag_in_code && t.n_ranges <= Table::MAX_RANGES)
         n_flagged = with_rows(t.code.rows, [&](auto k) {
-            const Ranges ranges(t);
+            const Ranges<> ranges(t);
             uint64_t found = 0;
             for (; i + 32 <= n; i += 32) {
                 const __m256i x = load(i);
@@ -211,7 +274,22 @@ uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n
             }
             return found;
         });
-    else
+    else if (t.code.rows == 16 && t.n_steps <= Table::MAX_STEPS) {
+        __m256i at[Table::MAX_STEPS], by[Table::MAX_STEPS];
+        const __m256i signs = _mm256_set1_epi8((char)0x80), start = _mm256_set1_epi8((char)t.code.at[0]);
+        for (int k = 0; k < Table::MAX_STEPS; ++k) {  // an unused step changes nothing
+            at[k] = _mm256_set1_epi8((char)(k < t.n_steps ? (t.step_at[k] ^ 0x80) - 1 : 127));
+            by[k] = _mm256_set1_epi8((char)(k < t.n_steps ? t.step_by[k] : 0));
+        }
+        for (; i + 32 <= n; i += 32) {
+            const __m256i x = _mm256_xor_si256(load(i), signs);
+            __m256i y = start;
+            for (int k = 0; k < Table::MAX_STEPS; ++k)
+                y = _mm256_xor_si256(y, _mm256_and_si256(_mm256_cmpgt_epi8(x, at[k]), by[k]));
+            _mm256_storeu_si256((__m256i*)(out + i), _mm256_and_si256(y, kept));
+            n_flagged += count_signs(y);
+        }
+    } else
         n_flagged = with_rows(t.code.rows, [&](auto k) {
             uint64_t found = 0;
             for (; i + 32 <= n; i += 32) {
@@ -265,11 +343,51 @@ uint64_t apply_planes(const Table& t, const uint8_t* in, T* out, uint64_t n) {
                      out + i + 32);
     }
 #else
-    const __m256i mask = _mm256_set1_epi8((char)t.mask);
-    with_rows(most(t.low.rows, t.high.rows), [&](auto k) {
+    const __m256i mask = _mm256_set1_epi8((char)t.mask), zero = _mm256_setzero_si256();
+    const auto load = [&](uint64_t at) { return _mm256_loadu_si256((const __m256i*)(in + at)); };
+    const int rows = most(t.low.rows, t.high.rows);
+    if (rows == 16 && t.shape == Table::Shape::ZeroBelow) {
         for (; i + 32 <= n; i += 32) {
-            const __m256i x =
-                _mm256_and_si256(_mm256_loadu_si256((const __m256i*)(in + i)), mask);
+            const __m256i x = load(i), negative = _mm256_cmpgt_epi8(zero, x);
+            store_planes(_mm256_andnot_si256(negative, lookup_rows<8>(t.low.at, x)),
+                         _mm256_andnot_si256(negative, lookup_rows<8>(t.high.at, x)), out + i);
+        }
+        return i;
+    }
+    if (rows == 16 && t.shape == Table::Shape::Mirrored && sizeof(T) == 2) {
+        for (; i + 32 <= n; i += 32) {
+            const __m256i x = load(i), negative = _mm256_cmpgt_epi8(zero, x);
+            const __m256i low = lookup_rows<8>(t.low.at + 128, x);
+            const __m256i high = lookup_rows<8>(t.high.at + 128, x);
+            const auto mirror = [&](__m256i y, __m256i sign) {
+                return _mm256_blendv_epi8(_mm256_subs_epi16(zero, y), y, sign);
+            };
+            const __m256i a = mirror(_mm256_unpacklo_epi8(low, high),
+                                     _mm256_unpacklo_epi8(negative, negative));
+            const __m256i b = mirror(_mm256_unpackhi_epi8(low, high),
+                                     _mm256_unpackhi_epi8(negative, negative));
+            _mm256_storeu_si256((__m256i*)(out + i), _mm256_permute2x128_si256(a, b, 0x20));
+            _mm256_storeu_si256((__m256i*)(out + i + 16), _mm256_permute2x128_si256(a, b, 0x31));
+        }
+        return i;
+    }
+    if (rows == 16 && t.shape == Table::Shape::Window && sizeof(T) == 2) {
+        const __m256i first = _mm256_set1_epi8((char)t.window), last = _mm256_set1_epi8(63);
+        const __m256i ones = _mm256_set1_epi8(-1);
+        const __m256i low255 = _mm256_set1_epi8((char)t.low.at[255]);
+        const __m256i high255 = _mm256_set1_epi8((char)t.high.at[255]);
+        for (; i + 32 <= n; i += 32) {
+            const __m256i x = load(i), is255 = _mm256_cmpeq_epi8(x, ones);
+            const __m256i k = _mm256_min_epu8(_mm256_subs_epu8(x, first), last);
+            store_planes(_mm256_blendv_epi8(lookup_rows<4>(t.low.at + t.window, k), low255, is255),
+                         _mm256_blendv_epi8(lookup_rows<4>(t.high.at + t.window, k), high255, is255),
+                         out + i);
+        }
+        return i;
+    }
+    with_rows(rows, [&](auto k) {
+        for (; i + 32 <= n; i += 32) {
+            const __m256i x = _mm256_and_si256(load(i), mask);
             store_planes(lookup32<decltype(k)::ROWS>(t.low, x),
                          lookup32<decltype(k)::ROWS>(t.high, x), out + i);
         }

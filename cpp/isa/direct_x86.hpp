@@ -1,0 +1,203 @@
+// Direct loops (direct.hpp) where AVX2 written out beats what the compiler makes of a plain loop:
+// 32 elements at a time through eight 32-bit lanes.
+#pragma once
+#include "direct.hpp"
+#include "narrow_x86.hpp"
+
+#if defined(__AVX2__)
+
+namespace tc {
+namespace {
+
+// float16 and bfloat16, both uint16_t in memory, are told apart by these.
+struct Half {
+    uint16_t code;
+};
+struct Brain {
+    uint16_t code;
+};
+
+TC_INLINE __m128i load128(const void* p) { return _mm_loadu_si128((const __m128i*)p); }
+TC_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
+
+// Eight elements toward zero as int32; what 32 bits do not hold, and NaN, as -2^31.
+TC_INLINE __m256i truncate8(const float* p) { return _mm256_cvttps_epi32(_mm256_loadu_ps(p)); }
+TC_INLINE __m256i truncate8(const double* p) {
+    return _mm256_set_m128i(_mm256_cvttpd_epi32(_mm256_loadu_pd(p + 4)),
+                            _mm256_cvttpd_epi32(_mm256_loadu_pd(p)));
+}
+TC_INLINE __m256i truncate8(const Half* p) {
+    return _mm256_cvttps_epi32(_mm256_cvtph_ps(load128(p)));
+}
+TC_INLINE __m256i truncate8(const Brain* p) {
+    const __m256i u = _mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16);
+    return _mm256_cvttps_epi32(_mm256_castsi256_ps(u));
+}
+
+// Thirty-two int32 that D holds, as D.
+template <class D, bool SIGNED>
+TC_INLINE void store_narrow(const __m256i q[4], D* out) {
+    const auto pack = [](__m256i a, __m256i b) {
+        return SIGNED ? _mm256_packs_epi32(a, b) : _mm256_packus_epi32(a, b);
+    };
+    if constexpr (sizeof(D) == 4) {
+        for (int k = 0; k < 4; ++k) _mm256_storeu_si256((__m256i*)(out + 8 * k), q[k]);
+    } else if constexpr (sizeof(D) == 2) {
+        for (int k = 0; k < 2; ++k)
+            _mm256_storeu_si256((__m256i*)(out + 16 * k),
+                                _mm256_permute4x64_epi64(pack(q[2 * k], q[2 * k + 1]), 0xd8));
+    } else {
+        const __m256i a = pack(q[0], q[1]), b = pack(q[2], q[3]);
+        const __m256i c = SIGNED ? _mm256_packs_epi16(a, b) : _mm256_packus_epi16(a, b);
+        const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        _mm256_storeu_si256((__m256i*)out, _mm256_permutevar8x32_epi32(c, order));
+    }
+}
+
+TC_INLINE float scalar_of(float x) { return x; }
+TC_INLINE double scalar_of(double x) { return x; }
+TC_INLINE float scalar_of(Half x) { return decode_f16(x.code); }
+TC_INLINE float scalar_of(Brain x) { return float_of((uint32_t)x.code << 16); }
+
+// Floats toward zero to integers of 8, 16 and 32 bits (not uint32).
+template <class S, class D, bool SIGNED>
+bool truncate_float_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+    const S* x = (const S*)in;
+    // in range: q + bias has only the lowest bits set; of int32, anything but -2^31, which is what
+    // the conversion gives for all that is not
+    constexpr int BITS = 8 * sizeof(D);
+    const __m256i bias = _mm256_set1_epi32(SIGNED && BITS < 32 ? 1 << (BITS - 1) : 0);
+    const __m256i worst = _mm256_set1_epi32((int)0x80000000u);
+    const double low = SIGNED ? -(double)(1ull << (BITS - 1)) : 0;
+    const double high = SIGNED ? -low - 1 : (double)((1ull << BITS) - 1);
+    __m256i seen = _mm256_setzero_si256();
+    bool tails = true;
+    staged(stream, (D*)out, n, [&](uint64_t begin, D* to, uint64_t m) {
+        const S* from = x + begin;
+        __m256i any = seen;  // in a register: what `to` points to could be `seen`
+        uint64_t i = 0;
+        for (; m - i >= 32; i += 32) {
+            __m256i q[4];
+            for (int k = 0; k < 4; ++k) {
+                q[k] = truncate8(from + i + 8 * k);
+                any = _mm256_or_si256(any, BITS == 32 ? _mm256_cmpeq_epi32(q[k], worst)
+                                                      : _mm256_add_epi32(q[k], bias));
+            }
+            store_narrow<D, SIGNED>(q, to + i);
+        }
+        seen = any;
+        for (const uint64_t rest = m % 32; i - (m - rest) < rest; ++i) {
+            const double v = __builtin_trunc((double)scalar_of(from[i]));
+            const bool ordinary = v >= low && v <= high;
+            to[i] = (D)(ordinary ? (int32_t)v : 0);
+            tails &= ordinary;
+        }
+    });
+    const __m256i beyond = BITS == 32 ? seen : _mm256_srli_epi32(seen, BITS % 32);
+    return tails && !any_set(beyond);
+}
+
+// 64-bit integers to 8 and 16 bits.
+template <class D, bool SIGNED>
+bool narrow_int64_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
+    const uint64_t* x = (const uint64_t*)in;
+    const __m256i bias = _mm256_set1_epi64x((long long)c.bias);
+    __m256i seen = _mm256_setzero_si256();
+    uint64_t tails = 0;
+    staged(stream, (D*)out, n, [&](uint64_t begin, D* to, uint64_t m) {
+        const uint64_t* from = x + begin;
+        __m256i any = seen;
+        uint64_t i = 0;
+        for (; m - i >= 32; i += 32) {
+            __m256i q[4];
+            for (int k = 0; k < 4; ++k) {
+                const __m256i a = load256(from + i + 8 * k), b = load256(from + i + 8 * k + 4);
+                any = _mm256_or_si256(any, _mm256_or_si256(_mm256_add_epi64(a, bias),
+                                                           _mm256_add_epi64(b, bias)));
+                const __m256 low = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
+                q[k] = _mm256_permute4x64_epi64(_mm256_castps_si256(low), 0xd8);
+            }
+            store_narrow<D, SIGNED>(q, to + i);
+        }
+        seen = any;
+        for (const uint64_t rest = m % 32; i - (m - rest) < rest; ++i) {
+            tails |= from[i] + c.bias;
+            to[i] = (D)from[i];
+        }
+    });
+    const __m256i beyond = _mm256_srl_epi64(seen, _mm_cvtsi32_si128(c.bits));
+    return tails >> c.bits == 0 && !any_set(beyond);
+}
+
+// Eight float64 rounded to odd in the 24 bits of float32 (odd_float).
+TC_INLINE __m256i odd8(const double* p) {
+    const __m256i dropped = _mm256_set1_epi64x((1ll << 29) - 1);
+    const auto odd = [&](__m256i u) {
+        const __m256i carry = _mm256_add_epi64(_mm256_and_si256(u, dropped), dropped);
+        const __m256i y = _mm256_andnot_si256(dropped, _mm256_or_si256(u, carry));
+        return _mm256_cvtpd_ps(_mm256_castsi256_pd(y));
+    };
+    return _mm256_castps_si256(_mm256_set_m128(odd(load256(p + 4)), odd(load256(p))));
+}
+
+// Eight int32 that float32 holds exactly; seen: x + 2^24, below 2^25 if it does.
+TC_INLINE __m256i exact8(const int32_t* p, __m256i* seen) {
+    const __m256i x = load256(p);
+    *seen = _mm256_or_si256(*seen, _mm256_add_epi32(x, _mm256_set1_epi32(1 << 24)));
+    return _mm256_castps_si256(_mm256_cvtepi32_ps(x));
+}
+
+// float64, and int32 that float32 holds, to bfloat16 and float16, nearest even.
+template <class S, bool BRAIN>
+bool narrow16_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+    const S* x = (const S*)in;
+    const __m256i abs = _mm256_set1_epi32(0x7fffffff), one = _mm256_set1_epi32(1);
+    const ToBf16<false> brain;
+    struct Seen {
+        __m256i top, least;  // magnitudes: the largest, and the least that is not zero, less 1
+        __m256i integers;
+    } seen{_mm256_setzero_si256(), _mm256_set1_epi32(-1), _mm256_setzero_si256()};
+    const auto eight = [&](const S* p, Seen& any) {
+        __m256i u;
+        if constexpr (sizeof(S) == 8)
+            u = odd8(p);
+        else
+            u = exact8(p, &any.integers);
+        const __m256i a = _mm256_and_si256(u, abs);
+        any.top = _mm256_max_epu32(any.top, a);
+        if constexpr (BRAIN && sizeof(S) == 8)
+            any.least = _mm256_min_epu32(any.least, _mm256_sub_epi32(a, one));
+        return u;
+    };
+    const auto sixteen = [&](const S* p, Seen& any) {
+        const __m256i u = eight(p, any), v = eight(p + 8, any);
+        if constexpr (BRAIN) return pack32(brain.round(u), brain.round(v));
+        return _mm256_set_m128i(
+            _mm256_cvtps_ph(_mm256_castsi256_ps(v), _MM_FROUND_TO_NEAREST_INT),
+            _mm256_cvtps_ph(_mm256_castsi256_ps(u), _MM_FROUND_TO_NEAREST_INT));
+    };
+    staged(stream, (uint16_t*)out, n, [&](uint64_t begin, uint16_t* to, uint64_t m) {
+        const S* from = x + begin;
+        Seen any = seen;
+        uint64_t i = 0;
+        for (; m - i >= 16; i += 16) _mm256_storeu_si256((__m256i*)(to + i), sixteen(from + i, any));
+        if (i < m) {
+            S rest[16] = {};
+            uint16_t codes[16];
+            __builtin_memcpy(rest, from + i, (m - i) * sizeof(S));
+            _mm256_storeu_si256((__m256i*)codes, sixteen(rest, any));
+            __builtin_memcpy(to + i, codes, (m - i) * 2);
+        }
+        seen = any;
+    });
+    const __m256i last = _mm256_set1_epi32(BRAIN ? 0x7f7f7fff : 0x477fefff);
+    const __m256i subnormal = _mm256_cmpeq_epi32(
+        _mm256_min_epu32(seen.least, _mm256_set1_epi32(0x007ffffe)), seen.least);
+    return !any_set(_mm256_or_si256(_mm256_or_si256(_mm256_cmpgt_epi32(seen.top, last), subnormal),
+                                    _mm256_srli_epi32(seen.integers, 25)));
+}
+
+}  // namespace
+}  // namespace tc
+
+#endif
