@@ -155,7 +155,7 @@ $(STAMPS)/lint-tools: $(STAMPS)/venv pyproject.toml
 	@touch $@
 
 .PHONY: lint
-lint: $(STAMPS)/built $(STAMPS)/lint-tools  ## ruff and mypy --strict
+lint: interop $(STAMPS)/lint-tools  ## ruff and mypy --strict
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
