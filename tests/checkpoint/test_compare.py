@@ -143,7 +143,8 @@ def test_comparison_agrees_with_the_report_of_the_conversion(tmp_path: Path) -> 
     (found,) = compare(a, open_checkpoint(tmp_path / "b.safetensors")).tensors
     assert found.n_different == loss.n_inexact
     assert found.max_abs_error == loss.max_abs_error
-    assert found.sqnr_db == pytest.approx(loss.sqnr_db, rel=1e-12)
+    # the one from float64 sums, the other from sums within 2^-19: see `Loss`
+    assert found.sqnr_db == pytest.approx(loss.sqnr_db, abs=2e-5)
     assert measure(a, ["bf16"])["x"]["bfloat16"].sqnr_db == loss.sqnr_db
 
 

@@ -348,6 +348,8 @@ def test_an_interrupted_conversion_resumes(tensorcast: Run, tmp_path: Path) -> N
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # under nohup, or in the background of a shell, a signal is ignored from the start
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     receipts = ".out.tensorcast-*/receipts"  # a line about the job, then one per finished file
@@ -389,6 +391,8 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
+        # under nohup, or in the background of a shell, a signal is ignored from the start
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 30
     while not [p for p in os.listdir(tmp_path) if ".tensorcast-" in p]:
