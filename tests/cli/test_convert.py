@@ -349,7 +349,7 @@ def test_an_interrupted_conversion_resumes(tensorcast: Run, tmp_path: Path) -> N
         text=True,
         env=environment(),
         # under nohup, or in the background of a shell, a signal is ignored from the start
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     receipts = ".out.tensorcast-*/receipts"  # a line about the job, then one per finished file
