@@ -140,14 +140,19 @@ TC_INLINE __m256i odd8(const double* p) {
     return _mm256_castps_si256(_mm256_set_m128(odd(load256(p + 4)), odd(load256(p))));
 }
 
-// Eight int32 that float32 holds exactly; seen: x + 2^24, below 2^25 if it does.
-TC_INLINE __m256i exact8(const int32_t* p, __m256i* seen) {
-    const __m256i x = load256(p);
-    *seen = _mm256_or_si256(*seen, _mm256_add_epi32(x, _mm256_set1_epi32(1 << 24)));
-    return _mm256_castps_si256(_mm256_cvtepi32_ps(x));
+// Eight int32 as float32, those beyond 24 bits rounded to odd: cut below 2^8, the last bit sticky. In
+// two's complement too, since of a value's two neighbours there the odd one is taken.
+TC_INLINE __m256i odd8(const int32_t* p) {
+    const __m256i x = load256(p), low = _mm256_set1_epi32(0xff);
+    const __m256i magnitude = _mm256_xor_si256(x, _mm256_srai_epi32(x, 31));
+    const __m256i wide = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0xffffff));
+    const __m256i whole = _mm256_cmpeq_epi32(_mm256_and_si256(x, low), _mm256_setzero_si256());
+    const __m256i sticky = _mm256_andnot_si256(whole, _mm256_set1_epi32(0x100));
+    const __m256i odd = _mm256_or_si256(_mm256_andnot_si256(low, x), sticky);
+    return _mm256_castps_si256(_mm256_cvtepi32_ps(_mm256_blendv_epi8(x, odd, wide)));
 }
 
-// float64, and int32 that float32 holds, to bfloat16 and float16, nearest even.
+// float64 and int32 to bfloat16 and float16, nearest even.
 template <class S, bool BRAIN>
 bool narrow16_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
     const S* x = (const S*)in;
@@ -155,14 +160,9 @@ bool narrow16_loop(const Direct&, const void* in, void* out, uint64_t n, bool st
     const ToBf16<false> brain;
     struct Seen {
         __m256i top, least;  // magnitudes: the largest, and the least that is not zero, less 1
-        __m256i integers;
-    } seen{_mm256_setzero_si256(), _mm256_set1_epi32(-1), _mm256_setzero_si256()};
+    } seen{_mm256_setzero_si256(), _mm256_set1_epi32(-1)};
     const auto eight = [&](const S* p, Seen& any) {
-        __m256i u;
-        if constexpr (sizeof(S) == 8)
-            u = odd8(p);
-        else
-            u = exact8(p, &any.integers);
+        const __m256i u = odd8(p);
         const __m256i a = _mm256_and_si256(u, abs);
         any.top = _mm256_max_epu32(any.top, a);
         if constexpr (BRAIN && sizeof(S) == 8)
@@ -193,8 +193,7 @@ bool narrow16_loop(const Direct&, const void* in, void* out, uint64_t n, bool st
     const __m256i last = _mm256_set1_epi32(BRAIN ? 0x7f7f7fff : 0x477fefff);
     const __m256i subnormal = _mm256_cmpeq_epi32(
         _mm256_min_epu32(seen.least, _mm256_set1_epi32(0x007ffffe)), seen.least);
-    return !any_set(_mm256_or_si256(_mm256_or_si256(_mm256_cmpgt_epi32(seen.top, last), subnormal),
-                                    _mm256_srli_epi32(seen.integers, 25)));
+    return !any_set(_mm256_or_si256(_mm256_cmpgt_epi32(seen.top, last), subnormal));
 }
 
 }  // namespace
