@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from .bridges.seeing import Seen, is_numpy, is_torch, on_gpu, see
+from .bridges import is_numpy, is_torch
+from .bridges.seeing import Seen, on_gpu, see
 from .casting import cast_buffer
 from .errors import CastError
 from .formats import Format, lookup

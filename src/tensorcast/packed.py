@@ -19,10 +19,11 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from .bridges import kind_of
+from .bridges.fresh import empty_numpy, empty_torch
 from .buffer import Buffer, contiguous_strides, numpy_buffer
 from .casting import cast_buffer
 from .errors import CastError, FormatError
-from .formats import Format, lookup
+from .formats import FORMATS, Format, lookup
 from .loss import Loss
 from .policy import Policy
 
@@ -156,7 +157,7 @@ def pack(codes: Any, format: Format | str) -> PackedTensor:
     if kind_of(codes) == "torch":
         from .bridges import torch_packed
 
-        if torch_packed.is_pairs(codes):
+        if torch_packed.is_pairs(codes.dtype):
             if row.name != "float4_e2m1fn":
                 raise CastError(f"the tensor holds float4_e2m1fn, not {row.name}")
             return PackedTensor(row, *torch_packed.bytes_of_pairs(codes))
@@ -330,22 +331,9 @@ def _buffer_of(array: Any) -> Buffer:
 
 
 def _empty_bytes(n_bytes: int, like: object) -> Any:
-    if kind_of(like) == "torch":
-        from .bridges import torch_packed
-
-        return torch_packed.empty_bytes(n_bytes)
-    import numpy as np
-
-    return np.empty(n_bytes, np.uint8)
+    return _empty((n_bytes,), FORMATS["uint8"], like)
 
 
 def _empty(shape: tuple[int, ...], row: Format, like: object) -> Any:
-    if kind_of(like) == "torch":
-        from .bridges import torch_packed
-
-        return torch_packed.empty(shape, row)
-    import numpy as np
-
-    from .bridges.numpy import dtype_of
-
-    return np.empty(shape, dtype_of(row))
+    made, _ = (empty_torch if kind_of(like) == "torch" else empty_numpy)(shape, row)
+    return made

@@ -24,11 +24,9 @@ def kind_of(x: object) -> Kind:
         >>> kind_of(np.zeros(3))
         'numpy'
     """
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(x, getattr(torch, "Tensor", ())):
+    if is_torch(x):
         return "torch"
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(x, (numpy.ndarray, numpy.generic)):
+    if is_numpy(x) or is_numpy_scalar(x):
         return "numpy"
     if isinstance(x, (bool, int, float, complex, list, tuple)):
         raise CastError(
@@ -39,3 +37,21 @@ def kind_of(x: object) -> Kind:
         f"{type(x).__module__}.{type(x).__qualname__} is not a tensor that tensorcast knows: pass "
         "a torch.Tensor or a numpy.ndarray"
     )
+
+
+def is_torch(x: object) -> bool:
+    """Whether an object is a torch tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(x, getattr(torch, "Tensor", ()))
+
+
+def is_numpy(x: object) -> bool:
+    """Whether an object is a NumPy array."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(x, numpy.ndarray)
+
+
+def is_numpy_scalar(x: object) -> bool:
+    """Whether an object is one number of NumPy's or ml_dtypes'."""
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(x, numpy.generic)

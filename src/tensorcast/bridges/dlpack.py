@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Final
 
-from ..buffer import Buffer
+from ..buffer import Buffer, contiguous_strides
 from ..errors import CastError
 from ..formats import FORMATS, Format
 
@@ -84,18 +84,9 @@ def buffer_of(x: Any) -> Buffer:
     if tensor.strides:
         strides = tuple(tensor.strides[i] * size for i in range(tensor.ndim))
     else:
-        strides = contiguous(shape, size)
+        strides = contiguous_strides(shape, size)
     address = (tensor.data or 0) + tensor.byte_offset
     return Buffer(address, shape, strides, row, owner=capsule, writable=writable)
-
-
-def contiguous(shape: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """Strides in bytes of C order."""
-    strides = []
-    for n in reversed(shape):
-        strides.append(size)
-        size *= n
-    return tuple(reversed(strides))
 
 
 def _described(capsule: object) -> tuple[_Tensor, bool]:

@@ -7,9 +7,9 @@ import weakref
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..buffer import Buffer
-from ..errors import CastError
+from ..buffer import Buffer, contiguous_strides
 from ..formats import Format
+from .fresh import empty_numpy, empty_torch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,27 +103,26 @@ def _signed(row: Format) -> str:
 
 
 def empty(like: Buffer, row: Format, target: Literal["torch", "numpy"]) -> tuple[Any, Buffer]:
-    """New memory for a buffer's elements, in C order."""
-    if target == "numpy":
-        import numpy as np
+    """New memory for a buffer's elements, in C order.
 
-        from .numpy import buffer_of as numpy_buffer_of
-        from .numpy import dtype_of as numpy_dtype_of
+    Raises:
+        CastError: the target library has no dtype for the format, or torch's packs pairs and the
+            last dimension is odd.
+    """
+    if target == "torch" and row.is_packed and not row.is_integer:
+        return _empty_pairs(like.shape, row)
+    made, address = (empty_torch if target == "torch" else empty_numpy)(like.shape, row)
+    strides = contiguous_strides(like.shape, row.container_bits // 8)
+    return made, Buffer(address, like.shape, strides, row, owner=made, writable=True)
 
-        array = np.empty(like.shape, numpy_dtype_of(row))
-        return array, numpy_buffer_of(array)
+
+def _empty_pairs(shape: tuple[int, ...], row: Format) -> tuple[Any, Buffer]:
     import torch
 
     from .torch import buffer_of, dtype_of
+    from .torch_packed import pairs_shape
 
-    shape = like.shape
-    if row.is_packed and not row.is_integer:  # two elements to a byte
-        dtype_of(row)
-        if not shape or shape[-1] % 2:
-            raise CastError(
-                f"torch holds two {row.name} to a byte along the last dimension; shape "
-                f"{list(shape)} has no even one. tensorcast.as_array keeps a byte for each"
-            )
-        shape = (*shape[:-1], shape[-1] // 2)
-    tensor = torch.empty(shape, dtype=dtype_of(row))
+    dtype = dtype_of(row)
+    in_bytes = pairs_shape(shape, "tensorcast.as_array keeps a byte for each")
+    tensor = torch.empty(in_bytes, dtype=dtype)
     return tensor, buffer_of(tensor, writable=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CastError
+from . import is_numpy, is_numpy_scalar, is_torch
 from .foreign import Seen, see_foreign
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Seen", "is_numpy", "is_torch", "on_gpu", "see"]
+__all__ = ["Seen", "on_gpu", "see"]
 
 
 def see(data: Any) -> Seen | None:
@@ -32,7 +32,7 @@ def see(data: Any) -> Seen | None:
 
         buffer = numpy_buffer_of(data)
         return Seen("numpy", buffer, "" if buffer.writable else "the array is read-only")
-    if isinstance(data, _numpy_scalar()):
+    if is_numpy_scalar(data):
         return None
     return see_foreign(data)
 
@@ -53,20 +53,3 @@ def on_gpu(data: Any) -> torch.Tensor | None:
 
     shared: torch.Tensor = torch.utils.dlpack.from_dlpack(data)
     return shared
-
-
-def is_torch(data: object) -> bool:
-    """Whether an object is a torch tensor."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(data, getattr(torch, "Tensor", ()))
-
-
-def is_numpy(data: object) -> bool:
-    """Whether an object is a NumPy array."""
-    numpy = sys.modules.get("numpy")
-    return numpy is not None and isinstance(data, numpy.ndarray)
-
-
-def _numpy_scalar() -> Any:
-    numpy = sys.modules.get("numpy")
-    return numpy.generic if numpy is not None else ()

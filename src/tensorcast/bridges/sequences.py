@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from . import is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 
@@ -261,10 +262,9 @@ def _numbers(
 
 def _classify(x: object) -> int:
     """The kind of a number that is none of Python's own types; -1: it is no number."""
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and isinstance(x, numpy.generic):
+    if is_numpy_scalar(x):
         try:
-            row = lookup(x.dtype)
+            row = lookup(cast(Any, x).dtype)
         except FormatError:
             return -1
         return cpu.CONVERT_EACH if row.is_complex else cpu.format_index(row)
@@ -414,9 +414,7 @@ def _stacked(
 
 def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, int], bool]:
     """(format, (owner, address), shared) of the contiguous elements of an array or tensor."""
-    from . import kind_of
-
-    if not hasattr(x, "detach") or kind_of(x) != "torch":
+    if not is_torch(x):
         import numpy as np
 
         if not isinstance(x, np.ndarray):

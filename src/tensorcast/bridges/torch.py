@@ -16,6 +16,7 @@ from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
+from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
     import torch
@@ -175,7 +176,7 @@ def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
 
 def n_elements(x: torch.Tensor) -> int:
     """Elements in all."""
-    return x.numel() * (2 if _packs(x.dtype) else 1)
+    return x.numel() * (2 if is_pairs(x.dtype) else 1)
 
 
 def visible(x: torch.Tensor) -> Buffer | None:
@@ -199,7 +200,7 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
         x = x.detach().resolve_conj().resolve_neg()
     if x.device.type != "cpu":
         raise CastError(f"the tensor is on {x.device}; only the CPU's memory can be seen")
-    if row.is_packed and _packs(x.dtype):
+    if row.is_packed and is_pairs(x.dtype):
         if not x.is_contiguous():
             if writable:
                 raise CastError(f"a tensor of {x.dtype} is written contiguous or not at all")
@@ -239,36 +240,15 @@ def empty_like(
 
     dtype = dtype_of(target)
     options: Any = {"dtype": dtype, "device": x.device, "pin_memory": pin_memory}
-    if _packs(dtype):
-        shape = logical_shape(x)
-        if not shape or shape[-1] % 2:
-            raise CastError(
-                f"{dtype} holds two elements to a byte along the last dimension; shape "
-                f"{list(shape)} has no even one. Pass packed=True for a PackedTensor of any shape"
-            )
-        return torch.empty((*shape[:-1], shape[-1] // 2), **options)
-    if _packs(x.dtype):
+    if is_pairs(dtype):
+        way_out = "Pass packed=True for a PackedTensor of any shape"
+        return torch.empty(pairs_shape(logical_shape(x), way_out), **options)
+    if is_pairs(x.dtype):
         return torch.empty(logical_shape(x), **options)
     try:
         return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
     except (RuntimeError, TypeError) as error:
         raise CastError(f"memory_format={memory_format} does not fit: {error}") from None
-
-
-def logical_shape(x: torch.Tensor) -> tuple[int, ...]:
-    """The shape in elements: the last dimension twice as long where two share a byte.
-
-    Raises:
-        CastError: two elements share a byte and there is no dimension to double.
-    """
-    if not _packs(x.dtype):
-        return tuple(x.shape)
-    if x.dim() == 0:
-        raise CastError(
-            f"a {x.dtype} of no dimensions does not say whether it holds one element or two; "
-            "give it a dimension with .reshape(1)"
-        )
-    return (*x.shape[:-1], x.shape[-1] * 2)
 
 
 def is_plain(x: torch.Tensor) -> bool:
@@ -348,11 +328,6 @@ def dtype_of(row: Format) -> torch.dtype:
     else:
         way = "cast a NumPy array (x.numpy()), which takes ml_dtypes' dtype"
     raise CastError(f"torch {torch.__version__} has no dtype for {row.name}; {way}")
-
-
-def _packs(dtype: torch.dtype) -> bool:
-    """Whether a dtype holds two elements to a byte, as its name says."""
-    return str(dtype).endswith("_x2")
 
 
 def _is_laid_out(x: torch.Tensor, memory_format: torch.memory_format) -> bool:

@@ -16,9 +16,44 @@ if TYPE_CHECKING:
     import torch
 
 
-def is_pairs(tensor: torch.Tensor) -> bool:
-    """Whether each byte of the tensor holds two float4_e2m1fn."""
-    return str(tensor.dtype) == "torch.float4_e2m1fn_x2"
+def is_pairs(dtype: torch.dtype) -> bool:
+    """Whether a dtype holds two elements to a byte, as its name says."""
+    return str(dtype).endswith("_x2")
+
+
+def logical_shape(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The shape in elements: the last dimension twice as long where two share a byte.
+
+    Raises:
+        CastError: two elements share a byte and there is no dimension to double.
+    """
+    if not is_pairs(tensor.dtype):
+        return tuple(tensor.shape)
+    if tensor.ndim == 0:
+        raise CastError(
+            f"a {tensor.dtype} of no dimensions does not say whether it holds one element or two; "
+            "give it a dimension with .reshape(1)"
+        )
+    return (*tensor.shape[:-1], 2 * tensor.shape[-1])
+
+
+def pairs_shape(shape: tuple[int, ...], way_out: str) -> tuple[int, ...]:
+    """The shape in bytes of a logical shape, two elements to a byte: the inverse of
+    `logical_shape`.
+
+    Args:
+        shape: in elements.
+        way_out: the end of the message, a sentence.
+
+    Raises:
+        CastError: there is no last dimension, or it is odd, so that rows would share bytes.
+    """
+    if not shape or shape[-1] % 2:
+        raise CastError(
+            "torch.float4_e2m1fn_x2 holds two elements to a byte along the last dimension; shape "
+            f"{list(shape)} has no even one. {way_out}"
+        )
+    return (*shape[:-1], shape[-1] // 2)
 
 
 def codes_of(tensor: torch.Tensor, row: Format) -> torch.Tensor | None:
@@ -26,7 +61,7 @@ def codes_of(tensor: torch.Tensor, row: Format) -> torch.Tensor | None:
     same shape and strides; None for a tensor of another dtype."""
     import torch
 
-    if is_pairs(tensor):
+    if is_pairs(tensor.dtype):
         return None
     if tensor.dtype == torch.uint8:
         return tensor
@@ -35,21 +70,15 @@ def codes_of(tensor: torch.Tensor, row: Format) -> torch.Tensor | None:
 
 
 def bytes_of_pairs(tensor: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
-    """The logical shape of a float4_e2m1fn_x2 tensor, last dimension doubled, and its bytes:
-    uint8, one dimension, sharing memory where the tensor is contiguous.
+    """The logical shape of a float4_e2m1fn_x2 tensor and its bytes: uint8, one dimension, sharing
+    memory where the tensor is contiguous.
 
     Raises:
         CastError: the tensor has no dimension to double.
     """
     import torch
 
-    if tensor.ndim == 0:
-        raise CastError(
-            "a float4_e2m1fn_x2 tensor of no dimensions does not say whether it holds one "
-            "element or two; give it a dimension with .reshape(1)"
-        )
-    shape = (*tensor.shape[:-1], 2 * tensor.shape[-1])
-    return shape, tensor.view(torch.uint8).reshape(-1)
+    return logical_shape(tensor), tensor.view(torch.uint8).reshape(-1)
 
 
 def pairs_of_bytes(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
@@ -65,12 +94,7 @@ def pairs_of_bytes(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     dtype = getattr(torch, "float4_e2m1fn_x2", None)
     if dtype is None:
         raise CastError(f"torch {torch.__version__} has no float4_e2m1fn_x2")
-    if not shape or shape[-1] % 2:
-        raise CastError(
-            f"float4_e2m1fn_x2 holds two elements to a byte: shape {list(shape)} has a last "
-            "dimension that is not even. Keep it as a PackedTensor."
-        )
-    return data.view(dtype).reshape(*shape[:-1], shape[-1] // 2)
+    return data.view(dtype).reshape(pairs_shape(shape, "Keep it as a PackedTensor"))
 
 
 def elements_of_codes(codes: torch.Tensor, row: Format) -> torch.Tensor:
@@ -88,23 +112,3 @@ def elements_of_codes(codes: torch.Tensor, row: Format) -> torch.Tensor:
             "wider format"
         )
     return codes.view(dtype)
-
-
-def empty_bytes(n_bytes: int) -> torch.Tensor:
-    """A new CPU tensor of bytes."""
-    import torch
-
-    return torch.empty(n_bytes, dtype=torch.uint8)
-
-
-def empty(shape: tuple[int, ...], row: Format) -> torch.Tensor:
-    """A new CPU tensor of a format of whole bytes.
-
-    Raises:
-        CastError: torch has no dtype for it.
-    """
-    import torch
-
-    from .torch import dtype_of
-
-    return torch.empty(shape, dtype=dtype_of(row))
