@@ -123,6 +123,16 @@ class OnlyInterface:
         self.__array_interface__ = held.__array_interface__
 
 
+class OnlyArrow:
+    """An object with Arrow's C data interface alone."""
+
+    def __init__(self, held: Any) -> None:
+        self.held = held
+
+    def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
+        return self.held.__arrow_c_array__(requested_schema)
+
+
 class OnlyDlpack:
     """An object with DLPack alone."""
 
@@ -284,6 +294,31 @@ def arrow_sources() -> Iterator[Source]:
                 None,
             )
         if row.kind != "bool":
+            for layout in ("contiguous", "empty"):
+                yield Source(
+                    "OnlyArrow",
+                    row,
+                    layout,
+                    lambda row=row, layout=layout: OnlyArrow(
+                        pa.array(np.append(0, laid_out(row, layout)).astype(dtype_of(row)))[1:]
+                    ),
+                    lambda x: x.held.to_numpy().copy(),
+                    None,
+                )
+            yield Source(
+                "OnlyArrow",
+                row,
+                "strided",
+                lambda row=row: OnlyArrow(
+                    pa.FixedSizeListArray.from_arrays(
+                        pa.array(laid_out(row, "contiguous").reshape(-1)), 4
+                    )[1:]
+                ),
+                lambda x: np.array(x.held.to_pylist()).astype(
+                    x.held.type.value_type.to_pandas_dtype()
+                ),
+                None,
+            )
             yield Source(
                 "pyarrow.Tensor",
                 row,
@@ -297,21 +332,37 @@ def arrow_sources() -> Iterator[Source]:
 def pil_sources() -> Iterator[Source]:
     from PIL import Image
 
-    modes = {"1": "bool", "I": "int32", "F": "float32", "I;16": "uint16", "I;16B": "uint16"}
-    for mode in "1 L P LA PA La RGB RGBA RGBa RGBX CMYK YCbCr HSV LAB I F I;16 I;16B".split():
-        row = FORMATS[modes.get(mode, "uint8")]
+    formats = {"1": "bool", "I": "int32", "F": "float32"}
 
-        def make(mode: str = mode) -> Any:
-            picture = Image.new(mode, (5, 4))
-            if mode == "F":
-                picture.putpixel((2, 1), 1.5)
-            elif len(picture.getbands()) == 1:
-                picture.putpixel((2, 1), 1)
-            else:
-                picture.putpixel((2, 1), tuple(range(1, len(picture.getbands()) + 1)))
+    def put(picture: Any) -> None:
+        n_bands = len(picture.getbands())
+        old = picture.getpixel((0, 0))
+        picture.putpixel((0, 0), 255 - old if n_bands == 1 else (255 - old[0], *old[1:]))
+
+    for mode in Image.MODES:
+        row = FORMATS[formats.get(mode, "uint16" if mode.startswith("I;16") else "uint8")]
+
+        def make(mode: str = mode, size: tuple[int, int] = (5, 4)) -> Any:
+            picture = Image.new(mode, size)
+            if size == (5, 4):
+                n_bands = len(picture.getbands())
+                value: Any = 1.5 if mode == "F" else 1
+                one = value if n_bands == 1 else tuple(range(1, n_bands + 1))
+                picture.putpixel((2, 1), one)
             return picture
 
-        yield Source(f"PIL {mode}", row, "contiguous", make, np.array, None)
+        library = f"PIL {mode}"
+        # of mode I;16B, the byte-swapped one
+        layout = "byte-swapped" if mode == "I;16B" else "contiguous"
+        yield Source(library, row, layout, make, np.array, put)
+        yield Source(library, row, "empty", lambda make=make: make(size=(5, 0)), np.array, None)
+        if mode in ("L", "P", "RGBX", "RGBA", "CMYK", "I;16", "I;16B"):  # those that can be views
+
+            def view(mode: str = mode) -> Any:
+                n_bytes = 20 * (4 if len(mode) == 4 and mode != "I;16" else 2 if "I" in mode else 1)
+                return Image.frombuffer(mode, (5, 4), bytes(n_bytes), "raw", mode, 0, 1)
+
+            yield Source(library, row, "read-only", view, np.array, None)
 
 
 LIBRARIES: dict[str, Callable[[], Iterator[Source]]] = {

@@ -24,12 +24,14 @@ class Seen:
         read_only: why the memory may not be written, or "".
         copied: why the elements had to be copied to be seen at all, or "": then the buffer's
             memory is nobody else's.
+        note: what is odd about memory that can be shared, or "".
     """
 
     library: str
     buffer: Buffer
     read_only: str = ""
     copied: str = ""
+    note: str = ""
 
 
 def see_foreign(x: Any) -> Seen | None:
@@ -58,6 +60,10 @@ def see_foreign(x: Any) -> Seen | None:
         return _numpy_seen(x, root)
     if isinstance(x, (str, list, tuple, int, float, complex)):
         return None
+    if hasattr(x, "__arrow_c_array__"):
+        from .arrow import buffer_of as arrow_buffer_of
+
+        return Seen(root, arrow_buffer_of(x), "Arrow arrays are immutable")
     try:
         view = memoryview(x)
     except TypeError:
@@ -88,14 +94,12 @@ def _numpy_seen(x: Any, library: str, read_only: str = "") -> Seen:
 
 
 def _pil(x: Any) -> Seen | None:
-    if not hasattr(x, "getbands"):
-        return None
-    import numpy as np
+    from .pil import is_image, picture_of
 
-    array = np.array(x)  # np.asarray copies too, and gives a read-only array
-    if array.dtype == bool:  # of mode "1", in which true is 255
-        array = array.view(np.uint8) != 0
-    return Seen("PIL", numpy_buffer(array), copied="Pillow hands out copies of its pixels")
+    if not is_image(x):
+        return None
+    picture = picture_of(x)
+    return Seen("PIL", picture.buffer, picture.read_only, picture.copied, picture.note)
 
 
 def _jax(x: Any) -> Seen | None:
