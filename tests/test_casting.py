@@ -178,6 +178,23 @@ def test_the_format_that_would_hold_them() -> None:
     assert holding_format(2.0**63, "uint64") == "uint64"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "way"),
+    [
+        # float16 would hold the infinity, and not the 3e5 beside it
+        (np.float32, 'Pass overflow="saturate".'),
+        (np.float16, 'Pass overflow="saturate".'),
+    ],
+)
+def test_an_infinity_is_sent_only_where_it_can_go(dtype: type, way: str) -> None:
+    values = np.array([1.0, 3e4, float("-inf")], dtype)
+    with pytest.raises(CastOverflowError) as caught:
+        cast(values, np.zeros(3, np.int32), Policy())
+    assert str(caught.value).endswith(way)
+    with pytest.raises(CastOverflowError):  # as the message says, it would not wrap either
+        cast(values, np.zeros(3, np.int32), Policy(overflow="wrap"))
+
+
 @pytest.mark.parametrize("source", FORMATS.values(), ids=str)
 def test_lossless_pairs_are_those_whose_every_value_survives(source: Format) -> None:
     for target in FORMATS.values():

@@ -256,15 +256,21 @@ _EVERYDAY_INTEGERS = ("int16", "int32", "int64")
 
 def holding_format(magnitude: float, source: str) -> str | None:
     """The narrowest everyday format whose range holds a magnitude that `source` held: a signed
-    integer for an integer source, else a float.
+    integer for an integer source, else a float. Where an infinity is held, the finite values
+    beside it, which nobody has looked at, may be as large as the source's largest.
 
     Example:
         >>> holding_format(70000.0, "float32"), holding_format(70000.0, "int64")
         ('bfloat16', 'int32')
+        >>> holding_format(float("inf"), "float16"), holding_format(float("inf"), "float32")
+        ('float16', 'float32')
     """
-    integers = source in FORMATS and FORMATS[source].is_integer
+    row = FORMATS.get(source)
+    if row is not None and magnitude == float("inf"):
+        magnitude = float(row.max)
+    integers = row is not None and row.is_integer
     for name in _EVERYDAY_INTEGERS if integers else _EVERYDAY_FLOATS:
-        if magnitude == float("inf") or magnitude <= FORMATS[name].max:
+        if magnitude <= FORMATS[name].max:
             return name
     return None if source not in FORMATS else source
 
@@ -273,7 +279,8 @@ def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
     if policy.overflow == "wrap":
         return 'An infinity does not wrap: pass overflow="saturate".'
     others = ['"saturate"']
-    if target.is_integer:
+    infinite = loss.largest_overflow == float("inf")
+    if target.is_integer and not infinite:
         others.append('"wrap"')
     elif target.infinity or target.has_nan:
         others.append('"ieee"')
@@ -281,7 +288,9 @@ def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
     holds = None
     if loss.largest_overflow is not None and target.name != "float8_e8m0fnu":
         holds = holding_format(loss.largest_overflow, loss.source)
-    return f"{way}, or cast to {holds}, which holds them." if holds else f"{way}."
+    if holds is None or (infinite and holds == loss.source):
+        return f"{way}."
+    return f"{way}, or cast to {holds}, which holds them."
 
 
 def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None) -> str:
