@@ -65,7 +65,8 @@ class _Versioned(ctypes.Structure):
 
 
 def buffer_of(x: Any) -> Buffer:
-    """The buffer of an object with `__dlpack__`, sharing its memory; read-only where it says so.
+    """The buffer of an object with `__dlpack__`, sharing its memory; read-only where it says so,
+    and where it is from before version 1.0, which cannot say.
 
     Raises:
         CastError: the memory is on another device, or the elements are of no format we know.
@@ -101,7 +102,7 @@ def _described(capsule: object) -> tuple[_Tensor, bool]:
             raise CastError(f"the capsule is of DLPack {managed.major}; 1 is known")
         return managed.tensor, not managed.flags & _READ_ONLY
     if valid(capsule, b"dltensor"):
-        return _Tensor.from_address(pointer(capsule, b"dltensor")), True
+        return _Tensor.from_address(pointer(capsule, b"dltensor")), False  # it cannot say
     raise CastError("__dlpack__ gave no DLPack capsule, or one that was used already")
 
 

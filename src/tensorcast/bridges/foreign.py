@@ -55,7 +55,7 @@ def see_foreign(x: Any) -> Seen | None:
         from .dlpack import buffer_of
 
         buffer = buffer_of(x)
-        return Seen(root, buffer, "" if buffer.writable else "DLPack says it is read-only")
+        return Seen(root, buffer, "" if buffer.writable else "DLPack does not say it is writable")
     if hasattr(x, "__array_interface__") or hasattr(x, "__array_struct__"):
         return _numpy_seen(x, root)
     if isinstance(x, (str, list, tuple, int, float, complex)):
@@ -68,6 +68,8 @@ def see_foreign(x: Any) -> Seen | None:
         view = memoryview(x)
     except TypeError:
         return None
+    except ValueError as error:  # closed or released
+        raise CastError(f"the memory of a {kind.__name__} is gone: {error}") from None
     return _memory(view, root)
 
 
@@ -80,6 +82,8 @@ def _memory(view: memoryview, library: str) -> Seen:
         buffer = numpy_buffer(array)
     except (ValueError, FormatError, CastError) as error:
         raise CastError(f"a buffer of format {view.format!r} holds no numbers: {error}") from None
+    except BufferError:  # its rows lie behind pointers
+        raise CastError("a buffer with suboffsets has no strides; pass its .tobytes()") from None
     return Seen(library, buffer, "it is a read-only buffer" if view.readonly else "")
 
 
@@ -103,16 +107,24 @@ def _pil(x: Any) -> Seen | None:
 
 
 def _jax(x: Any) -> Seen | None:
-    if not hasattr(x, "addressable_shards"):
+    tracer = getattr(getattr(sys.modules.get("jax"), "core", None), "Tracer", ())
+    if isinstance(x, tracer):
+        raise CastError("a JAX array that is being traced has no values; call this outside of jit")
+    if not hasattr(type(x), "addressable_shards"):
         return None
     import numpy as np
 
+    if x.is_deleted():
+        raise CastError("the JAX array was deleted or donated, and has no memory any more")
     if not x.is_fully_addressable or len(x.sharding.device_set) > 1:
         raise CastError(
             "the JAX array is spread over several devices; gather it first, with jax.device_get"
         )
     platform = next(iter(x.sharding.device_set)).platform
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except TypeError as error:  # keys of random numbers
+        raise CastError(str(error)) from None
     copied = ""
     if platform != "cpu":
         copied = f"the JAX array lives on {platform}"
@@ -146,6 +158,8 @@ def _tensorflow(x: Any) -> Seen | None:
 
 
 def _arrow(x: Any) -> Seen | None:
+    import numpy as np
+
     pa = sys.modules["pyarrow"]
     read_only = "Arrow arrays are immutable"
     if isinstance(x, pa.Tensor):
@@ -157,13 +171,16 @@ def _arrow(x: Any) -> Seen | None:
         assert whole is not None
         return Seen("pyarrow", whole.buffer, copied=f"it lies in {x.num_chunks} chunks")
     if isinstance(x, pa.Buffer):
+        if isinstance(x, pa.ResizableBuffer):
+            array = np.array(memoryview(x))
+            return Seen("pyarrow", numpy_buffer(array), copied="the Arrow buffer can be resized")
         return _memory(memoryview(x), "pyarrow")
     if not isinstance(x, pa.Array):
         return None
     if x.null_count:
         raise CastError(
-            f"the Arrow array has {x.null_count} nulls, which no number format has; call "
-            ".fill_null(value) or .drop_null() first"
+            f"{x.null_count} of the Arrow array's {len(x)} values are null, which no number format "
+            "has; call .fill_null(value) or .drop_null() first"
         )
     shape: list[int] = [len(x)]
     values = x
@@ -183,8 +200,11 @@ def _arrow(x: Any) -> Seen | None:
     try:
         array = values.to_numpy(zero_copy_only=True).reshape(shape)
         buffer = numpy_buffer(array)
-    except (pa.ArrowInvalid, FormatError, CastError) as error:
-        raise CastError(f"an Arrow array of {x.type} is not one of numbers: {error}") from None
+    except (pa.ArrowInvalid, FormatError, CastError):
+        lists = "; its lists may differ in length" if pa.types.is_list(values.type) else ""
+        raise CastError(
+            f"an Arrow array of {x.type} holds no numbers of one format{lists}"
+        ) from None
     return Seen("pyarrow", _kept(buffer, (array, x)), read_only)
 
 

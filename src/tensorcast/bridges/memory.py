@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..buffer import Buffer, contiguous_strides
 from ..formats import Format
+from . import is_numpy, is_torch
 from .fresh import empty_numpy, empty_torch
 
 if TYPE_CHECKING:
@@ -17,20 +18,11 @@ if TYPE_CHECKING:
 
 
 class _Memory:
-    """What an array stands on: its owner, and what keeps the owner's memory where it is.
-
-    A NumPy array with a weak reference to it refuses to be resized, even with refcheck=False; one
-    without is moved from under everyone who shares it.
-    """
+    """What an array stands on: its owner, and what keeps the owner's memory where it is."""
 
     def __init__(self, buffer: Buffer, writable: bool) -> None:
-        import numpy as np
-
         self._owner = buffer.owner
-        owner: Any = buffer.owner
-        while isinstance(owner, np.ndarray) and isinstance(owner.base, np.ndarray):
-            owner = owner.base
-        self._pin = weakref.ref(owner) if isinstance(owner, np.ndarray) else None
+        self._pin = _pinned(buffer.owner)
         order = ">" if buffer.byte_swapped == (sys.byteorder == "little") else "<"
         row = buffer.format.component
         n_bytes = row.container_bits // 8
@@ -44,6 +36,25 @@ class _Memory:
             "strides": strides,
             "data": (buffer.address, not writable),
         }
+
+
+def _pinned(owner: Any) -> object:
+    """What keeps the owner's memory where it is, while it is held.
+
+    A NumPy array with a weak reference to it refuses to be resized, even with refcheck=False; one
+    without is moved from under everyone who shares it. A tensor's storage can be resized until its
+    memory has been shown to NumPy once; then never, as after `Tensor.numpy`.
+    """
+    if is_torch(owner):
+        import torch
+
+        torch.empty(0, dtype=torch.uint8).set_(owner.untyped_storage()).numpy()
+        return None
+    if not is_numpy(owner):
+        return None
+    while is_numpy(owner.base):
+        owner = owner.base
+    return weakref.ref(owner)
 
 
 def as_numpy(buffer: Buffer, *, writable: bool | None = None) -> np.ndarray[Any, Any]:

@@ -87,7 +87,7 @@ def _shared(image: Any) -> Picture | str:
     except (ValueError, CastError) as error:
         if isinstance(error, ValueError) and _in_blocks(image):
             return "Pillow keeps an image this large in several blocks"
-        return f"Pillow does not share its pixels: {error}"
+        return f"Pillow does not share its pixels: {str(error).rstrip('.')}"
     row = FORMATS[_WIDE.get(image.mode, "uint8")]
     in_four = n_bands > 1
     if memory.n_elements != width * height * (4 if in_four else 1) or (

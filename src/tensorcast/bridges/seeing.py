@@ -46,7 +46,10 @@ def on_gpu(data: Any) -> torch.Tensor | None:
     find = getattr(data, "__dlpack_device__", None)
     if find is None or is_numpy(data):
         return None
-    kind, _ = find()
+    try:
+        kind, _ = find()
+    except Exception:  # deleted, or spread over devices: said where it is read
+        return None
     if int(kind) in (1, 3, 11):  # kDLCPU, and host memory that is pinned
         return None
     import torch.utils.dlpack
