@@ -250,7 +250,6 @@ PyMethodDef methods[] = {
     {"sequence_arrays", (PyCFunction)(void (*)(void))sequence_arrays, METH_FASTCALL, nullptr},
     {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},
     {"kernels", list_kernels, METH_NOARGS, nullptr},
-    {"cast_fast", (PyCFunction)(void (*)(void))cast_fast, METH_FASTCALL, nullptr},
     {"fast_set_up", (PyCFunction)(void (*)(void))fast_set_up, METH_FASTCALL, nullptr},
     {"fast_torch", (PyCFunction)(void (*)(void))fast_torch, METH_FASTCALL, nullptr},
     {"fast_numpy", (PyCFunction)(void (*)(void))fast_numpy, METH_FASTCALL, nullptr},
@@ -265,6 +264,7 @@ int execute(PyObject* module) {
     if (!formats) return -1;
     for (int i = 0; i < N_FORMATS; ++i)
         if (PyTuple_SetItem(formats, i, PyUnicode_FromString(ROWS[i].name)) < 0) return -1;
+    if (add_entry(module) < 0) return -1;
     return PyModule_AddObject(module, "formats", formats);
 }
 

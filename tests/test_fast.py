@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import inspect
 import os
+import pickle
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -15,29 +19,27 @@ import pytest
 
 import tensorcast as tc
 from tensorcast import tensors
-from tensorcast.kernels.fast import cast_fast
+from tensorcast.kernels.fast import tried_first
 
 torch = pytest.importorskip("torch")
 ml_dtypes = pytest.importorskip("ml_dtypes")
 
 DEFAULTS: dict[str, Any] = {
-    "overflow": "raise",
-    "rounding": None,
-    "nan": "raise",
-    "exact": False,
-    "seed": 0,
-    "out": None,
-    "memory_format": None,
-    "device": None,
-    "report": False,
-    "packed": False,
+    name: parameter.default
+    for name, parameter in inspect.signature(tc.cast).parameters.items()
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
 }
 FORMATS = ("float32", "float16", "bfloat16", "float64", "int32", "int8", "uint8", "bool",
            "float8_e4m3fn", "complex64")  # fmt: skip
 
 
-def fast(x: object, to: object, **options: object) -> Any:
-    return cast_fast(x, to, *{**DEFAULTS, **options}.values())
+@tried_first("cast")
+def fast(x: object, to: object, *, overflow: object = "raise", rounding: object = None,
+         nan: object = "raise", exact: object = False, seed: object = 0, out: object = None,
+         memory_format: object = None, device: object = None, report: object = False,
+         packed: object = False) -> Any:  # fmt: skip
+    """What C makes of a cast, or NotImplemented."""
+    return NotImplemented
 
 
 def general(x: object, to: Any, **options: object) -> Any:
@@ -175,7 +177,74 @@ def test_modes_and_transforms_are_declined() -> None:
     assert seen
     assert all(result is NotImplemented for result in seen)
     with torch.inference_mode():
-        assert fast(torch.ones(3), "float64").dtype == torch.float64
+        assert fast(torch.ones(3), "float64").is_inference()
+
+
+@needs_exchange
+def test_function_modes_see_the_cast_itself() -> None:
+    seen = []
+
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (),
+                               kwargs: Any = None) -> Any:  # fmt: skip
+            seen.append(function)
+            return function(*args, **(kwargs or {}))
+
+    x = torch.ones(3)
+    with Mode():
+        made = tc.cast(x, "float16")
+    assert seen == [tc.cast]
+    assert made.equal(x.half())
+    with torch.device("meta"):
+        assert tc.cast(x, "float16").device.type == "cpu"
+
+
+WITHOUT_C_FUNCTIONS = """
+import torch, tensorcast as tc
+if {without}:
+    torch._C._dispatch_key_parse = lambda name: -1
+x = torch.randn(3, 4)
+for view in (x, x.t(), x[:, ::2], x[:0], x[0, 0]):
+    for target in (torch.float16, torch.int8, torch.complex64, torch.float64):
+        if target is not torch.float64 and target is not torch.int8:
+            assert torch.equal(tc.cast(view, target), view.to(target))
+        made, expected = tc.cast(view, target, overflow="saturate"), view.to(target)
+        assert made.stride() == expected.stride() and made.dtype == target
+        out = torch.empty_like(expected)
+        version = out._version
+        assert tc.cast(view, target, overflow="saturate", out=out) is out
+        assert torch.equal(out, made) and out._version == version + 1
+assert tc.cast(torch._neg_view(x), torch.float16).equal((-x).half())
+z = torch.complex(x, x).conj()
+assert tc.cast(z.imag, torch.float16).equal((-x).half())
+assert tc.cast(z, torch.complex128).equal(z.to(torch.complex128))
+try:
+    tc.cast(x.double(), torch.float32, out=torch._neg_view(torch.zeros(3, 4)))
+except tc.CastError as error:
+    assert "out is a lazy conjugate or negative" in str(error)
+else:
+    raise AssertionError("written into a negated tensor")
+leaf = x.clone().requires_grad_()
+tc.cast(leaf, torch.float64).sum().backward()
+assert leaf.grad.equal(torch.ones(3, 4))
+with torch.inference_mode():
+    made, out = tc.cast(x, torch.float16), torch.zeros(3, 4).half()
+    assert made.is_inference() and tc.cast(x, torch.float16, out=out).equal(x.half())
+assert tc.cast(-x, torch.float16, out=out).equal(-x.half())  # has no version to count
+traced = torch.jit.trace(lambda v: tc.cast(v, torch.float16) * 2, x, check_trace=False)
+assert traced(x + 1).equal((x + 1).half() * 2)
+print("fine")
+"""
+
+
+@needs_exchange
+@pytest.mark.parametrize("without", [False, True])
+def test_with_and_without_the_c_functions_of_torch(without: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", WITHOUT_C_FUNCTIONS.format(without=without)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout == "fine\n", done.stderr
 
 
 @needs_exchange
@@ -228,10 +297,79 @@ def test_targets_that_are_no_format_are_declined(to: object) -> None:
     assert fast(np.ones(3), to) is NotImplemented
 
 
-def test_a_wrong_number_of_arguments_raises() -> None:
-    for arguments in ((), (1,), tuple(range(11)), tuple(range(13))):
-        with pytest.raises(TypeError, match="12 arguments"):
-            cast_fast(*arguments)
+def test_cast_is_what_its_function_is() -> None:
+    function = tc.cast.__wrapped__
+    assert inspect.signature(tc.cast) == inspect.signature(function)
+    assert inspect.isroutine(tc.cast)
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        assert getattr(tc.cast, name) == getattr(function, name)
+    assert pickle.loads(pickle.dumps(tc.cast)) is tc.cast
+    assert copy.copy(tc.cast) is copy.deepcopy(tc.cast) is tc.cast
+    assert weakref.ref(tc.cast)() is tc.cast
+    assert "cast" in repr(tc.cast)
+
+
+@pytest.mark.parametrize("arguments", [
+    ((), {}),
+    ((np.ones(2),), {}),
+    ((np.ones(2), "float16", "raise"), {}),
+    ((np.ones(2), "float16"), {"to": "int8"}),
+    ((), {"x": np.ones(2)}),
+    ((np.ones(2), "float16"), {"overflows": "raise"}),
+    ((np.ones(2), "float16"), {"o": "raise"}),
+], ids=str)  # fmt: skip
+def test_wrong_arguments_raise_what_the_function_raises(arguments: Any) -> None:
+    positional, keywords = arguments
+    with pytest.raises(TypeError) as expected:
+        tc.cast.__wrapped__(*positional, **keywords)
+    with pytest.raises(TypeError) as found:
+        tc.cast(*positional, **keywords)
+    assert str(found.value) == str(expected.value)
+
+
+@needs_exchange
+def test_arguments_may_have_names_in_any_order() -> None:
+    x, out = torch.tensor([1e9, 1.9]), torch.empty(2, dtype=torch.int8)
+    call: dict[str, Any] = {"nan": "zero", "out": out, "to": "int8", "x": x}
+    call |= {"overflow": "saturate", "rounding": "up"}
+    assert fast(**call) is out
+    assert out.tolist() == [127, 2]
+    built = {"".join([name[:1], name[1:]]): value for name, value in call.items()}
+    assert fast(**built) is out
+    assert fast.__call__(x, to="float64") is NotImplemented  # the slot goes to the function
+
+
+def test_as_an_attribute_it_binds() -> None:
+    class Holder:
+        method = tried_first("cast")(lambda self, to="int8": (self, to))
+
+    holder = Holder()
+    assert holder.method("x") == (holder, "x")
+    assert Holder.method is Holder.__dict__["method"]
+
+
+def test_an_entry_in_a_cycle_is_collected() -> None:
+    def function(x: object, to: object) -> object:
+        return x
+
+    entry = tried_first("cast")(function)
+    function.__dict__["itself"] = entry
+    gone = weakref.ref(entry)
+    del entry, function
+    gc.collect()
+    assert gone() is None
+
+
+def test_entries_refuse_what_is_no_signature() -> None:
+    from tensorcast import _core
+
+    for arguments in (
+        (0, len, ("a",) * 13, (), 1),
+        (9, len, ("a",), (), 1),
+        (0, len, ("a",), (1, 2), 1),
+    ):
+        with pytest.raises(ValueError, match="out of range"):
+            _core.entry(*arguments)
 
 
 @needs_exchange
@@ -354,14 +492,18 @@ code = '''
 from tensorcast.kernels import cpu
 from tensorcast.formats import FORMATS
 from tensorcast.policy import Policy
-import tensorcast.kernels.fast as fast
+from tensorcast.tensors import cast
 source, target = FORMATS["float32"], FORMATS["float16"]
 out = bytearray(8)
 policy = Policy(overflow="saturate").resolve(source, target)
 cpu.cast_chunk(bytes(16), out, source, target, policy, 4)
 assert bytes(out) == bytes(8)
-assert fast.cast_fast(1, "float16", "raise", None, "raise", False, 0, None, None, None,
-                      False, False) is NotImplemented
+try:
+    cast(1, "float16")
+except Exception as error:
+    assert type(error).__name__ == "CastError", error
+else:
+    raise AssertionError
 '''
 import threading
 def work():

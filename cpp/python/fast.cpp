@@ -1,5 +1,5 @@
-// The fast entry: torch tensors and NumPy arrays in, the same out, without a Python object made on
-// the way. Whatever is not plain is declined, and tensors.cast goes the general way.
+// The fast way of tensors.cast: torch tensors and NumPy arrays in, the same out, without a Python
+// object made on the way. Whatever is not plain is declined, and goes the general way.
 #include <string.h>
 
 #include "../isa/bits.hpp"
@@ -9,7 +9,8 @@
 namespace tc {
 namespace {
 
-constexpr Py_ssize_t N_ARGUMENTS = 12;
+// The places of the arguments of tensors.cast.
+enum { X, TO, OVERFLOW_, ROUNDING, NAN_, EXACT, SEED, OUT, MEMORY_FORMAT, DEVICE, REPORT, PACKED };
 
 // Below, another thread would gain less than handing over the GIL costs.
 constexpr uint64_t RELEASE_GIL_FROM_BYTES = 64 << 10;
@@ -39,14 +40,17 @@ int index_of(PyObject* name, PyObject* const (&names)[N]) {
 }
 
 bool policy_of(const State& s, PyObject* const* args, Cast* cast, bool* default_rounding) {
-    const int overflow = index_of(args[0], s.overflows);
-    const int rounding = args[1] == Py_None ? 0 : index_of(args[1], s.roundings);
-    const int nan = index_of(args[2], s.nans);
-    if (overflow < 0 || rounding < 0 || nan < 0 || args[3] != Py_False || !PyLong_Check(args[4]))
-        return false;
-    const unsigned long long seed = PyLong_AsUnsignedLongLong(args[4]);
-    if (seed == (unsigned long long)-1 && PyErr_Occurred()) return false;
-    *default_rounding = args[1] == Py_None;
+    const int overflow = index_of(args[OVERFLOW_], s.overflows);
+    const int rounding = args[ROUNDING] == Py_None ? 0 : index_of(args[ROUNDING], s.roundings);
+    const int nan = index_of(args[NAN_], s.nans);
+    if (overflow < 0 || rounding < 0 || nan < 0 || args[EXACT] != Py_False) return false;
+    unsigned long long seed = 0;
+    if (args[SEED] != s.zero) {
+        if (!PyLong_Check(args[SEED])) return false;
+        seed = PyLong_AsUnsignedLongLong(args[SEED]);
+        if (seed == (unsigned long long)-1 && PyErr_Occurred()) return false;
+    }
+    *default_rounding = args[ROUNDING] == Py_None;
     cast->overflow = (Overflow)overflow;
     cast->rounding = (Rounding)rounding;
     cast->nan = (NanPolicy)nan;
@@ -167,16 +171,27 @@ bool reads(const Flag& flag, long quiet) {
     return value && PyLong_AsLong(value) == quiet;
 }
 
-// Modes that see operations, and forward gradients, would miss what C does behind torch's back.
+// Modes that see functions or operations, and forward gradients, would miss what C does behind
+// torch's back.
 bool torch_watches(const State& s, bool fresh) {
-    if (!reads(s.torch.forward_ad_level, -1) || !reads(s.torch.dispatch_mode, 0)) return true;
+    const Native& native = s.torch.native;
+    if (native.found ? native.in_function_mode() || native.in_dispatch_mode(false)
+                     : !reads(s.torch.dispatch_mode, 0))
+        return true;
+    if (!reads(s.torch.forward_ad_level, -1)) return true;
     if (!fresh) return false;  // a trace does not know what is written to out= in any case
+    if (native.found) return native.key_included(native.tracer_key);
     PyObject* tracing = PyObject_CallNoArgs(s.torch.tracing_state);
     Py_XDECREF(tracing);
     return tracing != Py_None;
 }
 
 bool count_version(const State& s, PyObject* tensor) {
+    const Native& native = s.torch.native;
+    if (native.found && !native.is_inference(handle_of(tensor))) {
+        native.bump_version(handle_of(tensor));
+        return true;
+    }
     PyObject* tensors = PyTuple_Pack(1, tensor);
     if (!tensors) return false;
     PyObject* none = s.torch.increment(s.torch.increment_self, tensors);
@@ -185,11 +200,52 @@ bool count_version(const State& s, PyObject* tensor) {
     return none != nullptr;
 }
 
-PyObject* cast_plain(State& s, PyObject* const* args) {
-    PyObject *x = args[0], *out = args[7];
+// A result of a tensor without gaps, which has its strides, and the view of it; null: not this way.
+PyObject* new_tensor(const State& s, const View& source, FormatId format, View* v) {
+    const int dtype = s.torch.dtype_of_format[format] - 1;
+    if (!s.torch.native.found || dtype < 0 || !source.dense || !source.n_elements) return nullptr;
+    const Layout& from = source.layout;
+    Layout& to = v->layout;
+    const int64_t from_size = ROWS[source.format].container(), to_size = ROWS[format].container();
+    int64_t strides[MAX_DIMS];
+    for (int d = 0; d < from.n_dims; ++d) {
+        strides[d] = from.strides[d] / from_size;
+        to.shape[d] = from.shape[d];
+        to.strides[d] = strides[d] * to_size;
+    }
+    void* data;
+    PyObject* made = empty_native(s.torch.native, from.n_dims, from.shape, strides, dtype, &data);
+    if (!made) return nullptr;
+    to.address = (char*)data;
+    to.n_dims = from.n_dims;
+    to.contiguous = from.contiguous;
+    to.swapped = false;
+    v->format = format;
+    v->n_elements = source.n_elements;
+    v->writable = v->dense = true;
+    return made;
+}
+
+// The result, made as the library makes it, and the view of it; null: declined.
+PyObject* new_like(State& s, bool is_torch, PyObject* x, const View& source, FormatId format, View* v) {
+    PyObject* made = is_torch ? new_tensor(s, source, format, v) : nullptr;
+    if (made) return made;
+    made = is_torch ? empty_like(s, s.torch, x, format, 0) : empty_like(s, s.numpy, x, format, 1);
+    if (!made) return nullptr;
+    const bool plain = is_torch ? view_torch_result(s, made, format, v)
+                                : Py_TYPE(made) == Py_TYPE(x) && view_numpy(s, made, v);
+    if (plain && same_shape(source.layout, v->layout)) return made;
+    Py_DECREF(made);
+    return nullptr;
+}
+
+}  // namespace
+
+PyObject* cast_first(State& s, PyObject* const* args) {
+    PyObject *x = args[X], *out = args[OUT];
     PyTypeObject* type = Py_TYPE(x);
-    if (!s.learn || args[8] != Py_None || args[9] != Py_None || args[10] != Py_False ||
-        args[11] != Py_False)
+    if (!s.learn || args[MEMORY_FORMAT] != Py_None || args[DEVICE] != Py_None ||
+        args[REPORT] != Py_False || args[PACKED] != Py_False)
         return declined();
     if (type != s.torch.type && type != s.numpy.type) {
         if (s.torch.type && s.numpy.type) return declined();
@@ -202,8 +258,8 @@ PyObject* cast_plain(State& s, PyObject* const* args) {
     View source, target;
     Cast cast;
     bool default_rounding;
-    const int to = target_of(s, args[1]);
-    if (to < 0 || !policy_of(s, args + 2, &cast, &default_rounding) ||
+    const int to = format_of(s, args[TO]);
+    if (to < 0 || !policy_of(s, args, &cast, &default_rounding) ||
         !(is_torch ? view_torch(s, x, &source) : view_numpy(s, x, &source)) ||
         (is_torch && torch_watches(s, fresh)))
         return declined();
@@ -217,15 +273,8 @@ PyObject* cast_plain(State& s, PyObject* const* args) {
 
     PyObject* result = out;
     if (fresh) {
-        result = is_torch ? empty_like(s, s.torch, x, cast.target, 0)
-                          : empty_like(s, s.numpy, x, cast.target, 1);
+        result = new_like(s, is_torch, x, source, cast.target, &target);
         if (!result) return declined();
-        const bool plain = is_torch ? view_torch_result(s, result, cast.target, &target)
-                                    : Py_TYPE(result) == type && view_numpy(s, result, &target);
-        if (!plain || !same_shape(source.layout, target.layout)) {
-            Py_DECREF(result);
-            return declined();
-        }
         if (target.dense) advise_huge(target.layout.address, target.n_bytes());
     } else {
         if (Py_TYPE(out) != type ||
@@ -240,16 +289,6 @@ PyObject* cast_plain(State& s, PyObject* const* args) {
     Py_DECREF(result);
     if (outcome == Outcome::Refused) return declined();
     return outcome == Outcome::NoMemory ? PyErr_NoMemory() : nullptr;
-}
-
-}  // namespace
-
-// cast_fast(x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed)
-// -> the result, or NotImplemented with nothing written
-PyObject* cast_fast(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
-    if (n_args != N_ARGUMENTS)
-        return PyErr_Format(PyExc_TypeError, "cast_fast takes %zd arguments", N_ARGUMENTS);
-    return cast_plain(*state_of(module), args);
 }
 
 }  // namespace tc

@@ -20,8 +20,10 @@ int each_object(State* s, F f) {
           &s->torch.forward_ad_level.module_dict, &s->torch.forward_ad_level.name,
           &s->torch.dispatch_mode.module_dict, &s->torch.dispatch_mode.name,
           &s->numpy.array_struct.descriptor, &s->resolve, &s->decide, &s->options, &s->learn,
-          &s->formats, &s->last_target})
+          &s->formats, &s->zero})
         if (int stop = f(object)) return stop;
+    for (Met& met : s->met)
+        if (int stop = f(&met.spelling)) return stop;
     for (PyObject*& name : s->overflows)
         if (int stop = f(&name)) return stop;
     for (PyObject*& name : s->roundings)
@@ -108,6 +110,7 @@ PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args
         !keep_names(s->roundings, 5, args[5]) || !keep_names(s->nans, 2, args[6]))
         return nullptr;
     if (!s->formats && !(s->formats = PyDict_New())) return nullptr;
+    if (!s->zero && !(s->zero = PyLong_FromLong(0))) return nullptr;
     PyObject** const places[] = {&s->resolve, &s->decide, &s->options, &s->learn};
     for (int i = 0; i < 4; ++i) keep(places[i], args[i]);
     Py_RETURN_NONE;
@@ -115,11 +118,12 @@ PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args
 
 // fast_torch(a tensor, exchange capsule, empty_like, increment_version, tracing_state,
 //            (module dict, name) of the forward gradient's level, the same of the dispatch mode's
-//            flag, n_threads)
+//            flag, n_threads, a tensor negated lazily, one that requires grad,
+//            torch's number for the dispatch key Tracer)
 PyObject* fast_torch(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
     State* s = state_of(module);
     Torch& t = s->torch;
-    if (!count_is("fast_torch", n_args, 8) || !keep_threads(s, args[7])) return nullptr;
+    if (!count_is("fast_torch", n_args, 11) || !keep_threads(s, args[7])) return nullptr;
     const auto* api = (const dlpack::ExchangeApi*)PyCapsule_GetPointer(args[1], dlpack::CAPSULE);
     if (!api) return nullptr;
     if (!(api = dlpack::usable(api))) {
@@ -146,6 +150,7 @@ PyObject* fast_torch(PyObject* module, PyObject* const* args, Py_ssize_t n_args)
     t.increment = PyCFunction_GetFunction(args[3]);
     t.increment_self = PyCFunction_GetSelf(args[3]);
     keep(&t.tracing_state, args[4]);
+    t.native = find_native(api, args[8], args[9], args[10]);
     keep((PyObject**)&t.type, (PyObject*)type);  // last: from here on tensors are taken
     Py_RETURN_NONE;
 }

@@ -5,6 +5,7 @@
 
 #include "../api.hpp"
 #include "../dlpack.hpp"
+#include "native.hpp"
 
 namespace tc {
 
@@ -29,6 +30,9 @@ struct Flag {
     PyObject *module_dict, *name;
 };
 
+// Numbers of torch's dtypes that are remembered; it has 46 as yet.
+constexpr int N_DTYPES = 128;
+
 struct Torch : Library {
     const dlpack::ExchangeApi* exchange;
     Getter requires_grad;
@@ -41,6 +45,10 @@ struct Torch : Library {
     Flag dispatch_mode;           // False: none
     // format + 1 of a DLPack type code and its bits / 8, where those tell; 0: not met yet
     uint8_t formats[32][17];
+    Native native;
+    // where `native` is found: format + 1 of a dtype, by torch's number for it, and the other way
+    uint8_t format_of_dtype[N_DTYPES];
+    uint8_t dtype_of_format[N_FORMATS];
 };
 
 struct Numpy : Library {
@@ -50,14 +58,21 @@ struct Numpy : Library {
 // What a pair of formats and a policy mean for the fast entry; 0: not asked yet.
 enum class Plan : uint8_t { Unknown, Declined, NeverRefuses, MayRefuse };
 
+// A spelling, held, and its index.
+struct Met {
+    PyObject* spelling;
+    int format;
+};
+constexpr size_t N_MET = 32;
+
 struct State {
     Torch torch;
     Numpy numpy;
     PyObject *resolve, *decide, *options, *learn;  // kernels/fast.py
+    PyObject* zero;  // the default seed
     PyObject *overflows[4], *roundings[5], *nans[2];
-    PyObject* formats;      // spelling or dtype -> index | None
-    PyObject* last_target;  // the spelling of the last call,
-    int last_format;        // and what it was
+    PyObject* formats;  // spelling or dtype -> index | None
+    Met met[N_MET];     // the last spellings and dtypes met, by their address
     unsigned n_threads;
     Plan plans[N_FORMATS][N_FORMATS][4][2];
 };
@@ -67,7 +82,12 @@ inline State* state_of(PyObject* module) { return (State*)PyModule_GetState(modu
 PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args);
 PyObject* fast_torch(PyObject* module, PyObject* const* args, Py_ssize_t n_args);
 PyObject* fast_numpy(PyObject* module, PyObject* const* args, Py_ssize_t n_args);
-PyObject* cast_fast(PyObject* module, PyObject* const* args, Py_ssize_t n_args);
+
+// What `entry` tries first, with the arguments of tensors.cast in its order; NotImplemented:
+// declined, with nothing written.
+PyObject* cast_first(State&, PyObject* const* args);
+
+int add_entry(PyObject* module);  // the type `entry`
 int traverse_state(PyObject* module, visitproc visit, void* arg);
 int clear_state(PyObject* module);
 

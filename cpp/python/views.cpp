@@ -54,6 +54,7 @@ bool has_sign_bits(const State& s, FormatId format, PyObject* tensor) {
     if (row.kind == Kind::Complex && !is(s.torch.is_conj(tensor, nullptr), Py_False)) return true;
     // .imag of a conjugate is negated lazily; other formats never come out of it
     const bool may = row.kind == Kind::Complex || (row.kind == Kind::Float && row.nan == Nan::Ieee);
+    if (may && s.torch.native.found) return s.torch.native.is_neg(handle_of(tensor));
     return may && !is(s.torch.is_neg(tensor, nullptr), Py_False);
 }
 
@@ -80,34 +81,49 @@ bool view_of(const dlpack::Tensor& t, FormatId format, View* v) {
     return t.data || !v->n_elements;
 }
 
-// The format of a tensor. DLPack tells it by code and bits; but torch's int1 to int7 say 8 bits too.
-int format_of_torch(State& s, PyObject* tensor, const dlpack::Tensor& t) {
-    const bool tells = t.type_code < 32 && t.type_bits <= 128 && t.type_bits % 8 == 0 &&
-                       (t.type_code > dlpack::UINT || t.type_bits > 8);
-    uint8_t* known = tells ? &s.torch.formats[t.type_code][t.type_bits / 8] : nullptr;
-    if (known && *known) return *known - 1;
+int format_by_dtype(State& s, PyObject* tensor) {
     PyObject* dtype = s.torch.dtype(tensor);
     if (!dtype) return -1;
     const int format = format_of(s, dtype);
     Py_DECREF(dtype);
+    return format;
+}
+
+// The format of a tensor, remembered by torch's number for its dtype.
+int format_by_number(State& s, PyObject* tensor) {
+    Torch& torch = s.torch;
+    int32_t number;
+    if (torch.native.dtype(handle_of(tensor), &number) != 0) return -1;
+    const bool kept = number >= 0 && number < N_DTYPES;
+    if (kept && torch.format_of_dtype[number]) return torch.format_of_dtype[number] - 1;
+    const int format = format_by_dtype(s, tensor);
+    if (kept && format >= 0) {
+        torch.format_of_dtype[number] = (uint8_t)(format + 1);
+        torch.dtype_of_format[format] = (uint8_t)(number + 1);
+    }
+    return format;
+}
+
+// The same without that number. DLPack tells it by code and bits; but torch's int1 to int7 say 8
+// bits too.
+int format_of_torch(State& s, PyObject* tensor, const dlpack::Tensor& t) {
+    if (s.torch.native.found) return format_by_number(s, tensor);
+    const bool tells = t.type_code < 32 && t.type_bits <= 128 && t.type_bits % 8 == 0 &&
+                       (t.type_code > dlpack::UINT || t.type_bits > 8);
+    uint8_t* known = tells ? &s.torch.formats[t.type_code][t.type_bits / 8] : nullptr;
+    if (known && *known) return *known - 1;
+    const int format = format_by_dtype(s, tensor);
     if (known && format >= 0) *known = (uint8_t)(format + 1);
     return format;
 }
 
-}  // namespace
-
-int target_of(State& s, PyObject* spelling) {
-    if (spelling == s.last_target) return s.last_format;
-    const int format = format_of(s, spelling);
-    PyObject* old = s.last_target;
-    Py_INCREF(spelling);
-    s.last_target = spelling;
-    s.last_format = format;
-    Py_XDECREF(old);
-    return format;
+bool requires_grad(const State& s, PyObject* tensor) {
+    if (s.torch.native.found) return s.torch.native.requires_grad(impl_of(tensor));
+    return !is(s.torch.requires_grad(tensor), Py_False);
 }
 
-int format_of(State& s, PyObject* spelling) {
+// The index of a spelling by the dict of all that were met, or by asking Python.
+int look_up(State& s, PyObject* spelling) {
     PyObject* known = PyDict_GetItemWithError(s.formats, spelling);
     if (!known) {
         if (PyErr_Occurred()) return -1;  // not hashable
@@ -123,17 +139,34 @@ int format_of(State& s, PyObject* spelling) {
     return known == Py_None ? -1 : (int)PyLong_AsLong(known);
 }
 
+}  // namespace
+
+int format_of(State& s, PyObject* spelling) {
+    const size_t address = (size_t)spelling;
+    Met& met = s.met[(address >> 4 ^ address >> 9) % N_MET];
+    if (met.spelling == spelling) return met.format;
+    const int format = look_up(s, spelling);
+    if (format < 0 && PyErr_Occurred()) return -1;
+    PyObject* old = met.spelling;
+    Py_INCREF(spelling);
+    met = {spelling, format};
+    Py_XDECREF(old);
+    return format;
+}
+
 bool view_torch(State& s, PyObject* tensor, View* v) {
     dlpack::Tensor t;
-    if (!is(s.torch.requires_grad(tensor), Py_False) || !exchange(s, tensor, &t)) return false;
+    if (requires_grad(s, tensor) || !exchange(s, tensor, &t)) return false;
     const int format = format_of_torch(s, tensor, t);
     return format >= 0 && view_of(t, (FormatId)format, v) &&
            !has_sign_bits(s, (FormatId)format, tensor);
 }
 
-bool view_torch_result(const State& s, PyObject* tensor, FormatId format, View* v) {
+bool view_torch_result(State& s, PyObject* tensor, FormatId format, View* v) {
     dlpack::Tensor t;
-    return Py_TYPE(tensor) == s.torch.type && exchange(s, tensor, &t) && view_of(t, format, v);
+    if (Py_TYPE(tensor) != s.torch.type || !exchange(s, tensor, &t) || !view_of(t, format, v)) return false;
+    if (s.torch.native.found) format_by_number(s, tensor);  // the next one is made by that number
+    return true;
 }
 
 bool view_numpy(State& s, PyObject* array, View* v) {

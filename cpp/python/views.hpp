@@ -21,13 +21,10 @@ bool view_torch(State&, PyObject* tensor, View*);
 bool view_numpy(State&, PyObject* array, View*);
 
 // The same for a result just made, of a known format.
-bool view_torch_result(const State&, PyObject* tensor, FormatId, View*);
+bool view_torch_result(State&, PyObject* tensor, FormatId, View*);
 
 // The index of a spelling or of a dtype object; -1 where the fast entry does not take it.
 int format_of(State&, PyObject* spelling);
-
-// The same, remembering the last one.
-int target_of(State&, PyObject* spelling);
 
 // First byte, and one past the last.
 void extent(const View&, const char** low, const char** high);

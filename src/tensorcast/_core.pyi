@@ -96,21 +96,19 @@ def sequence_arrays(
 ) -> tuple[int, int | None, int, int, int, tuple[int, ...], object]: ...
 def xxh64(data: Buffer, seed: int, /) -> int: ...
 def kernels() -> tuple[tuple[str, bool], ...]: ...
-def cast_fast(
-    x: object,
-    to: object,
-    overflow: object,
-    rounding: object,
-    nan: object,
-    exact: object,
-    seed: object,
-    out: object,
-    memory_format: object,
-    device: object,
-    report: object,
-    packed: object,
-    /,
-) -> Any: ...
+
+class entry:  # noqa: N801
+    def __init__(
+        self,
+        kind: int,
+        function: Callable[..., object],
+        names: tuple[str, ...],
+        defaults: tuple[object, ...],
+        n_positional: int,
+        /,
+    ) -> None: ...
+    def __call__(self, *args: object, **keywords: object) -> Any: ...
+
 def fast_set_up(
     resolve: Callable[[object], int | None],
     decide: Callable[[int, int, int, int], int],
@@ -130,6 +128,9 @@ def fast_torch(
     forward_ad_level: tuple[dict[str, object], str],
     dispatch_mode: tuple[dict[str, object], str],
     n_threads: int,
+    negated: object,
+    with_grad: object,
+    tracer_key: object,
     /,
 ) -> None: ...
 def fast_numpy(array: object, empty_like: object, n_threads: int, /) -> None: ...

@@ -16,7 +16,7 @@ from .bridges.torch_library import traced_cast
 from .casting import is_lossless_pair, survives, would_refuse
 from .errors import CastError
 from .formats import Format, lookup
-from .kernels.fast import cast_fast
+from .kernels.fast import tried_first
 from .loss import Loss
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
 from .policy import Nan, Overflow, Policy, Rounding
@@ -75,6 +75,8 @@ def cast(
     report: bool = False,
     packed: bool = False,
 ) -> Any: ...
+# what torch.compile traces in place of this function stands in the attributes
+@tried_first("cast", __script_if_tracing_wrapper=True, __original_fn=traced_cast)
 def cast(
     x: Any,
     to: object,
@@ -135,18 +137,9 @@ def cast(
 2147483647; it is 3000000000 at [2]). Pass overflow="saturate" or "wrap", or cast to int64, which \
 holds them.
     """
-    result = cast_fast(
-        x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
-    )
-    if result is not NotImplemented:
-        return result
     return _cast(
         x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
     )
-
-
-# what torch.compile traces in place of the function above
-cast.__dict__["_torchdynamo_inline"] = traced_cast
 
 
 def _cast(

@@ -1,18 +1,19 @@
-"""The fast entry of plain torch tensors and NumPy arrays: set up here, run in C++.
+"""The fast ways of plain torch tensors and NumPy arrays: set up here, run in C++.
 
-`cast_fast` is the built-in function that `tensorcast.cast` calls first. It reads and makes tensors
-through torch's DLPack exchange API and arrays through `__array_struct__`, and answers
-`NotImplemented`, with nothing written, to everything that is not plain: other types, subclasses,
-other devices, gradients, modes, packed formats, refused values. The general way then does it, or
-says what is wrong.
+A function decorated with `tried_first` is called by C, which reads and makes tensors through
+torch's DLPack exchange API and arrays through `__array_struct__`. To everything that is not plain -
+other types, subclasses, other devices, gradients, modes, packed formats, refused values - C writes
+nothing and calls the Python function, which does it, or says what is wrong.
 
 Neither torch nor NumPy is imported here: an object of theirs can only come from a program that has.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from .. import _core
 from ..errors import CastError, FormatError, PolicyError
@@ -22,6 +23,33 @@ from .cpu import default_threads
 
 _ROWS: Final = tuple(FORMATS.values())
 _DECLINED, _NEVER_REFUSES, _MAY_REFUSE = 1, 2, 3
+
+# the places of the functions in entry.cpp
+_KINDS: Final = {"cast": 0}
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def tried_first(kind: str, **attributes: object) -> Callable[[_F], _F]:
+    """A decorator: C's way of that kind is tried before the function; it has the function's
+    signature, docstring and name, its defaults and the attributes given.
+    """
+
+    def decorate(function: _F) -> _F:
+        code: Any = function.__code__
+        n_positional = code.co_argcount
+        names = code.co_varnames[: n_positional + code.co_kwonlyargcount]
+        by_name = function.__kwdefaults__ or {}
+        defaults = (
+            *(function.__defaults__ or ()),
+            *(by_name[name] for name in names[n_positional:]),
+        )
+        entry: Any = _core.entry(_KINDS[kind], function, names, defaults, n_positional)
+        entry.__dict__.update(attributes)
+        functools.update_wrapper(entry, function)
+        return entry  # type: ignore[no-any-return]
+
+    return decorate
 
 
 def huge_pages(enabled: bool | None = None) -> bool:
@@ -91,6 +119,8 @@ def _learn(x: object) -> None:
         capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
         if type(capsule).__name__ != "PyCapsule":  # torch before 2.10
             return
+        if torch.utils._python_dispatch._is_in_torch_dispatch_mode:  # the next one then
+            return
         _core.fast_torch(
             x,
             capsule,
@@ -100,11 +130,18 @@ def _learn(x: object) -> None:
             (torch.autograd.forward_ad.__dict__, "_current_level"),
             (torch.utils._python_dispatch.__dict__, "_is_in_torch_dispatch_mode"),
             default_threads(),
+            *_probes(torch),
+            int(torch._C._dispatch_key_parse("Tracer")),
         )
     elif numpy is not None and type(x) is getattr(numpy, "ndarray", None):
         _core.fast_numpy(x, numpy.empty_like, default_threads())
 
 
-_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS)
+def _probes(torch: Any) -> tuple[object, object]:
+    """Two tensors on which C tries torch's functions: one negated lazily, one with a gradient."""
+    with torch.inference_mode(False), torch._C.DisableTorchFunction():
+        ones = torch.ones(4, dtype=torch.float32, device="cpu")
+        return torch._neg_view(ones), ones.clone().requires_grad_()
 
-cast_fast = _core.cast_fast
+
+_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS)

@@ -1,0 +1,109 @@
+#include "native.hpp"
+
+#if !defined(_WIN32)
+#include <dlfcn.h>
+#endif
+
+namespace tc {
+namespace {
+
+#if !defined(_WIN32)
+
+// Whether what the functions say is what Python says.
+bool agrees(const Native& n, const dlpack::ExchangeApi* api, PyObject* tensor, bool negated, bool grad) {
+    PyObject* address = PyObject_GetAttrString(tensor, "_cdata");
+    const void* impl = address ? PyLong_AsVoidPtr(address) : nullptr;
+    Py_XDECREF(address);
+    if (!impl || impl_of(tensor) != impl) return false;
+    int32_t dtype;
+    void* data;
+    dlpack::Tensor seen;
+    return n.is_neg(handle_of(tensor)) == negated && n.requires_grad(impl) == grad &&
+           !n.is_inference(handle_of(tensor)) && n.dtype(handle_of(tensor), &dtype) == 0 &&
+           n.data_ptr(handle_of(tensor), &data) == 0 &&
+           api->dltensor_from_py_object_no_sync(tensor, &seen) == 0 && data == seen.data;
+}
+
+long version_of(PyObject* tensor) {
+    PyObject* version = PyObject_GetAttrString(tensor, "_version");
+    const long number = version ? PyLong_AsLong(version) : -1;
+    Py_XDECREF(version);
+    return number;
+}
+
+bool counts(const Native& n, PyObject* tensor) {
+    const long before = version_of(tensor);
+    if (before < 0) return false;
+    n.bump_version(handle_of(tensor));
+    return version_of(tensor) == before + 1;
+}
+
+bool makes(const Native& n, const dlpack::ExchangeApi* api, PyObject* like) {
+    int32_t dtype;
+    void* data;
+    const int64_t shape[2] = {3, 2}, strides[2] = {1, 3};
+    if (n.dtype(handle_of(like), &dtype) != 0) return false;
+    PyObject* made = empty_native(n, 2, shape, strides, dtype, &data);
+    if (!made) return false;
+    dlpack::Tensor seen;
+    const bool right = Py_TYPE(made) == Py_TYPE(like) &&
+                       api->dltensor_from_py_object_no_sync(made, &seen) == 0 && seen.data == data &&
+                       seen.device_type == dlpack::CPU && seen.n_dims == 2 && seen.type_bits == 32 &&
+                       seen.shape[0] == 3 && seen.strides[1] == 3;
+    Py_DECREF(made);
+    return right;
+}
+
+template <class F>
+bool find(void* library, const char* name, F* function) {
+    *function = (F)dlsym(library, name);
+    return *function != nullptr;
+}
+
+#endif
+
+}  // namespace
+
+Native find_native(const dlpack::ExchangeApi* api, PyObject* negated, PyObject* with_grad,
+                   PyObject* tracer_key) {
+    Native n{};
+    const long key = PyLong_AsLong(tracer_key);
+    n.tracer_key = (uint16_t)key;
+#if !defined(_WIN32)
+    Dl_info info;
+    if (!dladdr((void*)api->dltensor_from_py_object_no_sync, &info)) return n;
+    // torch's Python library; a name is looked up in what that was linked to as well
+    void* library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
+    if (!library) return n;
+    n.found = find(library, "_ZN2at6native6is_negERKNS_6TensorE", &n.is_neg) &&
+              find(library, "_ZN2at6native12is_inferenceERKNS_6TensorE", &n.is_inference) &&
+              find(library, "_ZNK3c1010TensorImpl13requires_gradEv", &n.requires_grad) &&
+              find(library, "_ZN5torch8autograd4impl12bump_versionERKN2at6TensorE", &n.bump_version) &&
+              find(library, "_ZN2at4impl27torch_function_mode_enabledEv", &n.in_function_mode) &&
+              find(library, "_ZN3c104impl20TorchDispatchModeTLS13any_modes_setEb", &n.in_dispatch_mode) &&
+              find(library, "_ZN3c104impl28tls_is_dispatch_key_includedENS_11DispatchKeyE",
+                   &n.key_included) &&
+              find(library, "_Z16THPVariable_WrapRKN2at10TensorBaseE", &n.wrap) &&
+              find(library, "aoti_torch_get_dtype", &n.dtype) &&
+              find(library, "aoti_torch_get_data_ptr", &n.data_ptr) &&
+              find(library, "aoti_torch_empty_strided", &n.empty_strided) &&
+              find(library, "aoti_torch_delete_tensor_object", &n.delete_tensor);
+    dlclose(library);  // the program keeps it
+    n.found = n.found && key > 0 && key <= UINT16_MAX && Py_TYPE(negated) == Py_TYPE(with_grad) && agrees(n, api, negated, true, false) &&
+              agrees(n, api, with_grad, false, true) && counts(n, negated) && makes(n, api, negated);
+#endif
+    PyErr_Clear();
+    return n;
+}
+
+PyObject* empty_native(const Native& n, int n_dims, const int64_t* shape, const int64_t* strides,
+                       int32_t dtype, void** data) {
+    Handle made;
+    if (n.empty_strided(n_dims, shape, strides, dtype, 0, 0, &made) != 0) return nullptr;
+    PyObject* tensor = n.data_ptr(made, data) == 0 ? n.wrap(made) : nullptr;
+    n.delete_tensor(made);
+    if (!tensor) PyErr_Clear();
+    return tensor;
+}
+
+}  // namespace tc

@@ -1,0 +1,46 @@
+// torch's own C and C++ functions, found by name in the libraries that the program has loaded: the
+// Python calls that tell the same cost twenty times as much. Nothing is linked. All of them are
+// there and answer as Python does, or none is used.
+#pragma once
+#include <Python.h>
+
+#include "../dlpack.hpp"
+
+namespace tc {
+
+// What torch's C functions take for a tensor: the address of the at::Tensor inside its Python object.
+using Handle = void*;
+
+struct Native {
+    bool found;
+    bool (*is_neg)(const void* handle);
+    bool (*is_inference)(const void* handle);
+    bool (*requires_grad)(const void* tensor_impl);
+    void (*bump_version)(const void* handle);  // throws on inference tensors
+    bool (*in_function_mode)();
+    bool (*in_dispatch_mode)(bool skip_infra_modes);
+    bool (*key_included)(uint16_t key);
+    uint16_t tracer_key;  // included while torch.jit traces
+    PyObject* (*wrap)(const void* handle);
+    // torch's stable C ABI (torch/csrc/inductor/aoti_torch/c/shim.h); 0: done
+    int32_t (*dtype)(Handle, int32_t* dtype);
+    int32_t (*data_ptr)(Handle, void** data);
+    int32_t (*empty_strided)(int64_t n_dims, const int64_t* shape, const int64_t* strides, int32_t dtype,
+                             int32_t device_type, int32_t device_index, Handle* made);
+    int32_t (*delete_tensor)(Handle);
+};
+
+inline Handle handle_of(PyObject* tensor) { return (char*)tensor + sizeof(PyObject); }
+inline const void* impl_of(PyObject* tensor) { return *(void**)handle_of(tensor); }
+
+// Finds and tries the functions on two tensors made for that: one negated lazily, one that requires
+// grad, both of four float32. `tracer_key`: torch's number for that dispatch key. Never leaves a
+// Python exception.
+Native find_native(const dlpack::ExchangeApi*, PyObject* negated, PyObject* with_grad,
+                   PyObject* tracer_key);
+
+// A new tensor on the CPU; null, with no Python exception: not to be had this way.
+PyObject* empty_native(const Native&, int n_dims, const int64_t* shape, const int64_t* strides,
+                       int32_t dtype, void** data);
+
+}  // namespace tc
