@@ -416,3 +416,59 @@ def test_nothing_leaks() -> None:
     gc.collect()
     assert sys.getrefcount(image) == before
     assert sys.getallocatedblocks() - blocks < 200
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "LAB", "CMYK", "I;16"])
+@pytest.mark.parametrize("layout", ["HWC->CHW", "HWC->HWC", "NHWC->NCHW", "HW->HW"])
+def test_pil_images_in_several_blocks(
+    mode: str, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read in strips of rows; Pillow's block is 16 MB, and is made small here."""
+    torch = pytest.importorskip("torch")
+    pil = pytest.importorskip("PIL.Image")
+    from tensorcast.bridges import images
+
+    monkeypatch.setattr(images, "_STRIP_BYTES", 2000)
+    before = pil.core.get_block_size()
+    pil.core.set_block_size(4096)
+    try:
+        n_bands = len(pil.new(mode, (1, 1)).getbands())
+        n_bytes = 2 if mode == "I;16" else n_bands
+        if mode == "1":
+            data = np.random.default_rng(3).integers(0, 256, 90 * 9, np.uint8).tobytes()
+            image = pil.frombytes("1", (67, 90), data)
+        else:
+            data = np.random.default_rng(3).integers(0, 256, 90 * 67 * n_bytes, np.uint8).tobytes()
+            image = pil.frombytes(mode, (67, 90), data)
+        if layout == "HW->HW" and n_bands > 1:
+            with pytest.raises(CastError, match="the layout 'HW' 2 dimensions"):
+                tc.image_to_tensor(image, layout=layout)
+            return
+        pixels = np.asarray(image).reshape(90, 67, n_bands)
+        pixels = pixels[None] if "N" in layout else pixels if "C" in layout else pixels[..., 0]
+        expected = tc.image_to_tensor(np.ascontiguousarray(pixels), layout=layout, mean=0.25)
+        assert np.array_equal(tc.image_to_tensor(image, layout=layout, mean=0.25), expected)
+        out = torch.full(expected.shape, -1.0)
+        assert tc.image_to_tensor(image, layout=layout, mean=0.25, out=out) is out
+        assert np.array_equal(out, expected)
+        if mode == "RGB" and layout == "HWC->CHW":
+            image.putpixel((66, 89), (1, 2, 200))
+            image = pil.eval(image, lambda x: min(x, 127))
+            image.putpixel((66, 89), (1, 2, 200))
+            with pytest.raises(tc.CastOverflowError, match=r"channel 2 at \[89, 66\]"):
+                tc.image_to_tensor(image, "int8", divide=None)
+    finally:
+        pil.core.set_block_size(before)
+
+
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 1023, 1024, 1025])
+def test_three_channels_of_four_bytes(width: int) -> None:
+    """Pillow's RGB in memory; the last pixel's padding is not read."""
+    pil = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(5).integers(0, 256, (2, width, 3), np.uint8)
+    image = pil.fromarray(pixels)
+    expected = tc.image_to_tensor(pixels)
+    assert np.array_equal(tc.image_to_tensor(image), expected)
+    padded = np.zeros((2, width, 4), np.uint8)
+    padded[..., 1:] = pixels
+    assert np.array_equal(tc.image_to_tensor(padded[..., 1:]), expected)

@@ -93,12 +93,17 @@ void convert_chunk(const Job& job, const char* from, char* to, int64_t n) {
     alignas(64) uint8_t separated[MAX_SEPARATED][CHUNK];
     alignas(64) char codes[CHUNK * 16];
     const Axis& pixel = job.axes[2];
+    // Pillow's RGB: three channels of four bytes
+    const bool padded = job.n_channels == 3 && pixel.from == 4;
     const bool interleaved = job.from_size == 1 && job.n_channels > 1 && job.n_channels <= MAX_SEPARATED &&
-                             job.channel.from == 1 && pixel.from == job.n_channels;
+                             job.channel.from == 1 && (pixel.from == job.n_channels || padded);
     const bool direct = pixel.to == job.to_size;
     if (interleaved) {
         uint8_t* planes[MAX_SEPARATED] = {separated[0], separated[1], separated[2], separated[3]};
-        job.kernels->separate((const uint8_t*)from, (unsigned)job.n_channels, (uint64_t)n, planes);
+        const int64_t whole = padded ? n - 1 : n;  // the last padding may not be ours to read
+        job.kernels->separate((const uint8_t*)from, (unsigned)pixel.from, (uint64_t)whole, planes);
+        if (padded)
+            for (int c = 0; c < 3; ++c) separated[c][whole] = *(const uint8_t*)(from + 4 * whole + c);
     }
     for (int64_t c = 0; c < job.n_channels; ++c) {
         const char* source = from + c * job.channel.from;

@@ -92,7 +92,12 @@ def image_to_tensor(
         made, written = out, written_buffer(out, pixels, shape, target)
     if overflow == "raise" and any(channel.refused for channel in channels):
         _refuse(pixels, given, channels, target)
-    _run(source, written, given, wanted, channels)
+    rows = wanted.find("H")
+    for begin, strip in pixels.strips():
+        part = written
+        if pixels.blocks is not None:
+            part = written.part(rows, begin, begin + strip.shape[given.find("H")])
+        _run(strip, part, given, wanted, channels)
     return made
 
 

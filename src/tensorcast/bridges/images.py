@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..buffer import Buffer, numpy_buffer
@@ -13,6 +14,7 @@ from . import kind_of
 
 _PIXELS = ("uint8", "uint16", "bool")
 _WIDE_MODES = ("I;16", "I;16L", "I;16N")
+_STRIP_BYTES = 2 << 20  # of Pillow's memory, copied and read while it is in the cache
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,28 @@ class Pixels:
     Attributes:
         buffer: of the dimensions that the layout names.
         is_torch: whether the result is to be a torch tensor.
+        blocks: an image of Pillow's that lies in several blocks, and the letters of its dimensions:
+            then the buffer has a shape, and memory for the first row only; see `strips`.
     """
 
     buffer: Buffer
     is_torch: bool
+    blocks: tuple[Any, str] | None = None
+
+    def strips(self) -> Iterator[tuple[int, Buffer]]:
+        """The pixels in strips of rows, each with the number of its first row; one strip where they
+        lie in one piece."""
+        if self.blocks is None:
+            yield 0, self.buffer
+            return
+        from .pil import picture_of
+
+        image, letters = self.blocks
+        width, height = image.size
+        n_rows = max(1, _STRIP_BYTES // (4 * width))
+        for begin in range(0, height, n_rows):
+            strip = image.crop((0, begin, width, min(height, begin + n_rows)))
+            yield begin, _laid_out(picture_of(strip).buffer, letters)
 
     def channel(self, letters: str, number: int) -> Any:
         """One channel as a NumPy array, sharing memory; the whole image if it has none."""
@@ -33,6 +53,11 @@ class Pixels:
 
         import numpy as np
 
+        if self.blocks is not None:
+            at = letters.find("H")
+            strips = [Pixels(strip, True).channel(letters, number) for _, strip in self.strips()]
+            at -= 0 <= letters.find("C") < at
+            return np.concatenate(strips, at)
         begin, end = self.buffer.extent
         memory: Any = (ctypes.c_uint8 * (end - begin)).from_address(begin) if end > begin else b""
         row = self.buffer.format
@@ -69,7 +94,7 @@ def pixels_of(image: Any, letters: str) -> Pixels:
     """
     pil = sys.modules.get("PIL.Image")
     if pil is not None and isinstance(image, pil.Image):
-        pixels = Pixels(_pil_buffer(image, letters), True)
+        pixels = _pil_pixels(image, letters)
     elif kind_of(image) == "torch":
         from .torch import buffer_of, is_plain
 
@@ -103,12 +128,9 @@ def _numpy_pixels(image: Any) -> Buffer:
     return buffer
 
 
-def _pil_buffer(image: Any, letters: str) -> Buffer:
-    """Shape HWC, or HW where the layout has no C."""
-    import numpy as np
+def _pil_pixels(image: Any, letters: str) -> Pixels:
+    from .pil import in_blocks, picture_of
 
-    bands = len(image.getbands())
-    width, height = image.size
     if image.mode in ("P", "PA"):
         raise CastError(
             f'mode {image.mode!r} holds indices into a palette; pass image.convert("RGB")'
@@ -116,22 +138,32 @@ def _pil_buffer(image: Any, letters: str) -> Buffer:
     wide = image.mode in _WIDE_MODES
     if image.mode in ("I", "F") or (image.mode.startswith("I;") and not wide):
         raise CastError(
-            f"mode {image.mode!r} has no 8-bit channels; pass numpy.asarray(image) to "
+            f"mode {image.mode!r} has no 8-bit channels; pass tensorcast.as_tensor(image) to "
             "tensorcast.cast"
         )
-    array = np.asarray(image)  # a copy: Pillow's rows are its own
-    array = array.reshape(height, width, bands)
-    if "C" not in letters and bands == 1:
-        array = array[:, :, 0]
+    if not in_blocks(image):
+        return Pixels(_laid_out(picture_of(image).buffer, letters), True)
+    width, height = image.size
+    first = _laid_out(picture_of(image.crop((0, 0, width, 1))).buffer, letters)
+    rows = letters.find("H")
+    if rows < 0:
+        return Pixels(first, True)  # which has too few dimensions, and is refused
+    shape = (*first.shape[:rows], height, *first.shape[rows + 1 :])
+    strides = (*first.strides[:rows], 0, *first.strides[rows + 1 :])
+    return Pixels(replace(first, shape=shape, strides=strides), True, (image, letters))
+
+
+def _laid_out(picture: Buffer, letters: str) -> Buffer:
+    """A picture's buffer, of shape (height, width) or (height, width, bands), with its dimensions
+    in the order of the letters."""
+    sizes = dict(zip("HWC", zip(picture.shape, picture.strides, strict=True), strict=False))
     if "N" in letters:
-        array = array[None]
-    order = [
-        ("N" * ("N" in letters) + "HW" + "C" * (array.ndim - 2 - ("N" in letters))).find(x)
-        for x in letters
-    ]
-    if sorted(order) == list(range(array.ndim)):
-        array = array.transpose(order)
-    return numpy_buffer(array)
+        sizes["N"] = 1, 0
+    if "C" in letters:
+        sizes.setdefault("C", (1, picture.itemsize))
+    order = letters if set(letters) == set(sizes) else sizes
+    shape, strides = zip(*(sizes[letter] for letter in order), strict=True)
+    return replace(picture, shape=shape, strides=strides)
 
 
 def written_buffer(out: Any, pixels: Pixels, shape: tuple[int, ...], target: Format) -> Buffer:

@@ -85,7 +85,7 @@ def _shared(image: Any) -> Picture | str:
     try:
         memory = exported(image)
     except (ValueError, CastError) as error:
-        if isinstance(error, ValueError) and _in_blocks(image):
+        if isinstance(error, ValueError) and in_blocks(image):
             return "Pillow keeps an image this large in several blocks"
         return f"Pillow does not share its pixels: {str(error).rstrip('.')}"
     row = FORMATS[_WIDE.get(image.mode, "uint8")]
@@ -113,8 +113,8 @@ def _shared(image: Any) -> Picture | str:
     return Picture(buffer, read_only, note=note)
 
 
-def _in_blocks(image: Any) -> bool:
-    """Whether the image takes more bytes than Pillow keeps in a block."""
+def in_blocks(image: Any) -> bool:
+    """Whether the image takes more bytes than Pillow keeps in one block."""
     size = getattr(sys.modules["PIL.Image"].core, "get_block_size", lambda: 1 << 24)()
     row = FORMATS[_WIDE.get(image.mode, "uint8")]
     n_bytes = 4 if len(image.getbands()) > 1 else row.container_bits // 8
