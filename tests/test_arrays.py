@@ -266,7 +266,7 @@ def test_explain_says_it_in_a_few_lines() -> None:
         "24 bytes travel to meta before the cast\n"
         "owned by torch; a write reaches the result only"
     )
-    assert tc.explain([1, 2]).because == ("Python's numbers are objects, one by one",)
+    assert tc.explain([1, 2]).because == ("a list of numbers is no memory",)
     assert tc.explain(b"ab", to="numpy").read_only
     assert tc.explain(b"ab", copy=False).action == "refuses"
 

@@ -33,6 +33,8 @@ FLOORS = {
     "scaled": 3,
     "bridges": 3,
     "arrays": 3,
+    "exports": 3,
+    "handover": 3,
     "packed": 3,
     "sharing": 3,
     "images": 3,

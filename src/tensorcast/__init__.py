@@ -31,10 +31,12 @@ if TYPE_CHECKING:
         DestinationError,
         FormatError,
         InexactCastError,
+        MissingLibraryError,
         PolicyError,
         TensorcastError,
         UnsupportedCheckpointError,
     )
+    from .exports import to_arrow, to_cupy, to_jax, to_numpy, to_pil, to_tensorflow
     from .formats import FORMATS, Format, lookup
     from .images import image_to_tensor
     from .kernels.fast import huge_pages
@@ -52,6 +54,12 @@ _NAMES = {
     "as_tensor": "arrays",
     "explain": "arrays",
     "Verdict": "sharing",
+    "to_arrow": "exports",
+    "to_cupy": "exports",
+    "to_jax": "exports",
+    "to_numpy": "exports",
+    "to_pil": "exports",
+    "to_tensorflow": "exports",
     "FORMATS": "formats",
     "Format": "formats",
     "lookup": "formats",
@@ -71,6 +79,7 @@ _NAMES = {
     "DestinationError": "errors",
     "FormatError": "errors",
     "InexactCastError": "errors",
+    "MissingLibraryError": "errors",
     "PolicyError": "errors",
     "TensorcastError": "errors",
     "UnsupportedCheckpointError": "errors",
@@ -95,6 +104,7 @@ __all__ = [
     "FormatError",
     "InexactCastError",
     "Loss",
+    "MissingLibraryError",
     "PackedTensor",
     "Policy",
     "PolicyError",
@@ -122,6 +132,12 @@ __all__ = [
     "promote",
     "tensor",
     "testing",
+    "to_arrow",
+    "to_cupy",
+    "to_jax",
+    "to_numpy",
+    "to_pil",
+    "to_tensorflow",
     "unpack",
 ]
 

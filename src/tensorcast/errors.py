@@ -35,6 +35,10 @@ class InexactCastError(CastError):
     """Under `exact=True`, at least one value would change; nothing was written."""
 
 
+class MissingLibraryError(CastError, ImportError):
+    """A library the call needs is not installed; the message names the extra that brings it."""
+
+
 class CheckpointError(TensorcastError):
     """A checkpoint cannot be read, planned or written."""
 

@@ -1,22 +1,24 @@
 """Whether memory can be shared, decided before anything is done: the verdict as data.
 
-`decide` looks at a description and touches nothing; `tensorcast.arrays` carries it out.
+`decide` looks at a description and touches nothing; `tensorcast.handover` carries out what it says.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
 
+from .bridges.foreign import Seen
+from .bridges.outward.fit import Fit
 from .buffer import Buffer
 from .formats import Format
 from .promotion import lost_values
 
-Target = Literal["torch", "numpy"]
+Target = Literal["torch", "numpy", "jax", "tensorflow", "arrow", "pil", "cupy"]
 Action = Literal["returns the same object", "shares", "copies", "casts", "refuses"]
 ReadOnly = Literal["copy", "alias"]
 
-_KIND: Final = {"torch": "torch.Tensor", "numpy": "numpy.ndarray"}
+TARGETS: Final[tuple[Target, ...]] = get_args(Target)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Verdict:
         owner: who owns the result's memory.
         writes: what a write to the result reaches.
         read_only: whether the result cannot be written.
+        notes: what else is to be known of the result, a phrase each.
     """
 
     source: str
@@ -50,11 +53,21 @@ class Verdict:
     owner: str = ""
     writes: str = ""
     read_only: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def shares(self) -> bool:
         """Whether the result's memory is the source's."""
         return self.action in ("returns the same object", "shares")
+
+    @property
+    def refusal(self) -> str:
+        """The message of the error that the call raises, or "" where it does not refuse. What a
+        policy makes of values is not in it: no value has been looked at."""
+        if self.action != "refuses":
+            return ""
+        first, *rest = self.because
+        return f"{first}, but {'; '.join(rest)}" if rest else first
 
     def __str__(self) -> str:
         because = f": {'; '.join(self.because)}" if self.because else ""
@@ -70,121 +83,263 @@ class Verdict:
         if self.losses:
             lines.append(f"may lose: {self.losses}")
         lines.append(f"owned by {self.owner}; {self.writes}")
+        lines += self.notes
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:
         """The fields as plain Python values."""
-        return {**vars(self), "because": list(self.because), "transfers": list(self.transfers)}
+        tuples = {"because": self.because, "transfers": self.transfers, "notes": self.notes}
+        return {**vars(self), **{name: list(value) for name, value in tuples.items()}}
 
 
-def obstacles(buffer: Buffer, target: Target, read_only: str, on_read_only: ReadOnly) -> list[str]:
-    """Why the target library cannot stand on this memory, a phrase each; empty if it can.
+@dataclass(frozen=True)
+class Demands:
+    """What a library asks of the memory under its arrays.
 
-    Args:
-        read_only: why the memory may not be written, or "".
+    Attributes:
+        name: the library's, in prose.
+        kind: the result's type, as text.
+        library: the package.
+        devices: kinds of device it reaches; empty: any.
+        dense: only C order without gaps.
+        whole: strides are not negative, and whole elements.
+        native: only the machine's byte order.
+        alignment: of the first element, in bytes; 0: an element's own.
+        writable: its results can be written, so that read-only memory is not for it.
+        immutable: why its results cannot be written, or "".
+        protective: a write to a result that stands on foreign memory makes it copy that first.
+    """
+
+    name: str
+    kind: str
+    library: str
+    devices: tuple[str, ...] = ("cpu",)
+    dense: bool = False
+    whole: bool = False
+    native: bool = True
+    alignment: int = 0
+    writable: bool = False
+    immutable: str = ""
+    protective: bool = False
+
+
+# TensorFlow's kernels end the process where a tensor is not aligned to EIGEN_MAX_ALIGN_BYTES, 64
+# with AVX-512; XLA copies what is not aligned to 64 (cpu_function_runtime::Align).
+DEMANDS: Final[dict[Target, Demands]] = {
+    "torch": Demands("torch", "torch.Tensor", "torch", devices=(), whole=True, writable=True),
+    "numpy": Demands("NumPy", "numpy.ndarray", "numpy", native=False, alignment=1),
+    "jax": Demands("JAX", "jax.Array", "jax", devices=("cpu", "cuda"), dense=True, alignment=64,
+                   immutable="JAX arrays are immutable"),
+    "tensorflow": Demands("TensorFlow", "tf.Tensor", "tensorflow", devices=("cpu", "cuda"),
+                          dense=True, alignment=64, immutable="TensorFlow tensors are immutable"),
+    "arrow": Demands("Arrow", "pyarrow.Array", "pyarrow", dense=True,
+                     immutable="Arrow arrays are immutable"),
+    "pil": Demands("Pillow", "PIL.Image.Image", "PIL", dense=True, alignment=1, protective=True),
+    "cupy": Demands("CuPy", "cupy.ndarray", "cupy", devices=("cuda",), alignment=1),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for.
+
+    Attributes:
+        target: the library of the result.
+        format: of its elements.
+        fit: how the library takes them.
+        device: where the result is to be; None: where the source is.
+        copy: True always copies, False never, None where it must.
         on_read_only: "alias" takes read-only memory for a writable tensor.
     """
+
+    target: Target
+    format: Format
+    fit: Fit
+    device: str | None = None
+    copy: bool | None = None
+    on_read_only: ReadOnly = "copy"
+
+
+def obstacles(seen: Seen, target: Target, on_read_only: ReadOnly = "copy") -> list[str]:
+    """Why the target library cannot stand on this memory, a phrase each; empty if it can."""
+    buffer, demands = seen.buffer, DEMANDS[target]
+    row = buffer.format
     found: list[str] = []
     if buffer.packed:
         found.append("several elements share a byte")
-    if target == "numpy" or buffer.n_elements == 0:
-        return found
-    row = buffer.format
-    if row.is_packed and not row.is_integer:
+    elif target == "torch" and row.is_packed and not row.is_integer:
         found.append(f"torch packs {row.name}, and this memory has a byte for each")
-    if buffer.byte_swapped:
+    if buffer.n_elements == 0:
+        return found
+    name = demands.name
+    if demands.native and buffer.byte_swapped:
         found.append("the bytes are in the other order")
     strides = [stride for stride, n in zip(buffer.strides, buffer.shape, strict=True) if n > 1]
-    if any(stride < 0 for stride in strides):
-        found.append("strides are negative, and torch has none")
-    if any(stride % buffer.itemsize for stride in strides):
+    negative = any(stride < 0 for stride in strides)
+    if negative and (demands.whole or demands.dense) and not buffer.packed:
+        found.append(f"strides are negative, and {name} has none")
+    elif demands.dense and not buffer.is_contiguous:
+        repeats = 0 in strides
+        found.append(
+            "elements share memory (a stride of 0)"
+            if repeats
+            else "elements lie apart, or not in C order"
+        )
+    if demands.whole and any(stride % buffer.itemsize for stride in strides):
         found.append("strides are not whole elements")
-    if buffer.address % (row.component.container_bits // 8):
+    element = row.component.container_bits // 8
+    if buffer.address % element and not demands.alignment:
         found.append("the memory is not aligned to its elements")
-    if read_only and on_read_only == "copy":
-        found.append(f"{read_only}, and a tensor would be writable")
+    elif demands.alignment and buffer.address % demands.alignment:
+        found.append(f"the memory is not aligned to {demands.alignment} bytes, as {name} asks")
+    if seen.read_only and not seen.copied and demands.writable and on_read_only == "copy":
+        found.append(f"{seen.read_only}, and a tensor would be writable")
     return found
 
 
-def decide(
-    buffer: Buffer,
-    library: str,
-    to: Format,
-    target: Target,
-    *,
-    same_kind: bool = False,
-    read_only: str = "",
-    copied: str = "",
-    copy: bool | None = None,
-    on_read_only: ReadOnly = "copy",
-    device: str | None = None,
-) -> Verdict:
-    """What to do with memory that is to become a tensor or an array.
+def is_new(seen: Seen, wish: Wish) -> bool:
+    """Whether memory has to be made for the result, beside what making the elements seen took.
+    What the library makes itself, in any case, does not count."""
+    if wish.format != seen.buffer.format:
+        return True
+    if wish.fit.remade:
+        return False
+    if obstacles(seen, wish.target, wish.on_read_only):
+        return True
+    return bool(wish.copy) and not seen.copied
+
+
+def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Verdict:
+    """What to do with elements that are to become another library's.
 
     Args:
-        buffer: the source's elements.
-        library: whose object it is.
-        to: the wanted format.
-        target: the library of the result.
-        same_kind: whether the object is of the target library already.
-        read_only: why the source may not be written, or "".
-        copied: why the elements were copied to be seen, or "".
-        copy: True always copies, False never, None where it must.
-        on_read_only: see `obstacles`.
-        device: where the result is to be, if not on the source's device.
+        seen: the source's elements.
+        wish: what they are to become.
+        same_kind: the source is an object of the target library, of the kind the call returns.
     """
+    buffer, to, demands = seen.buffer, wish.format, DEMANDS[wish.target]
     row, n = buffer.format, buffer.n_elements
-    n_bytes = to.n_bytes(n) if buffer.packed else n * to.container_bits // 8
-    moved = device is not None and device != buffer.device
-    reasons = [copied] if copied else []
-    reasons += obstacles(buffer, target, read_only, on_read_only)
+    moved = wish.device is not None and wish.device != buffer.device
     shape = list(buffer.shape)
-    source = f"{library} {row.name} {shape}" + (
-        "" if buffer.device == "cpu" else f" on {buffer.device}"
+    where = "" if buffer.device == "cpu" else f" on {buffer.device}"
+    goes = f" on {wish.device}" if moved else where
+    said = Verdict(
+        f"{seen.library} {row.name} {shape}{where}",
+        f"{demands.kind} {to.name} {shape}{goes}",
+        "shares",
+        notes=(seen.note,) if seen.note else (),
     )
-    result = f"{_KIND[target]} {to.name} {shape}" + (f" on {device}" if moved else "")
+    refused = _unreachable(buffer, wish, moved) or wish.fit.lacks
+    if refused:
+        return replace(said, action="refuses", because=(refused,))
+    reasons: list[str] = []
+    if not same_kind:
+        # a copy's own layout is no reason of the caller's
+        reasons += [seen.copied] if seen.copied else []
+        reasons += [wish.fit.remade] if wish.fit.remade else []
+        reasons = reasons or _obstacles(seen, wish)
     transfers: tuple[str, ...] = ()
     if moved:
         narrow = min(row.container_bits, to.container_bits)
-        when = "after the cast" if to.bits < row.bits else "before the cast" if to != row else ""
-        transfers = (f"{n * narrow // 8:,} bytes travel to {device} {when}".rstrip(),)
-        reasons.insert(0, f"device={device}")
+        widens = wish.target == "torch" and to.bits > row.bits
+        when = "" if to == row else "before the cast" if widens else "after the cast"
+        transfers = (f"{n * narrow // 8:,} bytes travel to {wish.device} {when}".rstrip(),)
+        reasons.insert(0, f"device={wish.device}")
     action: Action
     if to != row:
         action = "casts"
         reasons.insert(0, f"{row.name} to {to.name}")
-    elif reasons and not (copied and len(reasons) == 1 and target == "numpy"):
+    elif reasons or wish.copy:
         action = "copies"
-    elif copied or copy:
-        action = "copies"
-        if not copied:
-            reasons.append("copy=True")
+        reasons = reasons or ["copy=True"]
     else:
         action = "returns the same object" if same_kind else "shares"
-    if copy is False and action in ("casts", "copies"):
-        return Verdict(source, result, "refuses", ("copy=False", *reasons))
+    if wish.copy is False and reasons:
+        return replace(said, action="refuses", because=("copy=False", *reasons))
     if action in ("casts", "copies"):
-        there = device if moved and to.bits > row.bits else buffer.device
-        return Verdict(
-            source,
-            result,
-            action,
-            tuple(reasons),
+        n_bytes = _n_bytes(wish, n)
+        twice = bool(wish.fit.remade) and to != row  # cast, then copied by the library
+        extra = 2 * (n * to.container_bits // 8) if twice else 0
+        there = wish.device if moved and to.bits > row.bits and wish.target == "torch" else None
+        return replace(
+            said,
+            action=action,
+            because=tuple(reasons),
             n_bytes_allocated=n_bytes,
-            n_bytes_moved=buffer.n_bytes + n_bytes,
+            n_bytes_moved=buffer.n_bytes + n_bytes + extra,
             transfers=transfers,
-            cast_on=there if action == "casts" else None,
+            cast_on=(there or buffer.device) if action == "casts" else None,
             losses=lost_values(row, to),
-            owner=_KIND[target].partition(".")[0],
-            writes="a write reaches the result only",
+            owner=demands.library,
+            writes=f"it is read-only: {demands.immutable}"
+            if demands.immutable
+            else "a write reaches the result only",
+            read_only=bool(demands.immutable),
         )
-    frozen = bool(read_only) and target == "numpy"
-    return Verdict(
-        source,
-        result,
-        action,
-        (),
-        owner=library,
-        writes="it is read-only" if frozen else f"a write reaches the {library} object too",
-        read_only=frozen,
+    return _shared(said, seen, wish, demands, action)
+
+
+def _shared(said: Verdict, seen: Seen, wish: Wish, demands: Demands, action: Action) -> Verdict:
+    """The verdict on a result that stands on the source's memory."""
+    frozen, writes = demands.immutable, f"a write reaches the {seen.library} object too"
+    notes = said.notes
+    if demands.protective and action == "shares":
+        writes = "before a write it copies what it stands on: only the result is reached"
+    if (frozen or demands.protective) and action == "shares" and not seen.read_only:
+        notes += (f"a write to the {seen.library} object shows in it",)
+    elif not frozen and action == "shares" and repeats(seen.buffer):
+        if wish.target == "numpy":
+            frozen = "several of its elements share memory"
+        else:
+            notes += ("several of its elements share memory: a write reaches them all",)
+    elif not frozen and wish.target == "numpy":
+        frozen = seen.read_only
+    if frozen:
+        writes = "it is read-only" if "read-only" in frozen else f"it is read-only: {frozen}"
+    return replace(
+        said, action=action, owner=seen.library, writes=writes, read_only=bool(frozen), notes=notes
     )
+
+
+def repeats(buffer: Buffer) -> bool:
+    """Whether a dimension repeats the same elements, as an expanded one does."""
+    pairs = zip(buffer.strides, buffer.shape, strict=True)
+    return not buffer.packed and buffer.n_elements > 0 and any(s == 0 and n > 1 for s, n in pairs)
+
+
+def _obstacles(seen: Seen, wish: Wish) -> list[str]:
+    if seen.buffer.device != "cpu":
+        return []  # only its own library sees that memory
+    return obstacles(seen, wish.target, wish.on_read_only)
+
+
+def _unreachable(buffer: Buffer, wish: Wish, moved: bool) -> str:
+    """Why the result cannot be where it is to be, or ""."""
+    demands = DEMANDS[wish.target]
+    goal = wish.device or buffer.device
+    if buffer.device == "meta" and (moved or wish.target != "torch"):
+        return "a tensor on meta has no values"
+    if demands.devices and goal.partition(":")[0] not in demands.devices:
+        if moved:
+            return f"{demands.name} has no device {goal}, only {' and '.join(demands.devices)}"
+        if "cpu" not in demands.devices:
+            return (
+                f'{demands.name} has GPU memory only; pass device="cuda" to send the elements there'
+            )
+        if wish.target == "numpy":
+            return f'the elements are on {goal}; pass device="cpu" to bring them over'
+        return (
+            f"the elements are on {goal}, which {demands.name} does not reach; bring them over "
+            'with tensorcast.as_tensor(x, device="cpu")'
+        )
+    return ""
+
+
+def _n_bytes(wish: Wish, n_elements: int) -> int:
+    """Bytes of the result's own memory."""
+    row = wish.format
+    if wish.fit.n_bytes is not None:
+        return wish.fit.n_bytes
+    if wish.target == "torch" and row.is_packed and not row.is_integer:
+        return row.n_bytes(n_elements)
+    return n_elements * row.container_bits // 8

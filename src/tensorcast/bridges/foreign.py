@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..buffer import Buffer, numpy_buffer
 from ..errors import CastError, FormatError
+from .fresh import numpy_dtype
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ def see_foreign(x: Any) -> Seen | None:
     """
     kind = type(x)
     root = kind.__module__.partition(".")[0]
+    root = kind.__name__ if root == "builtins" else root
     found = _LIBRARIES.get(root)
     if found is not None:
         seen: Seen | None = found(x)
@@ -183,28 +185,41 @@ def _arrow(x: Any) -> Seen | None:
             "has; call .fill_null(value) or .drop_null() first"
         )
     shape: list[int] = [len(x)]
-    values = x
-    if isinstance(values, pa.ExtensionArray):
-        values = values.storage
-        tensor_shape = getattr(x.type, "shape", None)
-    else:
-        tensor_shape = None
-    while pa.types.is_fixed_size_list(values.type):
-        shape.append(values.type.list_size)
-        values = values.flatten()
-    if tensor_shape is not None:
-        shape = [len(x), *tensor_shape]
-    if pa.types.is_boolean(values.type):
-        array = values.to_numpy(zero_copy_only=False).reshape(shape)
-        return Seen("pyarrow", numpy_buffer(array), copied="Arrow packs eight bools to a byte")
+    values, row = x, None
+    while True:
+        kind = values.type
+        if isinstance(kind, getattr(pa, "OpaqueType", ())):
+            from .outward.arrow import opaque_format
+
+            row = opaque_format(kind)
+            if row is None:
+                raise CastError(f"an Arrow array of {kind} is not one of numbers")
+            values = values.storage.flatten() if row.is_complex else values.storage
+        elif isinstance(values, pa.ExtensionArray):
+            values = values.storage
+        elif pa.types.is_fixed_size_list(kind):
+            shape.append(kind.list_size)
+            values = values.flatten()
+        else:
+            break
+    shape = [len(x), *getattr(x.type, "shape", shape[1:])]
+    copied = "Arrow packs eight bools to a byte" if pa.types.is_boolean(kind) else ""
     try:
-        array = values.to_numpy(zero_copy_only=True).reshape(shape)
+        array = values.to_numpy(zero_copy_only=not copied)
+        if row is not None:
+            array = array.view(numpy_dtype(row.name))
+        array = array.reshape(shape)
+        order = getattr(x.type, "permutation", None)
+        if order is not None:
+            array = array.transpose(0, *(dimension + 1 for dimension in order))
         buffer = numpy_buffer(array)
     except (pa.ArrowInvalid, FormatError, CastError):
         lists = "; its lists may differ in length" if pa.types.is_list(values.type) else ""
         raise CastError(
             f"an Arrow array of {x.type} holds no numbers of one format{lists}"
         ) from None
+    if copied:
+        return Seen("pyarrow", buffer, copied=copied)
     return Seen("pyarrow", _kept(buffer, (array, x)), read_only)
 
 

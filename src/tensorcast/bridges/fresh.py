@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CastError
@@ -45,6 +46,19 @@ def empty_numpy(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
     made = np.empty(shape, numpy_dtype(row.name))
     address: int = made.__array_interface__["data"][0]
     advise_huge(address, made.nbytes)
+    return made, address
+
+
+def empty_aligned(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
+    """`empty_numpy` with the first element at a multiple of 64 bytes."""
+    import numpy as np
+
+    n_bytes = prod(shape) * row.container_bits // 8
+    room = np.empty(n_bytes + 64, np.uint8)
+    begin = -room.__array_interface__["data"][0] % 64
+    made = room[begin : begin + n_bytes].view(numpy_dtype(row.name)).reshape(shape)
+    address: int = room.__array_interface__["data"][0] + begin
+    advise_huge(address, n_bytes)
     return made, address
 
 

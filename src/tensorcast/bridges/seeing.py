@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CastError
+from ..buffer import Buffer
 from . import is_numpy, is_numpy_scalar, is_torch
 from .foreign import Seen, see_foreign
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Seen", "on_gpu", "see"]
+__all__ = ["Seen", "see", "tensor_elsewhere", "tensor_seen"]
 
 
 def see(data: Any) -> Seen | None:
@@ -21,11 +21,6 @@ def see(data: Any) -> Seen | None:
 
         plain = data.detach()
         lazy = "its conjugation or negation is pending" if plain.is_conj() or plain.is_neg() else ""
-        if plain.device.type != "cpu":
-            raise CastError(
-                f"the tensor is on {plain.device}, which only torch reaches; bring it over with "
-                'tensorcast.cast(x, x.dtype, device="cpu")'
-            )
         return Seen("torch", buffer_of(plain.resolve_conj().resolve_neg()), copied=lazy)
     if is_numpy(data):
         from .numpy import buffer_of as numpy_buffer_of
@@ -37,12 +32,17 @@ def see(data: Any) -> Seen | None:
     return see_foreign(data)
 
 
-def on_gpu(data: Any) -> torch.Tensor | None:
-    """What lies on a GPU as a tensor there, sharing its memory; None for what does not."""
-    if hasattr(data, "__cuda_array_interface__"):
-        import torch
+def tensor_elsewhere(data: Any) -> torch.Tensor | None:
+    """What does not lie in the CPU's memory as a tensor there: a tensor itself, and what shares a
+    GPU's memory; None for everything else.
 
-        return torch.as_tensor(data, device="cuda")
+    Raises:
+        MissingLibraryError: it lies on a GPU, and torch is not installed.
+    """
+    if is_torch(data):
+        return None if data.device.type == "cpu" else data
+    if hasattr(data, "__cuda_array_interface__"):
+        return _torch().as_tensor(data, device="cuda")  # type: ignore[no-any-return]
     find = getattr(data, "__dlpack_device__", None)
     if find is None or is_numpy(data):
         return None
@@ -52,7 +52,26 @@ def on_gpu(data: Any) -> torch.Tensor | None:
         return None
     if int(kind) in (1, 3, 11):  # kDLCPU, and host memory that is pinned
         return None
-    import torch.utils.dlpack
+    return _torch().utils.dlpack.from_dlpack(data)  # type: ignore[no-any-return]
 
-    shared: torch.Tensor = torch.utils.dlpack.from_dlpack(data)
-    return shared
+
+def tensor_seen(tensor: torch.Tensor, data: Any) -> Seen:
+    """A tensor's elements wherever they are, without their address: of the data that it stands
+    for."""
+    from .torch import format_of
+    from .torch_packed import is_pairs, logical_shape
+
+    row, shape = format_of(tensor), logical_shape(tensor)
+    packed = is_pairs(tensor.dtype)
+    size = row.container_bits // 8
+    strides = (1,) * len(shape) if packed else tuple(step * size for step in tensor.stride())
+    buffer = Buffer(0, shape, strides, row, device=str(tensor.device), packed=packed)
+    library = "torch" if tensor is data else type(data).__module__.partition(".")[0]
+    return Seen("Python" if library == "builtins" else library, buffer)
+
+
+def _torch() -> Any:
+    from .outward import load
+
+    load("torch.utils.dlpack")
+    return load("torch")
