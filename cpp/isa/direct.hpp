@@ -329,12 +329,13 @@ bool narrow_to_bfloat16_loop(const Direct&, const void* in, void* out, uint64_t 
     return ordinary;
 }
 
-// float32 -> float64: exact. A NaN comes out quiet.
+// To float64, from float32, or uint16_t for bfloat16: exact. A NaN comes out quiet.
+template <class S>
 bool float_to_double_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
-    const float* x = (const float*)in;
+    const S* x = (const S*)in;
     staged(stream, (double*)out, n, [&](uint64_t begin, double* to, uint64_t m) {
-        const float* from = x + begin;
-        for (uint64_t i = 0; i < m; ++i) to[i] = (double)from[i];
+        const S* from = x + begin;
+        for (uint64_t i = 0; i < m; ++i) to[i] = (double)carrier_of(from[i]);
     });
     return true;
 }
@@ -448,6 +449,7 @@ DirectLoop to_integer_of(const Row& target) {
 Direct float_to_integer(const Row& source, const Row& target) {
     Direct d;
     if (target.bits < 8) d.mask = (1u << target.bits) - 1;
+    d.bits = target.bits;
     d.below = target.bits == 64 ? 0x1p51 : (double)target.max_code + 1;
     d.above = !target.is_signed ? -1 : target.bits == 64 ? -0x1p51 : -(double)(target.max_code + 2);
     if (source.bits == 64) {

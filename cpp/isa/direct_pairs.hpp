@@ -1,32 +1,33 @@
 // The one list of the pairs that have a direct loop.
 #pragma once
 #include "direct_float.hpp"
-#include "direct_x86.hpp"
+#include "direct_small_x86.hpp"
 
 namespace tc {
 namespace {
 
 #if defined(__AVX2__)
-template <class S>
-DirectLoop truncate_float_to(FormatId target) {
-    switch (target) {
-        case F_int8: return truncate_float_loop<S, uint8_t, true>;
-        case F_uint8: return truncate_float_loop<S, uint8_t, false>;
-        case F_int16: return truncate_float_loop<S, uint16_t, true>;
-        case F_uint16: return truncate_float_loop<S, uint16_t, false>;
-        case F_int32: return truncate_float_loop<S, uint32_t, true>;
-        default: return nullptr;
+template <class S, DirectLoop TO_INT64>
+DirectLoop truncate_float_to(const Row& target) {
+    if (!target.is_integer()) return nullptr;
+    switch (target.container()) {
+        case 1: return target.is_signed ? truncate_float_loop<S, uint8_t, true> : truncate_float_loop<S, uint8_t, false>;
+        case 2: return target.is_signed ? truncate_float_loop<S, uint16_t, true> : truncate_float_loop<S, uint16_t, false>;
+        case 4: return target.is_signed ? truncate_float_loop<S, uint32_t, true> : truncate_float_loop<S, uint32_t, false>;
+        default: return target.is_signed ? truncate_float_to_int64_loop<S, true, TO_INT64>
+                                         : truncate_float_to_int64_loop<S, false, TO_INT64>;
     }
 }
 
-// The pairs of direct_x86.hpp; null if it is none.
+// The pairs of direct_x86.hpp and direct_small_x86.hpp; null if it is none.
 DirectLoop x86_loop(const Cast& cast) {
+    const Row& target = ROWS[cast.target];
     if (cast.rounding == Rounding::TowardZero) {
         switch (cast.source) {
-            case F_float64: return truncate_float_to<double>(cast.target);
-            case F_float32: return truncate_float_to<float>(cast.target);
-            case F_float16: return truncate_float_to<Half>(cast.target);
-            case F_bfloat16: return truncate_float_to<Brain>(cast.target);
+            case F_float64: return truncate_float_to<double, to_int64_loop<double>>(target);
+            case F_float32: return truncate_float_to<float, to_int64_loop<float>>(target);
+            case F_float16: return truncate_float_to<Half, half_loop<int64_t, to_int64_loop<float>>>(target);
+            case F_bfloat16: return truncate_float_to<Brain, to_int64_loop<uint16_t>>(target);
             default: break;
         }
     }
@@ -40,7 +41,15 @@ DirectLoop x86_loop(const Cast& cast) {
         }
     }
     if (cast.rounding == Rounding::NearestEven) {
+        if (const DirectLoop loop = to_small_float(cast.source, cast.target)) return loop;
         const bool brain = cast.target == F_bfloat16;
+        if (brain) switch (cast.source) {
+            case F_int8: return integer_to_bf16_loop<int8_t>;
+            case F_uint8: return integer_to_bf16_loop<uint8_t>;
+            case F_int16: return integer_to_bf16_loop<int16_t>;
+            case F_uint16: return integer_to_bf16_loop<uint16_t>;
+            default: break;
+        }
         if (!brain && cast.target != F_float16) return nullptr;
         if (cast.source == F_float64)
             return brain ? narrow16_loop<double, true> : narrow16_loop<double, false>;
@@ -90,7 +99,13 @@ Direct plain_loop(const Cast& cast) {
     if (target.is_integer())
         return cast.rounding == Rounding::TowardZero ? float_to_integer(source, target) : d;
     if (cast.source == F_float64 && cast.target == F_float32 && nearest) d.loop = double_to_float_loop;
-    if (cast.source == F_float32 && cast.target == F_float64) d.loop = float_to_double_loop;
+    if (cast.target == F_float64) {
+        if (cast.source == F_float32) d.loop = float_to_double_loop<float>;
+        if (cast.source == F_bfloat16) d.loop = float_to_double_loop<uint16_t>;
+#if defined(__F16C__)
+        if (cast.source == F_float16) d.loop = half_loop<double, float_to_double_loop<float>>;
+#endif
+    }
 #if !defined(__AVX2__)  // for which narrow_x86.hpp and half_x86.hpp are faster
     if (nearest && target.bits <= 16) {
         if (cast.source == F_float32) d.loop = narrow_of<FromFloat32>(cast.target);

@@ -34,9 +34,9 @@ TC_INLINE __m256i truncate8(const Brain* p) {
     return _mm256_cvttps_epi32(_mm256_castsi256_ps(u));
 }
 
-// Thirty-two int32 that D holds, as D.
+// Thirty-two int32 that D holds, as D; bytes masked.
 template <class D, bool SIGNED>
-TC_INLINE void store_narrow(const __m256i q[4], D* out) {
+TC_INLINE void store_narrow(const __m256i q[4], D* out, __m256i mask = _mm256_set1_epi8(-1)) {
     const auto pack = [](__m256i a, __m256i b) {
         return SIGNED ? _mm256_packs_epi32(a, b) : _mm256_packus_epi32(a, b);
     };
@@ -50,51 +50,106 @@ TC_INLINE void store_narrow(const __m256i q[4], D* out) {
         const __m256i a = pack(q[0], q[1]), b = pack(q[2], q[3]);
         const __m256i c = SIGNED ? _mm256_packs_epi16(a, b) : _mm256_packus_epi16(a, b);
         const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-        _mm256_storeu_si256((__m256i*)out, _mm256_permutevar8x32_epi32(c, order));
+        const __m256i in_order = _mm256_permutevar8x32_epi32(c, order);
+        _mm256_storeu_si256((__m256i*)out, _mm256_and_si256(in_order, mask));
     }
 }
 
-TC_INLINE float scalar_of(float x) { return x; }
-TC_INLINE double scalar_of(double x) { return x; }
-TC_INLINE float scalar_of(Half x) { return decode_f16(x.code); }
-TC_INLINE float scalar_of(Brain x) { return float_of((uint32_t)x.code << 16); }
+// Eight elements toward zero as uint32; *seen gets set bits where one is beyond 32 bits, or a NaN.
+TC_INLINE __m256i truncate8_unsigned(__m256 x, __m256i* seen) {
+    const __m256i low = _mm256_cvttps_epi32(x);
+    const __m256i high = _mm256_cvttps_epi32(_mm256_sub_ps(x, _mm256_set1_ps(0x1p31f)));
+    const __m256 fits = _mm256_and_ps(_mm256_cmp_ps(x, _mm256_set1_ps(-1.0f), _CMP_GT_OQ),
+                                      _mm256_cmp_ps(x, _mm256_set1_ps(0x1p32f), _CMP_LT_OQ));
+    *seen = _mm256_or_si256(*seen, _mm256_xor_si256(_mm256_castps_si256(fits), _mm256_set1_epi32(-1)));
+    return _mm256_or_si256(low, _mm256_and_si256(high, _mm256_srai_epi32(low, 31)));
+}
+TC_INLINE __m128i truncate4_unsigned(__m256d x, __m256i* seen) {
+    const __m256d whole = _mm256_round_pd(x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
+    const __m256d fits = _mm256_and_pd(_mm256_cmp_pd(x, _mm256_set1_pd(-1.0), _CMP_GT_OQ),
+                                       _mm256_cmp_pd(x, _mm256_set1_pd(0x1p32), _CMP_LT_OQ));
+    *seen = _mm256_or_si256(*seen, _mm256_xor_si256(_mm256_castpd_si256(fits), _mm256_set1_epi32(-1)));
+    const __m128i q = _mm256_cvttpd_epi32(_mm256_sub_pd(whole, _mm256_set1_pd(0x1p31)));
+    return _mm_xor_si128(q, _mm_set1_epi32((int)0x80000000u));
+}
+TC_INLINE __m256i truncate8_unsigned(const float* p, __m256i* seen) {
+    return truncate8_unsigned(_mm256_loadu_ps(p), seen);
+}
+TC_INLINE __m256i truncate8_unsigned(const double* p, __m256i* seen) {
+    return _mm256_set_m128i(truncate4_unsigned(_mm256_loadu_pd(p + 4), seen),
+                            truncate4_unsigned(_mm256_loadu_pd(p), seen));
+}
+TC_INLINE __m256i truncate8_unsigned(const Half* p, __m256i* seen) {
+    return truncate8_unsigned(_mm256_cvtph_ps(load128(p)), seen);
+}
+TC_INLINE __m256i truncate8_unsigned(const Brain* p, __m256i* seen) {
+    const __m256i u = _mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16);
+    return truncate8_unsigned(_mm256_castsi256_ps(u), seen);
+}
 
-// Floats toward zero to integers of 8, 16 and 32 bits (not uint32).
+// group(from, to) makes GROUP elements of as many; the last few go through it in a copy filled up
+// with zeros.
+template <uint64_t GROUP, class S, class D, class Group>
+TC_INLINE void in_groups(const S* from, D* to, uint64_t n, const Group& group) {
+    uint64_t i = 0;
+    for (; n - i >= GROUP; i += GROUP) group(from + i, to + i);
+    if (i == n) return;
+    S rest[GROUP] = {};
+    D made[GROUP];
+    __builtin_memcpy(rest, from + i, (n - i) * sizeof(S));
+    group(rest, made);
+    __builtin_memcpy(to + i, made, (n - i) * sizeof(D));
+}
+
+// Floats toward zero to integers of 32 bits and fewer.
 template <class S, class D, bool SIGNED>
-bool truncate_float_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+bool truncate_float_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
     const S* x = (const S*)in;
     // in range: q + bias has only the lowest bits set; of int32, anything but -2^31, which is what
     // the conversion gives for all that is not
-    constexpr int BITS = 8 * sizeof(D);
-    const __m256i bias = _mm256_set1_epi32(SIGNED && BITS < 32 ? 1 << (BITS - 1) : 0);
-    const __m256i worst = _mm256_set1_epi32((int)0x80000000u);
-    const double low = SIGNED ? -(double)(1ull << (BITS - 1)) : 0;
-    const double high = SIGNED ? -low - 1 : (double)((1ull << BITS) - 1);
+    const int bits = sizeof(D) == 1 ? c.bits : 8 * sizeof(D);
+    const __m256i bias = _mm256_set1_epi32(SIGNED && bits < 32 ? 1 << (bits - 1) : 0);
+    const __m256i worst = _mm256_set1_epi32((int)0x80000000u), mask = _mm256_set1_epi8((char)c.mask);
     __m256i seen = _mm256_setzero_si256();
-    bool tails = true;
     staged(stream, (D*)out, n, [&](uint64_t begin, D* to, uint64_t m) {
-        const S* from = x + begin;
         __m256i any = seen;  // in a register: what `to` points to could be `seen`
-        uint64_t i = 0;
-        for (; m - i >= 32; i += 32) {
+        in_groups<32>(x + begin, to, m, [&](const S* from, D* codes) {
             __m256i q[4];
             for (int k = 0; k < 4; ++k) {
-                q[k] = truncate8(from + i + 8 * k);
-                any = _mm256_or_si256(any, BITS == 32 ? _mm256_cmpeq_epi32(q[k], worst)
-                                                      : _mm256_add_epi32(q[k], bias));
+                if constexpr (sizeof(D) == 4 && !SIGNED) {
+                    q[k] = truncate8_unsigned(from + 8 * k, &any);
+                } else {
+                    q[k] = truncate8(from + 8 * k);
+                    any = _mm256_or_si256(any, sizeof(D) == 4 ? _mm256_cmpeq_epi32(q[k], worst)
+                                                              : _mm256_add_epi32(q[k], bias));
+                }
             }
-            store_narrow<D, SIGNED>(q, to + i);
-        }
+            store_narrow<D, SIGNED>(q, codes, mask);
+        });
         seen = any;
-        for (const uint64_t rest = m % 32; i - (m - rest) < rest; ++i) {
-            const double v = __builtin_trunc((double)scalar_of(from[i]));
-            const bool ordinary = v >= low && v <= high;
-            to[i] = (D)(ordinary ? (int32_t)v : 0);
-            tails &= ordinary;
-        }
     });
-    const __m256i beyond = BITS == 32 ? seen : _mm256_srli_epi32(seen, BITS % 32);
-    return tails && !any_set(beyond);
+    return !any_set(sizeof(D) == 4 ? seen : _mm256_srl_epi32(seen, _mm_cvtsi32_si128(bits)));
+}
+
+// The same to 64 bits by way of 32, which hold most of what there is; what they do not is GENERAL's.
+template <class S, bool SIGNED, DirectLoop GENERAL>
+bool truncate_float_to_int64_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
+    const S* x = (const S*)in;
+    const __m256i worst = _mm256_set1_epi32((int)0x80000000u);
+    __m256i seen = _mm256_setzero_si256();
+    staged(stream, (uint64_t*)out, n, [&](uint64_t begin, uint64_t* to, uint64_t m) {
+        __m256i any = seen;
+        in_groups<8>(x + begin, to, m, [&](const S* from, uint64_t* codes) {
+            const __m256i q = truncate8(from);
+            any = _mm256_or_si256(any, SIGNED ? _mm256_cmpeq_epi32(q, worst) : q);
+            for (int k = 0; k < 2; ++k) {
+                const __m128i half = k ? _mm256_extracti128_si256(q, 1) : _mm256_castsi256_si128(q);
+                _mm256_storeu_si256((__m256i*)(codes + 4 * k), _mm256_cvtepi32_epi64(half));
+            }
+        });
+        seen = any;
+    });
+    return !any_set(_mm256_and_si256(seen, worst)) || GENERAL(c, in, out, n, stream);
 }
 
 // 64-bit integers to 8 and 16 bits.
@@ -103,30 +158,22 @@ bool narrow_int64_loop(const Direct& c, const void* in, void* out, uint64_t n, b
     const uint64_t* x = (const uint64_t*)in;
     const __m256i bias = _mm256_set1_epi64x((long long)c.bias);
     __m256i seen = _mm256_setzero_si256();
-    uint64_t tails = 0;
     staged(stream, (D*)out, n, [&](uint64_t begin, D* to, uint64_t m) {
-        const uint64_t* from = x + begin;
         __m256i any = seen;
-        uint64_t i = 0;
-        for (; m - i >= 32; i += 32) {
+        in_groups<32>(x + begin, to, m, [&](const uint64_t* from, D* codes) {
             __m256i q[4];
             for (int k = 0; k < 4; ++k) {
-                const __m256i a = load256(from + i + 8 * k), b = load256(from + i + 8 * k + 4);
+                const __m256i a = load256(from + 8 * k), b = load256(from + 8 * k + 4);
                 any = _mm256_or_si256(any, _mm256_or_si256(_mm256_add_epi64(a, bias),
                                                            _mm256_add_epi64(b, bias)));
                 const __m256 low = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
                 q[k] = _mm256_permute4x64_epi64(_mm256_castps_si256(low), 0xd8);
             }
-            store_narrow<D, SIGNED>(q, to + i);
-        }
+            store_narrow<D, SIGNED>(q, codes);
+        });
         seen = any;
-        for (const uint64_t rest = m % 32; i - (m - rest) < rest; ++i) {
-            tails |= from[i] + c.bias;
-            to[i] = (D)from[i];
-        }
     });
-    const __m256i beyond = _mm256_srl_epi64(seen, _mm_cvtsi32_si128(c.bits));
-    return tails >> c.bits == 0 && !any_set(beyond);
+    return !any_set(_mm256_srl_epi64(seen, _mm_cvtsi32_si128(c.bits)));
 }
 
 // Eight float64 rounded to odd in the 24 bits of float32 (odd_float).
@@ -177,23 +224,48 @@ bool narrow16_loop(const Direct&, const void* in, void* out, uint64_t n, bool st
             _mm256_cvtps_ph(_mm256_castsi256_ps(u), _MM_FROUND_TO_NEAREST_INT));
     };
     staged(stream, (uint16_t*)out, n, [&](uint64_t begin, uint16_t* to, uint64_t m) {
-        const S* from = x + begin;
         Seen any = seen;
-        uint64_t i = 0;
-        for (; m - i >= 16; i += 16) _mm256_storeu_si256((__m256i*)(to + i), sixteen(from + i, any));
-        if (i < m) {
-            S rest[16] = {};
-            uint16_t codes[16];
-            __builtin_memcpy(rest, from + i, (m - i) * sizeof(S));
-            _mm256_storeu_si256((__m256i*)codes, sixteen(rest, any));
-            __builtin_memcpy(to + i, codes, (m - i) * 2);
-        }
+        in_groups<16>(x + begin, to, m, [&](const S* from, uint16_t* codes) {
+            _mm256_storeu_si256((__m256i*)codes, sixteen(from, any));
+        });
         seen = any;
     });
     const __m256i last = _mm256_set1_epi32(BRAIN ? 0x7f7f7fff : 0x477fefff);
     const __m256i subnormal = _mm256_cmpeq_epi32(
         _mm256_min_epu32(seen.least, _mm256_set1_epi32(0x007ffffe)), seen.least);
     return !any_set(_mm256_or_si256(_mm256_cmpgt_epi32(seen.top, last), subnormal));
+}
+
+// Sixteen integers of 8 or 16 bits as lanes of 16.
+TC_INLINE __m256i load_words(const int8_t* p) { return _mm256_cvtepi8_epi16(load128(p)); }
+TC_INLINE __m256i load_words(const uint8_t* p) { return _mm256_cvtepu8_epi16(load128(p)); }
+TC_INLINE __m256i load_words(const int16_t* p) { return load256(p); }
+TC_INLINE __m256i load_words(const uint16_t* p) { return load256(p); }
+
+// Integers of 8 and 16 bits to bfloat16, nearest even: those of 8 bits are exact. The lower and the
+// upper words of the lanes go apart, and come together where they were.
+template <class S>
+bool integer_to_bf16_loop(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+    constexpr bool SIGNED = signed_type<S>();
+    const S* x = (const S*)in;
+    const __m256i low16 = constant32(0xffff), tie = constant32(0x7fff), one = constant32(1);
+    const auto rounded = [&](__m256i integers) {
+        const __m256i u = _mm256_castps_si256(_mm256_cvtepi32_ps(integers));
+        if (sizeof(S) == 1) return u;
+        const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), one);
+        return _mm256_add_epi32(_mm256_add_epi32(u, tie), odd);
+    };
+    staged(stream, (uint16_t*)out, n, [&](uint64_t begin, uint16_t* to, uint64_t m) {
+        in_groups<16>(x + begin, to, m, [&](const S* from, uint16_t* codes) {
+            const __m256i w = load_words(from);
+            const __m256i low = SIGNED ? _mm256_srai_epi32(_mm256_slli_epi32(w, 16), 16)
+                                       : _mm256_and_si256(w, low16);
+            const __m256i high = SIGNED ? _mm256_srai_epi32(w, 16) : _mm256_srli_epi32(w, 16);
+            const __m256i a = _mm256_srli_epi32(rounded(low), 16);
+            _mm256_storeu_si256((__m256i*)codes, _mm256_blend_epi16(a, rounded(high), 0xaa));
+        });
+    });
+    return true;
 }
 
 }  // namespace

@@ -377,6 +377,15 @@ const Table* table_for(const Cast& cast) {
         table->any_nan_lost |= a.nan_lost;
     }
     table->find_ranges();
+    table->fold.rows = 0;
+#if defined(__AVX2__)
+    if (target.container() == 1 && table->mask == 0xff) {
+        uint8_t kept[256];
+        for (int c = 0; c < 256; ++c) kept[c] = table->code.at[c] & (table->flag_in_code ? 0x7f : 0xff);
+        table->fold.make(kept, table->flagged.at);
+        if (!table->fold.limited && table->any_flagged && table->n_ranges > 2) table->fold.rows = 0;
+    }
+#endif
     table->widening = Widening();
     if (table->two_planes) table->widening.make(ROWS[cast.source], target, answers);
     table->find_shape(target.is_integer() && target.bits == 16);
@@ -420,6 +429,36 @@ void decode_result(FormatId id, const void* codes, float* out, uint64_t n) {
     }
     decode_float(id, codes, out, n);
 }
+
+// Narrow floats by way of float32, which a direct loop casts on: a table of wide answers is looked up
+// one by one. What is out of the ordinary is left to the table.
+struct ByFloat {
+    const Table* widen = nullptr;
+    Direct direct;
+
+    explicit ByFloat(const Cast& cast) {
+#if defined(__AVX2__)
+        const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+        const bool integer = target.is_integer() && (target.bits >= 32 || (source.bits == 8 && target.bits >= 8));
+        if (source.kind != Kind::Float || (!integer && cast.target != F_float64)) return;
+        Cast on = cast;
+        on.source = F_float32;
+        direct = direct_for(on);
+        if (!direct.loop) return;
+        on = Cast{};
+        on.source = cast.source;
+        on.target = F_float32;
+        widen = table_for(on);
+#else
+        (void)cast;
+#endif
+    }
+    TC_INLINE bool operator()(const uint8_t* in, void* codes, uint64_t n, bool stream) const {
+        alignas(64) uint32_t floats[BLOCK];
+        apply_wide(*widen, widen->code32, in, floats, n);
+        return direct.loop(direct, floats, codes, n, stream);
+    }
+};
 
 // The 8-bit floats that are measured by their values where they are widened, and not by a histogram.
 TC_INLINE bool is_widened(const Cast& cast) {
@@ -561,9 +600,10 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
     uint32_t counts256[256];
     if (table && cast.full) __builtin_memset(counts256, 0, sizeof counts256);
     const bool widened = table && cast.full && is_widened(cast);
+    const ByFloat by_float(cast);
     // either the loops stream, from the first whole line on, or blocks are made in the cache and
     // streamed from there; sums are those of whole blocks, wherever the output lies
-    const bool loops = cast.nontemporal && streams(cast, table) &&
+    const bool loops = cast.nontemporal && (by_float.widen || streams(cast, table)) &&
                        !(cast.full && (uintptr_t)target_at % 32 != 0);
     const bool copies = cast.nontemporal && !loops;
     uint64_t begin =
@@ -588,6 +628,8 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
         void* codes = direct ? out : temporary;
         if (table && widened) {
             widen_and_measure(*table, cast, in, codes, m, stats);
+        } else if (table && by_float.widen && by_float(in, codes, m, cast.nontemporal)) {
+            if (cast.full) histogram(in, m, counts256);
         } else if (table) {
             const uint64_t flagged = apply_table(*table, target, in, codes, m, cast.nontemporal);
             if (cast.full) histogram(in, m, counts256);
@@ -625,25 +667,26 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
          Stats* stats) {
     const FloatEnvironment environment;
     const bool packed = cast.source_packed && cast.target_packed;
+    const bool packs = !cast.source_packed && cast.target_packed;
     Direct direct;
     if (packed && !cast.full)
         direct = direct_packed(cast);
-    else if (!cast.source_packed && !cast.target_packed && (!cast.full || keeps_integers(cast)))
+    else if (!cast.source_packed && (!cast.full || (!packs && keeps_integers(cast))))
         direct = direct_for(cast);
     if (!direct.loop || (!target_at && cast.source == cast.target)) {
         run_blocks(cast, source_at, target_at, n, first, stats);
     } else {
         const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
         const unsigned from = packed ? source.bits : 8 * source.container();
-        const unsigned to = packed ? target.bits : 8 * target.container();
-        alignas(64) uint8_t measured[BLOCK * 8];
-        const uint64_t step = target_at && !cast.full ? DIRECT : BLOCK;
+        const unsigned to = cast.target_packed ? target.bits : 8 * target.container();
+        alignas(64) uint8_t block[BLOCK * 8];
+        const uint64_t step = target_at && !cast.full && !packs ? DIRECT : BLOCK;
         for (uint64_t done = 0; done < n; done += step) {
             const uint64_t m = n - done < step ? n - done : step;
             const char* in = (const char*)source_at + done * from / 8;
             char* out = target_at ? (char*)target_at + done * to / 8 : nullptr;
-            void* to_here = out ? out : (char*)measured;
-            const bool stream = out && cast.nontemporal;
+            void* to_here = out && !packs ? (void*)out : block;
+            const bool stream = out && !packs && cast.nontemporal;
             bool ordinary;
             if (cast.full)
                 ordinary = direct_measured(direct, cast, in, to_here, m, stream, stats);
@@ -651,7 +694,10 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
                 ordinary = direct.loop(direct, in, to_here, m, stream);
             else  // whole bytes
                 ordinary = m * from % 8 == 0 && direct.loop(direct, in, to_here, m * from / 8, stream);
-            if (!ordinary) run_blocks(cast, in, out, m, first + done, stats);
+            if (!ordinary)
+                run_blocks(cast, in, out, m, first + done, stats);
+            else if (packs && out)
+                pack(target.bits, block, (uint8_t*)out, m);
         }
     }
 #if defined(__x86_64__)

@@ -1,6 +1,7 @@
 // Sources of 8 bits or fewer: one table of 256 answers per pair and policy, built once from the
 // arithmetic kernels, applied to any number of elements. Statistics follow from a histogram.
 #pragma once
+#include "fold_x86.hpp"
 #include "stats.hpp"
 #include "widen_x86.hpp"
 
@@ -58,6 +59,7 @@ struct Table {
     bool any_flagged, any_overflow, any_nan_lost;
     bool flag_in_code;  // the target has a bit to spare
     Widening widening;
+    Fold fold;          // of 8-bit answers
     bool two_planes;    // low and high hold all there is of the wide codes
     // What spares half of the rows of a plane, or more: the codes from 128 on, of negative numbers,
     // all answer 0; or each answers what saturating negation makes the answer of its positive; or
@@ -188,14 +190,15 @@ struct Ranges {
             span[r] = _mm256_set1_epi8((char)t.range_span[k]);
         }
     }
-    TC_INLINE uint64_t count(__m256i x) const {
-        __m256i found = _mm256_setzero_si256();
+    TC_INLINE __m256i found(__m256i x) const {
+        __m256i any = _mm256_setzero_si256();
         for (int r = 0; r < N; ++r) {
             const __m256i d = _mm256_sub_epi8(x, first[r]);
-            found = _mm256_or_si256(found, _mm256_cmpeq_epi8(_mm256_min_epu8(d, span[r]), d));
+            any = _mm256_or_si256(any, _mm256_cmpeq_epi8(_mm256_min_epu8(d, span[r]), d));
         }
-        return count_signs(found);
+        return any;
     }
+    TC_INLINE uint64_t count(__m256i x) const { return count_signs(found(x)); }
 };
 #endif
 
@@ -235,8 +238,8 @@ uint64_t count_in_plane(const Table& t, const Plane& plane, const uint8_t* in, u
     return count;
 }
 
-// 8-bit answers. Returns how many flagged codes were seen.
-uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n) {
+// 8-bit answers. Returns how many flagged codes were seen. (Inlined, it would have too few registers.)
+__attribute__((noinline)) uint64_t look_up_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n) {
     uint64_t i = 0, n_flagged = 0;
     const uint8_t keep = t.flag_in_code ? 0x7f : 0xff;
 #if defined(__AVX512VBMI__)
@@ -306,6 +309,13 @@ uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n
         n_flagged += t.flagged.at[in[i]] & 1;
     }
     return n_flagged;
+}
+
+uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n) {
+#if defined(__AVX2__) && !defined(__AVX512VBMI__)
+    if (t.fold.rows && apply_fold(t.fold, Ranges<2>(t), in, out, n)) return 0;
+#endif
+    return look_up_bytes(t, in, out, n);
 }
 
 #if defined(__AVX2__)
