@@ -317,6 +317,26 @@ def test_numbers_become_what_the_library_infers() -> None:
         assert tc.to_tensorflow(data).dtype == tf.constant(data).dtype, data
 
 
+@pytest.mark.parametrize("target", ["torch", "numpy", "arrow"])
+def test_tensors_without_memory(target: str) -> None:
+    needs(target)
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    def inside(x: Any) -> Any:
+        said, result = agreed(x, target)
+        if target == "torch":
+            assert result is x
+        else:
+            assert said.refusal.startswith("the tensor is being traced or transformed")
+        return x
+
+    with FakeTensorMode():
+        inside(torch.zeros(3))
+    torch.func.vmap(inside)(torch.zeros(2, 3))
+    for odd in (torch.zeros(3).to_sparse(), torch.nested.nested_tensor([torch.zeros(2)])):
+        assert agreed(odd, target)[1] is None
+
+
 # ---- JAX's 64 bits -------------------------------------------------------------------------------
 
 

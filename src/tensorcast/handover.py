@@ -17,7 +17,7 @@ from .casting import cast_buffer
 from .errors import CastError, CastOverflowError
 from .formats import Format, lookup
 from .policy import Policy
-from .sharing import ReadOnly, Target, Verdict, Wish, decide, is_new
+from .sharing import Decision, ReadOnly, Target, Verdict, Wish, decide
 
 _RECKLESS = Policy(overflow="saturate", nan="zero")
 """Refuses no value: to see what numbers would become, not what they are."""
@@ -51,7 +51,7 @@ class Plan:
         data: what was handed over.
         seen: its elements.
         wish: what they are to become.
-        verdict: what is decided.
+        decision: what is to be done.
         bridge: the target's module of `bridges.outward`.
         tensor: the data as a torch tensor, where torch does the work: for a tensor that is to be
             one, and for what lies on a GPU.
@@ -60,7 +60,7 @@ class Plan:
     data: Any
     seen: Seen
     wish: Wish
-    verdict: Verdict
+    decision: Decision
     bridge: Any
     tensor: Any = None
 
@@ -86,7 +86,7 @@ def verdict_on(data: Any, asked: Asked) -> Verdict:
     found = _plan(data, asked, bridge)
     if found is None:
         found = _plan_sequence(data, asked, bridge, _RECKLESS)
-    return found.verdict
+    return found.decision.verdict
 
 
 # -- deciding ------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def _plan(data: Any, asked: Asked, bridge: Any) -> Plan | None:
         library = type(data).__module__.partition(".")[0]
         seen = Seen(library.removesuffix("lib"), Buffer(0, shape, strides, row, device=device))
         found = _planned(data, seen, asked, bridge, same_kind=True)
-        if found.verdict.action == "returns the same object":
+        if found.decision.verdict.action == "returns the same object":
             return found
     if tensor is not None:
         seen = tensor_seen(tensor, data)
@@ -137,15 +137,16 @@ def _planned(
     wanted = row if asked.format is None else asked.format
     device = None if asked.device is None else bridge.device_name(asked.device)
     fit = bridge.fit(wanted, seen.buffer.shape)
-    try:
-        Policy().resolve(row, wanted)
-    except CastError as error:  # complex to real
-        fit = replace(fit, lacks=str(error))
+    if row.is_complex and not wanted.is_complex:
+        try:
+            Policy().resolve(row, wanted)
+        except CastError as error:
+            fit = replace(fit, lacks=str(error))
     if same_kind and wanted == row:
         fit = replace(fit, lacks="", remade="")
     wish = Wish(asked.target, wanted, fit, device, asked.copy, asked.on_read_only)
-    verdict = decide(seen, wish, same_kind=same_kind)
-    return Plan(data, seen, wish, verdict, bridge, tensor)
+    decision = decide(seen, wish, same_kind=same_kind)
+    return Plan(data, seen, wish, decision, bridge, tensor)
 
 
 def _plan_sequence(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan:
@@ -168,8 +169,10 @@ def _plan_sequence(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan
         seen = Seen("Python", buffer_of(made), copied=no_memory)
         found = _planned(data, seen, replace(asked, format=None), bridge)
     # nothing was read but Python's objects
-    written = found.verdict.n_bytes_moved - found.seen.buffer.n_bytes
-    return replace(found, verdict=replace(found.verdict, n_bytes_moved=written))
+    verdict = found.decision.verdict
+    if verdict.action != "refuses":
+        verdict = replace(verdict, n_bytes_moved=verdict.n_bytes_moved - found.seen.buffer.n_bytes)
+    return replace(found, decision=replace(found.decision, verdict=verdict))
 
 
 def _inferred(data: Any, row: Format | None, bridge: Any, keywords: dict[str, Any]) -> Any:
@@ -200,7 +203,7 @@ def _noted(seen: Seen, data: Any) -> Seen:
 
 
 def _carry_out(plan: Plan, asked: Asked, policy: Policy) -> Any:
-    verdict, wish = plan.verdict, plan.wish
+    verdict, wish = plan.decision.verdict, plan.wish
     if verdict.action == "refuses":
         raise CastError(verdict.refusal)
     if verdict.action == "returns the same object":
@@ -212,7 +215,7 @@ def _carry_out(plan: Plan, asked: Asked, policy: Policy) -> Any:
         return _tensor_of(plan, asked, policy, moved)
     buffer = plan.seen.buffer
     resolved = policy.resolve(buffer.format, wish.format)
-    if is_new(plan.seen, wish) or (moved and wish.target != "cupy"):
+    if plan.decision.makes_memory(plan.seen, wish) or (moved and wish.target != "cupy"):
         made, written = _empty(buffer, wish)
         cast_buffer(buffer, written, wish.format, resolved, fresh=True)
         if wish.target == "numpy":
@@ -249,7 +252,7 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     here = buffer.format if moved and wish.format.bits >= buffer.format.bits else wish.format
     resolved = policy.resolve(buffer.format, wish.format)
     copy = None if moved else wish.copy  # the trip is a copy
-    if is_new(plan.seen, replace(wish, format=here, copy=copy)):
+    if plan.decision.makes_memory(plan.seen, replace(wish, format=here, copy=copy)):
         result, written = empty(buffer, here, "torch")
         if here != wish.format:
             resolved = policy.resolve(buffer.format, here)

@@ -197,19 +197,29 @@ def obstacles(seen: Seen, target: Target, on_read_only: ReadOnly = "copy") -> li
     return found
 
 
-def is_new(seen: Seen, wish: Wish) -> bool:
-    """Whether memory has to be made for the result, beside what making the elements seen took.
-    What the library makes itself, in any case, does not count."""
-    if wish.format != seen.buffer.format:
-        return True
-    if wish.fit.remade:
-        return False
-    if obstacles(seen, wish.target, wish.on_read_only):
-        return True
-    return bool(wish.copy) and not seen.copied
+@dataclass(frozen=True)
+class Decision:
+    """A verdict, and what carrying it out has to know.
+
+    Attributes:
+        verdict: what is to be done.
+        blocked: why the target cannot stand on the memory as it was seen; see `obstacles`.
+    """
+
+    verdict: Verdict
+    blocked: tuple[str, ...] = ()
+
+    def makes_memory(self, seen: Seen, wish: Wish) -> bool:
+        """Whether memory has to be made for the result, beside what making the elements seen took.
+        What the library makes itself, in any case, does not count."""
+        if wish.format != seen.buffer.format:
+            return True
+        if wish.fit.remade:
+            return False
+        return bool(self.blocked) or (bool(wish.copy) and not seen.copied)
 
 
-def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Verdict:
+def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Decision:
     """What to do with elements that are to become another library's.
 
     Args:
@@ -231,13 +241,16 @@ def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Verdict:
     )
     refused = _unreachable(buffer, wish, moved) or wish.fit.lacks
     if refused:
-        return replace(said, action="refuses", because=(refused,))
+        return Decision(replace(said, action="refuses", because=(refused,)))
     reasons: list[str] = []
+    blocked: tuple[str, ...] = ()
     if not same_kind:
+        if buffer.device == "cpu":  # memory elsewhere is its own library's to judge
+            blocked = tuple(obstacles(seen, wish.target, wish.on_read_only))
         # a copy's own layout is no reason of the caller's
         reasons += [seen.copied] if seen.copied else []
         reasons += [wish.fit.remade] if wish.fit.remade else []
-        reasons = reasons or _obstacles(seen, wish)
+        reasons = reasons or list(blocked)
     transfers: tuple[str, ...] = ()
     if moved:
         narrow = min(row.container_bits, to.container_bits)
@@ -255,13 +268,14 @@ def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Verdict:
     else:
         action = "returns the same object" if same_kind else "shares"
     if wish.copy is False and reasons:
-        return replace(said, action="refuses", because=("copy=False", *reasons))
+        said = replace(said, action="refuses", because=("copy=False", *reasons))
+        return Decision(said, blocked)
     if action in ("casts", "copies"):
         n_bytes = _n_bytes(wish, n)
         twice = bool(wish.fit.remade) and to != row  # cast, then copied by the library
         extra = 2 * (n * to.container_bits // 8) if twice else 0
         there = wish.device if moved and to.bits > row.bits and wish.target == "torch" else None
-        return replace(
+        said = replace(
             said,
             action=action,
             because=tuple(reasons),
@@ -276,7 +290,8 @@ def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Verdict:
             else "a write reaches the result only",
             read_only=bool(demands.immutable),
         )
-    return _shared(said, seen, wish, demands, action)
+        return Decision(said, blocked)
+    return Decision(_shared(said, seen, wish, demands, action), blocked)
 
 
 def _shared(said: Verdict, seen: Seen, wish: Wish, demands: Demands, action: Action) -> Verdict:
@@ -305,12 +320,6 @@ def repeats(buffer: Buffer) -> bool:
     """Whether a dimension repeats the same elements, as an expanded one does."""
     pairs = zip(buffer.strides, buffer.shape, strict=True)
     return not buffer.packed and buffer.n_elements > 0 and any(s == 0 and n > 1 for s, n in pairs)
-
-
-def _obstacles(seen: Seen, wish: Wish) -> list[str]:
-    if seen.buffer.device != "cpu":
-        return []  # only its own library sees that memory
-    return obstacles(seen, wish.target, wish.on_read_only)
 
 
 def _unreachable(buffer: Buffer, wish: Wish, moved: bool) -> str:

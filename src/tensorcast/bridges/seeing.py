@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..buffer import Buffer
+from ..errors import CastError
 from . import is_numpy, is_numpy_scalar, is_torch
 from .foreign import Seen, see_foreign
 
@@ -15,10 +16,16 @@ __all__ = ["Seen", "see", "tensor_elsewhere", "tensor_seen"]
 
 
 def see(data: Any) -> Seen | None:
-    """The object's elements; None for numbers and sequences."""
-    if is_torch(data):
-        from .torch import buffer_of
+    """The object's elements; None for numbers and sequences.
 
+    Raises:
+        CastError: it is an array, but its memory cannot be seen, or holds no numbers.
+    """
+    if is_torch(data):
+        from .torch import buffer_of, is_plain
+
+        if not is_plain(data):
+            raise CastError("the tensor is being traced or transformed, and has no memory to share")
         plain = data.detach()
         lazy = "its conjugation or negation is pending" if plain.is_conj() or plain.is_neg() else ""
         return Seen("torch", buffer_of(plain.resolve_conj().resolve_neg()), copied=lazy)

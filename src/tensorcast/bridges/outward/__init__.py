@@ -20,6 +20,7 @@ and those whose arrays live on several devices:
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -58,9 +59,16 @@ def bridge_to(target: str) -> Any:
     Raises:
         MissingLibraryError: the library is not installed.
     """
+    bridge = _bridges()[target]
+    bridge.load()
+    return bridge
+
+
+@cache
+def _bridges() -> dict[str, Any]:
     from . import arrow, cupy, jax, numpy, pil, tensorflow, torch
 
-    bridges: dict[str, Any] = {
+    return {
         "torch": torch,
         "numpy": numpy,
         "jax": jax,
@@ -69,6 +77,3 @@ def bridge_to(target: str) -> Any:
         "pil": pil.Pillow(),
         "cupy": cupy,
     }
-    bridge = bridges[target]
-    bridge.load()
-    return bridge
