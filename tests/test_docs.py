@@ -11,7 +11,7 @@ weights as all-MiniLM-L6-v2/ where the document names it. `...` stands for any t
 is compared as doctest's NORMALIZE_WHITESPACE does, and durations, rates and peak memory, which no
 two runs share, are compared as to their presence only; lines of progress, which come every few
 seconds, are left out. A block below `<!-- not run: reason -->` is
-skipped, with that reason.
+skipped, with that reason, and one below `<!-- needs: library -->` where that is not installed.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ def blocks_of(path: Path) -> list[Block]:
             lines.append(line)
         elif marked := re.match(r"<!-- not run: (.+) -->$", line.strip()):
             not_run = marked[1]
+        elif marked := re.match(r"<!-- needs: (\w+) -->$", line.strip()):
+            not_run = None if find_spec(marked[1]) else f"{marked[1]} is not here"
     assert not fence, f"{path}:{begin}: this block is never closed"
     return found
 
