@@ -64,7 +64,7 @@ def command(operands: tuple[object, ...], like: Any, as_json: bool) -> None:
     if as_json:
         from tensorcast.report.document import document, dump
 
-        body = promotion.describe(promoted(*operands))
+        body = promoted(*operands).to_dict()
         write(dump(document("promote", body, version=__version__)) + "\n")
     elif like is None:
         show(promotion.table(promoted(*operands), screen(sys.stdout).width))

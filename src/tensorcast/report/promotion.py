@@ -1,4 +1,4 @@
-"""The answers of the frameworks to mixed formats, as a table and as JSON."""
+"""The answers of the frameworks to mixed formats, as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Final
 
 from tensorcast.promotion import Answer, Promotion
 
-from .document import Json
 from .table import Column, layout
 from .text import Line, Span, line
 
@@ -46,8 +45,3 @@ def _verdict(promotion: Promotion) -> list[Line]:
     text = "They differ" if len(found) > 1 else "Not every one of them takes it"
     holds = f"; {' and '.join(safe)} holds every value" if safe else "; cast before you mix"
     return [line(""), line(f"{text}{holds}.")]
-
-
-def describe(promotion: Promotion) -> Json:
-    """The promotion as JSON's own types."""
-    return promotion.to_dict()
