@@ -5,6 +5,7 @@
 #include <string.h>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace tc {
@@ -38,6 +39,28 @@ void advise_huge(void* address, uint64_t n_bytes) {
     if (end > begin) (void)madvise((void*)begin, end - begin, MADV_HUGEPAGE);
 #else
     (void)address;
+#endif
+}
+
+bool releases_pages() {
+#if defined(__linux__)
+    return true;
+#else
+    return false;
+#endif
+}
+
+uintptr_t release_pages(uintptr_t begin, uintptr_t end) {
+#if defined(__linux__)
+    static const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    begin = (begin + page - 1) & ~(page - 1);
+    end &= ~(page - 1);
+    // where the kernel refuses (locked memory) the pages stay until they are freed
+    if (end > begin) (void)madvise((void*)begin, end - begin, MADV_DONTNEED);
+    return end > begin ? end : begin;
+#else
+    (void)end;
+    return begin;
 #endif
 }
 

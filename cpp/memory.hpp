@@ -1,4 +1,4 @@
-// Pages of large fresh results.
+// Pages of large fresh results, and of memory whose content was consumed.
 #pragma once
 #include <stdint.h>
 
@@ -11,5 +11,12 @@ void advise_huge(void* address, uint64_t n_bytes);
 // Whether that is done at all: TENSORCAST_HUGE_PAGES=0 in the environment starts it off.
 bool huge_pages();
 void set_huge_pages(bool enabled);
+
+// Hands the whole pages inside [begin, end) back to the system, whose content is lost; the addresses
+// stay the owner's. For private anonymous memory. Returns up to where: pages begin at the result.
+uintptr_t release_pages(uintptr_t begin, uintptr_t end);
+
+// Whether `release_pages` does anything here.
+bool releases_pages();
 
 }  // namespace tc

@@ -10,6 +10,11 @@ namespace tc {
 PyObject* image_planes(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* image_computes(PyObject*, PyObject* kernel);
 
+// inplace.cpp
+PyObject* inplace_uses(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* inplace_convert(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* inplace_releases(PyObject*, PyObject*);
+
 // sequences.cpp
 PyObject* sequence_fill(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* sequence_arrays(PyObject*, PyObject* const* args, Py_ssize_t n_args);

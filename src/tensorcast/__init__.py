@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         FormatError,
         InexactCastError,
         MissingLibraryError,
+        InPlaceError,
+        InPlaceWarning,
         PolicyError,
         TensorcastError,
         UnsupportedCheckpointError,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from .exports import to_arrow, to_cupy, to_jax, to_numpy, to_pil, to_tensorflow
     from .formats import FORMATS, Format, lookup
     from .images import image_to_tensor
+    from .inplace import cast_
     from .kernels.fast import huge_pages
     from .loss import Loss
     from .packed import PackedTensor, pack, unpack
@@ -78,6 +81,8 @@ _NAMES = {
     "CorruptFileError": "errors",
     "DestinationError": "errors",
     "FormatError": "errors",
+    "InPlaceError": "errors",
+    "InPlaceWarning": "errors",
     "InexactCastError": "errors",
     "MissingLibraryError": "errors",
     "PolicyError": "errors",
@@ -88,6 +93,7 @@ _NAMES = {
     "tensor": "bridges.sequences",
     "can_cast": "tensors",
     "cast": "tensors",
+    "cast_": "inplace",
     "huge_pages": "kernels.fast",
     "measure": "tensors",
 }
@@ -102,6 +108,8 @@ __all__ = [
     "DestinationError",
     "Format",
     "FormatError",
+    "InPlaceError",
+    "InPlaceWarning",
     "InexactCastError",
     "Loss",
     "MissingLibraryError",
@@ -119,6 +127,7 @@ __all__ = [
     "assert_cast_close",
     "can_cast",
     "cast",
+    "cast_",
     "checkpoint",
     "errors",
     "explain",

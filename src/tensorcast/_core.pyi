@@ -94,6 +94,19 @@ def sequence_arrays(
     other: Callable[[object, tuple[int, ...]], tuple[object, int, int]],
     /,
 ) -> tuple[int, int | None, int, int, int, tuple[int, ...], object]: ...
+def inplace_uses(interface: tuple[object, ...], tensor: object, /) -> tuple[int, int, int]: ...
+def inplace_convert(
+    interface: tuple[object, ...],
+    setter: Callable[[Any, Any], None],
+    proofs: tuple[tuple[object, int, int, int], ...],
+    swaps: tuple[tuple[object, object, object], ...],
+    jobs: tuple[tuple[object, ...], ...],
+    chunk_bytes: int,
+    n_threads: int,
+    n_failures: int,
+    /,
+) -> int: ...
+def inplace_releases() -> bool: ...
 def xxh64(data: Buffer, seed: int, /) -> int: ...
 def kernels() -> tuple[tuple[str, bool], ...]: ...
 

@@ -39,6 +39,23 @@ class MissingLibraryError(CastError, ImportError):
     """A library the call needs is not installed; the message names the extra that brings it."""
 
 
+class InPlaceError(CastError):
+    """A tensor cannot change its format in place; nothing was changed.
+
+    Attributes:
+        kind: what stands against it, one word or a few: "view", "storage held", "held by torch",
+            "not resizable", "shared memory", "mapped file", "pinned", "layout", "subclass", ...
+    """
+
+    def __init__(self, message: str, kind: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class InPlaceWarning(UserWarning):
+    """A cast in place became a plain one, as `others="copy"` allows: both were there at once."""
+
+
 class CheckpointError(TensorcastError):
     """A checkpoint cannot be read, planned or written."""
 

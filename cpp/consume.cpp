@@ -1,0 +1,123 @@
+#include "consume.hpp"
+
+#include <string.h>
+
+#include "memory.hpp"
+
+namespace tc {
+namespace {
+
+// Of a block that is cast in the memory it stands in: it is copied here first, because kernels read
+// some elements twice.
+constexpr uint64_t SCRATCH_BYTES = 64 << 10;
+
+// cast_tensor allocates nothing for so few aligned contiguous elements, which may be complex.
+constexpr uint64_t WITHOUT_ALLOCATION = SEGMENT / 2;
+
+uint64_t bytes_of(uint64_t n, bool packed, const Row& row) {
+    return packed ? n * row.bits / 8 : n * row.container();
+}
+
+bool cast_run(const Consumption& c, const char* source, char* target, uint64_t n, uint64_t first,
+              unsigned n_threads) {
+    Layout from{}, to{};
+    from.address = (char*)source;
+    to.address = target;
+    from.contiguous = to.contiguous = true;
+    Stats ignored;
+    return cast_tensor(*c.kernels, c.cast, from, to, n, first, n_threads, &ignored);
+}
+
+struct Here {
+    const Consumption& c;
+    uint64_t block;
+};
+
+void cast_block_here(void* context, uint64_t i) {
+    const Here& here = *(const Here*)context;
+    const uint64_t begin = i * here.block, left = here.c.n_elements - begin;
+    const uint64_t n = left < here.block ? left : here.block;
+    alignas(64) char scratch[SCRATCH_BYTES];
+    const Row& row = ROWS[here.c.cast.source];
+    char* at = here.c.source + bytes_of(begin, here.c.cast.source_packed, row);
+    memcpy(scratch, at, bytes_of(n, here.c.cast.source_packed, row));
+    cast_run(here.c, scratch, at, n, begin, 1);
+}
+
+void consume_here(const Consumption& c, unsigned n_threads) {
+    const uint64_t fit = SCRATCH_BYTES / ROWS[c.cast.source].container();
+    Here here{c, fit < WITHOUT_ALLOCATION ? fit : WITHOUT_ALLOCATION};
+    const uint64_t n_blocks = (c.n_elements + here.block - 1) / here.block;
+    if (n_blocks < 4) n_threads = 1;
+    parallel(n_threads, n_blocks, cast_block_here, &here, 4);
+}
+
+// One run of elements that follow each other in memory and in C order.
+void cast_ordered(const Consumption& c, uint64_t at, uint64_t first, uint64_t n) {
+    const unsigned from = ROWS[c.cast.source].container(), to = ROWS[c.cast.target].container();
+    alignas(64) char scratch[BLOCK * 16];
+    while (n) {
+        const uint64_t m = n < BLOCK ? n : BLOCK;
+        memcpy(scratch, c.source + at * from, m * from);
+        cast_run(c, scratch, c.target + at * to, m, first, 1);
+        at += m;
+        first += m;
+        n -= m;
+    }
+}
+
+void consume_ordered(const Consumption& c, uint64_t chunk_bytes) {
+    const MemoryOrder& o = c.order;
+    const unsigned from = ROWS[c.cast.source].container();
+    const int last = o.n_dims - 1;
+    const bool runs = last >= 0 && o.steps[last] == 1 && o.indices[last] == 1;
+    const int64_t length = runs ? o.shape[last] : 1;
+    const int outer = runs ? last : o.n_dims;
+    int64_t index[MAX_DIMS] = {};
+    uint64_t at = 0, first = 0;
+    uintptr_t released = (uintptr_t)c.source;
+    for (;;) {
+        cast_ordered(c, at, first, (uint64_t)length);
+        const uintptr_t consumed = (uintptr_t)(c.source + (at + (uint64_t)length) * from);
+        if (c.releases && consumed > released + chunk_bytes) released = release_pages(released, consumed);
+        int d = outer - 1;
+        for (; d >= 0; --d) {
+            at += (uint64_t)o.steps[d];
+            first += (uint64_t)o.indices[d];
+            if (++index[d] < o.shape[d]) break;
+            at -= (uint64_t)(o.shape[d] * o.steps[d]);
+            first -= (uint64_t)(o.shape[d] * o.indices[d]);
+            index[d] = 0;
+        }
+        if (d < 0) break;
+    }
+    if (c.releases) release_pages(released, (uintptr_t)(c.source + c.n_elements * from));
+}
+
+}  // namespace
+
+void consume(const Consumption& c, uint64_t chunk_bytes, unsigned n_threads, unsigned n_failures) {
+    if (!c.n_elements) return;
+    if (c.is_ordered) return consume_ordered(c, chunk_bytes);
+    if (c.source == c.target) return consume_here(c, n_threads);
+    const Row &from = ROWS[c.cast.source], &to = ROWS[c.cast.target];
+    const unsigned wider = from.container() > to.container() ? from.container() : to.container();
+    const uint64_t chunk = (chunk_bytes / wider + SEGMENT - 1) / SEGMENT * SEGMENT;
+    uintptr_t released = (uintptr_t)c.source;
+    for (uint64_t begin = 0; begin < c.n_elements; begin += chunk) {
+        const uint64_t left = c.n_elements - begin, n = left < chunk ? left : chunk;
+        const char* in = c.source + bytes_of(begin, c.cast.source_packed, from);
+        char* out = c.target + bytes_of(begin, c.cast.target_packed, to);
+        const bool fails = n_failures != 0;
+        if (fails) --n_failures;
+        if (fails || !cast_run(c, in, out, n, begin, n_threads))
+            for (uint64_t i = 0; i < n; i += WITHOUT_ALLOCATION)
+                cast_run(c, in + bytes_of(i, c.cast.source_packed, from),
+                         out + bytes_of(i, c.cast.target_packed, to),
+                         n - i < WITHOUT_ALLOCATION ? n - i : WITHOUT_ALLOCATION, begin + i, 1);
+        if (c.releases)
+            released = release_pages(released, (uintptr_t)(in + bytes_of(n, c.cast.source_packed, from)));
+    }
+}
+
+}  // namespace tc

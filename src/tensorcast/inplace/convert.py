@@ -1,0 +1,188 @@
+"""Several tensors converted in place, all or none: prove, look, allocate, then replace.
+
+Until `replace_all` nothing is changed; in it nothing can fail or interrupt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..bridges.torch import dtype_of, format_of, measure
+from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
+from ..casting import cast_buffer, may_refuse, refuse
+from ..errors import InPlaceError
+from ..kernels.cpu import advise_huge
+from ..kernels.replacing import Conversion, Proof, Swap, replace_all
+from ..loss import Loss
+from ..policy import Policy
+from .blocks import (
+    Block,
+    Member,
+    Others,
+    Wish,
+    check,
+    dense_strides,
+    distinct,
+    find_blocks,
+    memory_order,
+    place_in_storage,
+    refusal,
+)
+from .device import convert_on_device, look_on_device, plan_on_device
+from .exclusivity import Interface, Obstacle, find_interface, numpy_is_counted
+
+
+def convert_all(
+    wishes: Sequence[Wish],
+    policy: Policy,
+    *,
+    others: Others = "refuse",
+    report: bool = False,
+    n_failures: int = 0,
+) -> dict[str, Loss]:
+    """Convert tensors in place, all of them or none.
+
+    Args:
+        wishes: a tensor that comes twice is converted once.
+        others: "copy" gives new memory to a tensor whose memory others see, with a warning.
+        report: return the losses, by name.
+        n_failures: as of `replace_all`.
+
+    Raises:
+        InPlaceError: a tensor cannot be converted in place.
+        CastError: a policy refuses, or torch cannot hold the format.
+    """
+    losses: dict[str, Loss] = {}
+    wanted = distinct(wishes)
+    changing = []
+    for wish in wanted:
+        if format_of(wish.tensor) != wish.target:
+            changing.append(wish)
+        elif report:
+            losses[wish.name] = measure(wish.tensor, wish.target, policy)
+    if not changing:
+        return losses
+    interface = find_interface()
+    if isinstance(interface, str):
+        raise InPlaceError(
+            f"{interface}: nothing proves that a tensor is alone, so none is converted in place. "
+            "Make a new tensor with tensorcast.cast(x, format).",
+            "unknown torch",
+        )
+    for wish in changing:
+        check(wish, policy)
+    here = [wish for wish in changing if wish.tensor.device.type == "cpu"]
+    there = [wish for wish in changing if wish.tensor.device.type != "cpu"]
+    blocks = find_blocks(here, policy, interface, others)
+    on_device = plan_on_device(there, policy, interface)
+    seen = _look(blocks, report) | look_on_device(on_device, report)
+    if report:
+        losses |= seen
+    _replace(blocks, interface, n_failures)
+    convert_on_device(on_device)
+    return {wish.name: losses[wish.name] for wish in wanted} if report else {}
+
+
+def _look(blocks: Sequence[Block], report: bool) -> dict[str, Loss]:
+    """Every value against its policy, before anything is changed; the losses by name."""
+    losses = {}
+    for block in blocks:
+        for member in block.members:
+            wish, buffer = member.wish, member.buffer
+            refusable = may_refuse(buffer.format, wish.target, member.policy)
+            if not (refusable or report):
+                continue
+            full = report or (refusable and member.policy.exact)
+            loss = cast_buffer(buffer, None, wish.target, member.policy, report=full)
+            if refusable:
+                refuse(loss, member.policy, buffer.shape, wish.name, source=buffer)
+            losses[wish.name] = loss
+    return losses
+
+
+def _replace(blocks: Sequence[Block], interface: Interface, n_failures: int) -> None:
+    import torch
+
+    empty: Any = torch.empty
+    proofs: list[Proof] = []
+    swaps: list[Swap] = []
+    conversions: list[Conversion] = []
+    proved: list[Member] = []
+    for block in blocks:
+        dtype = dtype_of(block.target)
+        n_bytes = block.target.n_bytes(block.n_elements) if is_pairs(dtype) else 0
+        size = n_bytes or block.n_elements
+        if block.is_here:
+            memory = empty(0, dtype=dtype)
+            memory.set_(
+                block.members[0].wish.tensor.untyped_storage(),
+                *place_in_storage(block, size),
+            )
+        else:
+            memory = empty(size, dtype=dtype, device="cpu")
+            advise_huge(memory.data_ptr(), memory.nbytes)
+        in_memory = memory.storage_offset()
+        for member in block.members:
+            tensor, buffer = member.wish.tensor, member.buffer
+            offset = in_memory
+            shape, strides = tuple(tensor.shape), tensor.stride()
+            if is_pairs(dtype):
+                shape = pairs_shape(logical_shape(tensor), "")
+                strides = dense_strides(shape)
+            elif buffer.packed:
+                shape = buffer.shape
+                strides = dense_strides(shape)
+            else:
+                offset += (buffer.extent[0] - block.begin) // buffer.itemsize
+            new = empty(0, dtype=dtype)
+            new.set_(memory.untyped_storage(), offset, shape, strides)
+            old = empty(0, dtype=tensor.dtype)
+            old.set_(
+                tensor.untyped_storage(), tensor.storage_offset(), tensor.shape, tensor.stride()
+            )
+            swaps.append(Swap(tensor, new, old))
+        if block.obstacle is None and block.n_elements:
+            aliases = len(block.members) * (2 if block.is_here else 1)  # old, and new here
+            alone = interface.alone
+            for member in block.members:
+                gradient = interface.gradient if member.wish.is_gradient else 0
+                proved.append(member)
+                proofs.append(
+                    Proof(
+                        member.wish.tensor,
+                        alone._replace(
+                            tensor=alone.tensor + gradient,
+                            storage=alone.storage + len(block.members) - 1 + aliases,
+                        ),
+                    )
+                )
+        if block.obstacle is not None and not numpy_is_counted():
+            # an array may stand on the tensor itself, which then has to keep the memory
+            for member in block.members:
+                member.wish.tensor._tensorcast_kept = (  # type: ignore[attr-defined]
+                    member.wish.tensor.untyped_storage()
+                )
+        conversions.append(
+            Conversion(
+                block.source,
+                block.target,
+                block.members[0].policy,
+                block.members[0].buffer.packed,
+                is_pairs(dtype),
+                block.begin,
+                block.begin if block.is_here else memory.data_ptr(),
+                block.n_elements,
+                releases=block.obstacle is None and not block.is_here,
+                order=memory_order(block),
+            )
+        )
+    del memory, new, old
+    held = replace_all(
+        interface.functions, interface.setter, proofs, swaps, conversions, n_failures=n_failures
+    )
+    if held is not None:
+        raise refusal(
+            proved[held].wish,
+            Obstacle("view", "came to be seen by another thread in the meantime", "Try again."),
+        )
