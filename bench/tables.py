@@ -279,12 +279,47 @@ def startup_markdown(result: Row) -> str:
     )
 
 
+PEAK_BAR = 128 << 20  # over the larger of source and destination
+
+
+def inplace_markdown(result: Row) -> str:
+    """The table of bench/inplace.py."""
+    usual = {
+        row["case"]: row["seconds"]["median"] for row in result["rows"] if ".to()" in row["way"]
+    }
+    body = []
+    for row in result["rows"]:
+        ours = row["way"].startswith("cast_")
+        over = row["peak"] - row["larger"]
+        ratio = row["seconds"]["median"] / usual[row["case"]]
+        body.append(
+            [
+                row["case"],
+                f"`{row['way']}`",
+                *(f"{row[key] / (1 << 20):,.0f}" for key in ("larger", "both", "peak")),
+                f"{over / (1 << 20):,.0f}",
+                _verdict(over <= PEAK_BAR) if ours else "",
+                _range(row["seconds"]),
+                f"{ratio:.2f}",
+                _verdict(ratio <= 1) if ours else "",
+            ]
+        )
+    header = ["", "way", "larger MiB", "both", "peak", "over the larger", "at most 128", "seconds",
+              "of `.to()`", "at most 1"]  # fmt: skip
+    return (
+        f"# In place\n\nA fresh process for each, {result['rounds']} of each in turn: the largest "
+        "peak (VmHWM) over what the process had before the tensor was made, and the median "
+        "time.\n\n" + _provenance(result) + "\n" + _table(header, body)
+    )
+
+
 def markdown(result: Row) -> str:
     """The tables of any result."""
     kinds = {
         "cast": lambda found: cast_markdown(found, _provenance),
         "kernels": kernels_markdown,
         "convert": convert_markdown,
+        "inplace": inplace_markdown,
         "startup": startup_markdown,
     }
     return kinds[result["what"]](result)

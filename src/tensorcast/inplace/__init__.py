@@ -9,16 +9,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ..bridges import is_torch
 from ..errors import CastError, PolicyError
 from ..formats import lookup
-from ..loss import Loss
 from ..policy import Nan, Overflow, Policy, Rounding
 from .blocks import Others
 from .convert import convert_all
-from .modules import with_gradient
+from .modules import (
+    Rules,
+    wishes_of_mapping,
+    wishes_of_module,
+    wishes_of_optimizer,
+    with_gradient,
+)
 
 
 def cast_(
@@ -31,9 +38,14 @@ def cast_(
     exact: bool = False,
     seed: int = 0,
     others: Others = "refuse",
+    rules: Rules | None = None,
+    optimizer: Any = None,
     report: bool = False,
 ) -> Any:
     """The same object with its elements in another format: never twice the memory.
+
+    Of a module, floating parameters with their gradients and floating buffers are converted, of a
+    dict its floating tensors; all of them or none. Tied ones are converted once and stay tied.
 
     A tensor keeps shape, strides, device and `requires_grad`; every other reference to the object
     sees the new format. Where both formats have one width, the result stands in the same memory;
@@ -47,12 +59,16 @@ def cast_(
     stays as it is. An address taken by hand (data_ptr()) is not seen.
 
     Args:
-        x: torch.Tensor or Parameter, strided; its .grad comes along.
+        x: torch.Tensor or Parameter, strided, whose .grad comes along; torch.nn.Module; or a dict
+            of tensors, such as a state dict that was loaded.
         to: the format, as of `tensorcast.cast`.
         overflow, rounding, nan, exact, seed: as of `tensorcast.cast`; the values are the same.
         others: of memory that others see: "refuse", or "copy": the tensor gets new memory, the
             others keep the old, both exist at once, and an InPlaceWarning says so.
-        report: return (x, Loss).
+        rules: of a module or dict: shell patterns over names and the formats they get, None to stay
+            as they are. The first that matches decides, for tensors of any format.
+        optimizer: of a module's or tensor's: floating state follows its parameter, steps stay.
+        report: return (x, Loss); of a module or dict, (x, losses by name).
 
     Returns: x itself.
 
@@ -68,24 +84,39 @@ def cast_(
         >>> cast_(x, "float16")
         Traceback (most recent call last):
         ...
-        tensorcast.errors.InPlaceError: the tensor shares its memory: a view, a detached tensor, \
-an array or another parameter stands on it. Delete those first, convert all of them in one call (a \
-module, a dict), or pass others="copy" to give this one memory of its own.
+        tensorcast.errors.InPlaceError: the tensor shares its memory: a view of it is alive, or a \
+graph or a library holds it. Delete those first, or make a new tensor with \
+tensorcast.cast(x, format).
         >>> del y
         >>> cast_(x, "float16")
         tensor([  1.0000,   2.5000, 300.0000], dtype=torch.float16)
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+        >>> model = cast_(model, "bfloat16", rules={"1.*": None})
+        >>> model[0].weight.dtype, model[1].running_mean.dtype
+        (torch.bfloat16, torch.float32)
     """
     target, policy = lookup(to), Policy(overflow, rounding, nan, exact, seed)
     if others not in ("refuse", "copy"):
         raise PolicyError(f"others={others!r} is not one of refuse, copy")
-    if not is_torch(x):
+    single = is_torch(x)
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not (single or isinstance(x, (torch.nn.Module, Mapping))):
         raise CastError(
             f"a {type(x).__module__}.{type(x).__qualname__} cannot change its format in place; "
             "make a new one with tensorcast.cast"
         )
-    import torch
-
+    if single and rules:
+        raise CastError("rules go by name, and a tensor has none")
     with torch._C.DisableTorchFunction():
-        losses = convert_all(with_gradient("", x, target), policy, others=others, report=report)
-    loss: Loss | None = losses.get("")
-    return (x, loss) if report else x
+        if single:
+            wishes = with_gradient("", x, target)
+        elif isinstance(x, torch.nn.Module):
+            wishes = wishes_of_module(x, target, rules or {})
+        else:
+            wishes = wishes_of_mapping(x, target, rules or {})
+        if optimizer is not None:
+            wishes += wishes_of_optimizer(optimizer, wishes)
+        losses = convert_all(wishes, policy, others=others, report=report)
+    if not report:
+        return x
+    return x, losses[""] if single else losses

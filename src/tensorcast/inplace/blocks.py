@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from ..bridges.torch import buffer_of, dtype_of, format_of
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
 from ..buffer import Buffer
-from ..errors import CastError, InPlaceError, InPlaceWarning
+from ..errors import CastError, FormatError, InPlaceError, InPlaceWarning
 from ..formats import Format
 from ..policy import Policy, ResolvedPolicy
 from .exclusivity import Interface, Mappings, Obstacle
@@ -87,6 +87,14 @@ class Block:
             and not self.members[0].buffer.packed
             and not is_pairs(dtype_of(self.target))
         )
+
+
+def row_of(x: torch.Tensor) -> Format | None:
+    """The format of a tensor's elements; None for kinds of tensors that have none of ours."""
+    try:
+        return format_of(x)
+    except (CastError, FormatError):
+        return None
 
 
 def refusal(wish: Wish, obstacle: Obstacle) -> InPlaceError:

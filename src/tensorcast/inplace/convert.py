@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..bridges.torch import dtype_of, format_of, measure
+from ..bridges.torch import dtype_of, measure
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
 from ..casting import cast_buffer, may_refuse, refuse
 from ..errors import InPlaceError
@@ -28,6 +28,7 @@ from .blocks import (
     memory_order,
     place_in_storage,
     refusal,
+    row_of,
 )
 from .device import convert_on_device, look_on_device, plan_on_device
 from .exclusivity import Interface, Obstacle, find_interface, numpy_is_counted
@@ -57,7 +58,7 @@ def convert_all(
     wanted = distinct(wishes)
     changing = []
     for wish in wanted:
-        if format_of(wish.tensor) != wish.target:
+        if row_of(wish.tensor) != wish.target:
             changing.append(wish)
         elif report:
             losses[wish.name] = measure(wish.tensor, wish.target, policy)

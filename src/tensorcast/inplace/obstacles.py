@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..bridges.torch import is_plain
 from .exclusivity import Interface, Mappings, Obstacle
@@ -52,6 +52,10 @@ def unfit(x: torch.Tensor) -> Obstacle | None:
             "is the result of a recorded operation, whose gradient has the old format",
             "Convert x.detach() after the graph is gone, or compute under torch.no_grad().",
         )
+    forward: Any = torch.autograd.forward_ad
+    if getattr(forward, "_current_level", -1) >= 0 and forward.unpack_dual(x).tangent is not None:
+        way = "Convert outside of torch.autograd.forward_ad.dual_level()."
+        return Obstacle("recorded", "carries a forward gradient of the old format", way)
     return None
 
 
@@ -73,7 +77,15 @@ def sharing(
         from a file, which is read through and left as it is.
     """
     alone, uses = interface.alone, interface.uses(x)
-    if uses.tensor > alone.tensor + (interface.gradient if is_gradient else 0):
+    held = uses.tensor - alone.tensor - (interface.gradient if is_gradient else 0)
+    if held > 0 and held <= uses.storage - alone.storage - n_members + 1:
+        # a view holds the tensor and its storage, and so may a graph and a detached tensor
+        return Obstacle(
+            "view",
+            "shares its memory: a view of it is alive, or a graph or a library holds it",
+            "Delete those first, or make a new tensor with tensorcast.cast(x, format).",
+        )
+    if held > 0:
         return Obstacle(
             "held by torch",
             "is itself held by torch or a library: saved for a backward pass, or exported by "
@@ -122,8 +134,7 @@ def sharing(
             return Obstacle("view", "is a view of another tensor's memory", way, copies=True)
         return Obstacle(
             "view",
-            "shares its memory: a view, a detached tensor, an array or another parameter stands "
-            "on it",
+            "shares its memory: a detached tensor, an array or another parameter stands on it",
             "Delete those first, convert all of them in one call (a module, a dict), or pass "
             'others="copy" to give this one memory of its own.',
             copies=True,
