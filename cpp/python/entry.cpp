@@ -17,7 +17,7 @@ constexpr size_t ARGUMENTS_OFFSET = (size_t)1 << (8 * sizeof(size_t) - 1);
 constexpr Py_ssize_t MAX_ARGUMENTS = 12;
 
 using Way = PyObject* (*)(State&, PyObject* const* values);
-constexpr Way WAYS[] = {cast_first};
+constexpr Way WAYS[] = {cast_first, as_tensor_first};
 
 struct Entry {
     PyObject_HEAD

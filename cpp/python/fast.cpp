@@ -4,7 +4,7 @@
 
 #include "../isa/bits.hpp"
 #include "../memory.hpp"
-#include "views.hpp"
+#include "fast.hpp"
 
 namespace tc {
 namespace {
@@ -18,16 +18,6 @@ constexpr uint64_t RELEASE_GIL_FROM_BYTES = 64 << 10;
 // An output as small as this is cast aside first, so that a refusal writes nothing.
 constexpr uint64_t ASIDE_BYTES = 4096;
 
-// Not an error of the caller's: what is wrong will be said the general way.
-PyObject* declined() {
-    if (PyErr_Occurred()) {
-        if (!PyErr_ExceptionMatches(PyExc_Exception)) return nullptr;
-        PyErr_Clear();
-    }
-    Py_INCREF(Py_NotImplemented);
-    return Py_NotImplemented;
-}
-
 // The place of a string among `names`; -1: nowhere.
 template <int N>
 int index_of(PyObject* name, PyObject* const (&names)[N]) {
@@ -39,18 +29,19 @@ int index_of(PyObject* name, PyObject* const (&names)[N]) {
     return -1;
 }
 
+// overflow, rounding, nan, exact, seed.
 bool policy_of(const State& s, PyObject* const* args, Cast* cast, bool* default_rounding) {
-    const int overflow = index_of(args[OVERFLOW_], s.overflows);
-    const int rounding = args[ROUNDING] == Py_None ? 0 : index_of(args[ROUNDING], s.roundings);
-    const int nan = index_of(args[NAN_], s.nans);
-    if (overflow < 0 || rounding < 0 || nan < 0 || args[EXACT] != Py_False) return false;
+    const int overflow = index_of(args[0], s.overflows);
+    const int rounding = args[1] == Py_None ? 0 : index_of(args[1], s.roundings);
+    const int nan = index_of(args[2], s.nans);
+    if (overflow < 0 || rounding < 0 || nan < 0 || args[3] != Py_False) return false;
     unsigned long long seed = 0;
-    if (args[SEED] != s.zero) {
-        if (!PyLong_Check(args[SEED])) return false;
-        seed = PyLong_AsUnsignedLongLong(args[SEED]);
+    if (args[4] != s.zero) {
+        if (!PyLong_Check(args[4])) return false;
+        seed = PyLong_AsUnsignedLongLong(args[4]);
         if (seed == (unsigned long long)-1 && PyErr_Occurred()) return false;
     }
-    *default_rounding = args[ROUNDING] == Py_None;
+    *default_rounding = args[1] == Py_None;
     cast->overflow = (Overflow)overflow;
     cast->rounding = (Rounding)rounding;
     cast->nan = (NanPolicy)nan;
@@ -171,21 +162,6 @@ bool reads(const Flag& flag, long quiet) {
     return value && PyLong_AsLong(value) == quiet;
 }
 
-// Modes that see functions or operations, and forward gradients, would miss what C does behind
-// torch's back.
-bool torch_watches(const State& s, bool fresh) {
-    const Native& native = s.torch.native;
-    if (native.found ? native.in_function_mode() || native.in_dispatch_mode(false)
-                     : !reads(s.torch.dispatch_mode, 0))
-        return true;
-    if (!reads(s.torch.forward_ad_level, -1)) return true;
-    if (!fresh) return false;  // a trace does not know what is written to out= in any case
-    if (native.found) return native.key_included(native.tracer_key);
-    PyObject* tracing = PyObject_CallNoArgs(s.torch.tracing_state);
-    Py_XDECREF(tracing);
-    return tracing != Py_None;
-}
-
 bool count_version(const State& s, PyObject* tensor) {
     const Native& native = s.torch.native;
     if (native.found && !native.is_inference(handle_of(tensor))) {
@@ -239,7 +215,41 @@ PyObject* new_like(State& s, bool is_torch, PyObject* x, const View& source, For
     return nullptr;
 }
 
+// Parses what `policy_of` takes for a cast of these formats; Declined: not this way.
+Plan plan_cast(State& s, FormatId source, int target, PyObject* const* args, Cast* cast) {
+    bool default_rounding;
+    if (!policy_of(s, args, cast, &default_rounding)) return Plan::Declined;
+    cast->source = source;
+    cast->target = (FormatId)target;
+    if (default_rounding && ROWS[target].is_integer()) cast->rounding = Rounding::TowardZero;
+    cast->source_packed = cast->target_packed = cast->full = cast->nontemporal = cast->quiets = false;
+    cast->index_shift = 0;
+    return plan_of(s, *cast);
+}
+
 }  // namespace
+
+PyObject* declined() {
+    if (PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(PyExc_Exception)) return nullptr;
+        PyErr_Clear();
+    }
+    Py_INCREF(Py_NotImplemented);
+    return Py_NotImplemented;
+}
+
+bool torch_watches(const State& s, bool fresh) {
+    const Native& native = s.torch.native;
+    if (native.found ? native.in_function_mode() || native.in_dispatch_mode(false)
+                     : !reads(s.torch.dispatch_mode, 0))
+        return true;
+    if (!reads(s.torch.forward_ad_level, -1)) return true;
+    if (!fresh) return false;  // a trace does not know what is written to out= in any case
+    if (native.found) return native.key_included(native.tracer_key);
+    PyObject* tracing = PyObject_CallNoArgs(s.torch.tracing_state);
+    Py_XDECREF(tracing);
+    return tracing != Py_None;
+}
 
 PyObject* cast_first(State& s, PyObject* const* args) {
     PyObject *x = args[X], *out = args[OUT];
@@ -257,18 +267,11 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     const bool fresh = out == Py_None;
     View source, target;
     Cast cast;
-    bool default_rounding;
     const int to = format_of(s, args[TO]);
-    if (to < 0 || !policy_of(s, args, &cast, &default_rounding) ||
-        !(is_torch ? view_torch(s, x, &source) : view_numpy(s, x, &source)) ||
+    if (to < 0 || !(is_torch ? view_torch(s, x, &source) : view_numpy(s, x, &source)) ||
         (is_torch && torch_watches(s, fresh)))
         return declined();
-    cast.source = source.format;
-    cast.target = (FormatId)to;
-    if (default_rounding && ROWS[to].is_integer()) cast.rounding = Rounding::TowardZero;
-    cast.source_packed = cast.target_packed = cast.full = cast.nontemporal = cast.quiets = false;
-    cast.index_shift = 0;
-    const Plan plan = plan_of(s, cast);
+    const Plan plan = plan_cast(s, source.format, to, args + OVERFLOW_, &cast);
     if (plan == Plan::Declined || (fresh && cast.source == cast.target)) return declined();
 
     PyObject* result = out;
@@ -289,6 +292,33 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     Py_DECREF(result);
     if (outcome == Outcome::Refused) return declined();
     return outcome == Outcome::NoMemory ? PyErr_NoMemory() : nullptr;
+}
+
+bool is_policy(const State& s, PyObject* const* args) {
+    Cast cast;
+    bool default_rounding;
+    return policy_of(s, args, &cast, &default_rounding);
+}
+
+PyObject* cast_to_new_tensor(State& s, View& source, int to, PyObject* const* policy) {
+    Cast cast;
+    const Plan plan = plan_cast(s, source.format, to, policy, &cast);
+    if (plan == Plan::Declined) return declined();
+    View ordered = source;  // the shape, as if in C order without gaps
+    int64_t step = ROWS[source.format].container();
+    for (int d = ordered.layout.n_dims - 1; d >= 0; --d) {
+        ordered.layout.strides[d] = step;
+        step *= ordered.layout.shape[d] ? ordered.layout.shape[d] : 1;
+    }
+    ordered.layout.contiguous = ordered.dense = true;
+    View target;
+    PyObject* result = new_tensor(s, ordered, cast.target, &target);
+    if (!result) return declined();
+    advise_huge(target.layout.address, target.n_bytes());
+    const Outcome outcome = run_into(s, cast, source, target, true, plan == Plan::MayRefuse);
+    if (outcome == Outcome::Done) return result;
+    Py_DECREF(result);
+    return outcome == Outcome::Refused ? declined() : PyErr_NoMemory();
 }
 
 }  // namespace tc

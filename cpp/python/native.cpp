@@ -54,6 +54,21 @@ bool makes(const Native& n, const dlpack::ExchangeApi* api, PyObject* like) {
     return right;
 }
 
+bool shares(const Native& n, PyObject* like) {
+    int32_t dtype;
+    int64_t block[2], shape[1] = {2}, strides[1] = {2};
+    PyObject* owner = PyList_New(0);
+    if (!owner || n.dtype(handle_of(like), &dtype) != 0) return false;
+    PyObject* made = tensor_on(n, block, 1, shape, strides, dtype, owner);
+    void* data;
+    const bool right = made && Py_TYPE(made) == Py_TYPE(like) && Py_REFCNT(owner) == 2 &&
+                       n.data_ptr(handle_of(made), &data) == 0 && data == block;
+    Py_XDECREF(made);
+    const bool given_back = Py_REFCNT(owner) == 1;
+    Py_DECREF(owner);
+    return right && given_back;
+}
+
 template <class F>
 bool find(void* library, const char* name, F* function) {
     *function = (F)dlsym(library, name);
@@ -61,6 +76,21 @@ bool find(void* library, const char* name, F* function) {
 }
 
 #endif
+
+// A tensor may end on any thread, and after Python has.
+void give_back(void*, void* owner) {
+    if (!Py_IsInitialized()) return;
+    const PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF((PyObject*)owner);
+    PyGILState_Release(gil);
+}
+
+PyObject* wrapped(const Native& n, Handle made) {
+    PyObject* tensor = n.wrap(made);
+    n.delete_tensor(made);
+    if (!tensor) PyErr_Clear();
+    return tensor;
+}
 
 }  // namespace
 
@@ -88,9 +118,11 @@ Native find_native(const dlpack::ExchangeApi* api, PyObject* negated, PyObject* 
               find(library, "aoti_torch_get_data_ptr", &n.data_ptr) &&
               find(library, "aoti_torch_empty_strided", &n.empty_strided) &&
               find(library, "aoti_torch_delete_tensor_object", &n.delete_tensor);
+    find(library, "torch_from_blob", &n.from_blob);
     dlclose(library);  // the program keeps it
     n.found = n.found && key > 0 && key <= UINT16_MAX && Py_TYPE(negated) == Py_TYPE(with_grad) && agrees(n, api, negated, true, false) &&
               agrees(n, api, with_grad, false, true) && counts(n, negated) && makes(n, api, negated);
+    if (!n.found || !n.from_blob || !shares(n, negated)) n.from_blob = nullptr;
 #endif
     PyErr_Clear();
     return n;
@@ -100,10 +132,19 @@ PyObject* empty_native(const Native& n, int n_dims, const int64_t* shape, const 
                        int32_t dtype, void** data) {
     Handle made;
     if (n.empty_strided(n_dims, shape, strides, dtype, 0, 0, &made) != 0) return nullptr;
-    PyObject* tensor = n.data_ptr(made, data) == 0 ? n.wrap(made) : nullptr;
+    if (n.data_ptr(made, data) == 0) return wrapped(n, made);
     n.delete_tensor(made);
-    if (!tensor) PyErr_Clear();
-    return tensor;
+    return nullptr;
+}
+
+PyObject* tensor_on(const Native& n, void* data, int n_dims, const int64_t* shape, const int64_t* strides,
+                    int32_t dtype, PyObject* owner) {
+    Handle made;
+    Py_INCREF(owner);
+    // where this fails, whether the owner was let go of is not known: it is kept
+    if (n.from_blob(data, n_dims, shape, strides, 0, dtype, 0, -1, &made, 0, nullptr, 0, give_back, owner))
+        return nullptr;
+    return wrapped(n, made);
 }
 
 }  // namespace tc

@@ -28,6 +28,11 @@ struct Native {
     int32_t (*empty_strided)(int64_t n_dims, const int64_t* shape, const int64_t* strides, int32_t dtype,
                              int32_t device_type, int32_t device_index, Handle* made);
     int32_t (*delete_tensor)(Handle);
+    // from torch 2.11 on, otherwise null
+    int32_t (*from_blob)(void* data, int64_t n_dims, const int64_t* shape, const int64_t* strides,
+                         int64_t offset, int32_t dtype, int32_t device_type, int32_t device_index,
+                         Handle* made, int32_t layout, const uint8_t* metadata, int64_t metadata_size,
+                         void (*deleter)(void* data, void* context), void* context);
 };
 
 inline Handle handle_of(PyObject* tensor) { return (char*)tensor + sizeof(PyObject); }
@@ -42,5 +47,10 @@ Native find_native(const dlpack::ExchangeApi*, PyObject* negated, PyObject* with
 // A new tensor on the CPU; null, with no Python exception: not to be had this way.
 PyObject* empty_native(const Native&, int n_dims, const int64_t* shape, const int64_t* strides,
                        int32_t dtype, void** data);
+
+// A tensor on memory that `owner` keeps, which it holds until it is gone. Null, with no Python
+// exception: not to be had this way.
+PyObject* tensor_on(const Native&, void* data, int n_dims, const int64_t* shape, const int64_t* strides,
+                    int32_t dtype, PyObject* owner);
 
 }  // namespace tc

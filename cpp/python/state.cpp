@@ -1,5 +1,5 @@
 // Sets up and takes down the state of one interpreter; kernels/fast.py is the only caller.
-#include "state.hpp"
+#include "views.hpp"
 
 #include <initializer_list>
 
@@ -19,7 +19,7 @@ int each_object(State* s, F f) {
          {&s->torch.requires_grad.descriptor, &s->torch.increment_version, &s->torch.tracing_state,
           &s->torch.forward_ad_level.module_dict, &s->torch.forward_ad_level.name,
           &s->torch.dispatch_mode.module_dict, &s->torch.dispatch_mode.name,
-          &s->numpy.array_struct.descriptor, &s->resolve, &s->decide, &s->options, &s->learn,
+          &s->numpy.array_struct.descriptor, &s->numpy.base.descriptor, &s->resolve, &s->decide, &s->options, &s->learn,
           &s->formats, &s->zero})
         if (int stop = f(object)) return stop;
     for (Met& met : s->met)
@@ -119,11 +119,11 @@ PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args
 // fast_torch(a tensor, exchange capsule, empty_like, increment_version, tracing_state,
 //            (module dict, name) of the forward gradient's level, the same of the dispatch mode's
 //            flag, n_threads, a tensor negated lazily, one that requires grad,
-//            torch's number for the dispatch key Tracer)
+//            torch's number for the dispatch key Tracer, a tensor of every dtype there is a format for)
 PyObject* fast_torch(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
     State* s = state_of(module);
     Torch& t = s->torch;
-    if (!count_is("fast_torch", n_args, 11) || !keep_threads(s, args[7])) return nullptr;
+    if (!count_is("fast_torch", n_args, 12) || !keep_threads(s, args[7])) return nullptr;
     const auto* api = (const dlpack::ExchangeApi*)PyCapsule_GetPointer(args[1], dlpack::CAPSULE);
     if (!api) return nullptr;
     if (!(api = dlpack::usable(api))) {
@@ -151,6 +151,8 @@ PyObject* fast_torch(PyObject* module, PyObject* const* args, Py_ssize_t n_args)
     t.increment_self = PyCFunction_GetSelf(args[3]);
     keep(&t.tracing_state, args[4]);
     t.native = find_native(api, args[8], args[9], args[10]);
+    for (Py_ssize_t i = 0; t.native.found && i < PyTuple_Size(args[11]); ++i)
+        learn_dtype(*s, PyTuple_GetItem(args[11], i));
     keep((PyObject**)&t.type, (PyObject*)type);  // last: from here on tensors are taken
     Py_RETURN_NONE;
 }
@@ -162,7 +164,7 @@ PyObject* fast_numpy(PyObject* module, PyObject* const* args, Py_ssize_t n_args)
     if (!count_is("fast_numpy", n_args, 3) || !keep_threads(s, args[2])) return nullptr;
     PyTypeObject* type = Py_TYPE(args[0]);
     if (!find_getter(type, "dtype", &n.dtype) ||
-        !find_getter(type, "__array_struct__", &n.array_struct))
+        !find_getter(type, "__array_struct__", &n.array_struct) || !find_getter(type, "base", &n.base))
         return nullptr;
     keep(&n.empty_like, args[1]);
     keep((PyObject**)&n.type, (PyObject*)type);

@@ -52,7 +52,7 @@ struct Torch : Library {
 };
 
 struct Numpy : Library {
-    Getter array_struct;
+    Getter array_struct, base;
 };
 
 // What a pair of formats and a policy mean for the fast entry; 0: not asked yet.
@@ -83,9 +83,10 @@ PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args
 PyObject* fast_torch(PyObject* module, PyObject* const* args, Py_ssize_t n_args);
 PyObject* fast_numpy(PyObject* module, PyObject* const* args, Py_ssize_t n_args);
 
-// What `entry` tries first, with the arguments of tensors.cast in its order; NotImplemented:
-// declined, with nothing written.
+// What `entry` tries first, with the arguments of tensors.cast and arrays.as_tensor in their order;
+// NotImplemented: declined, with nothing written.
 PyObject* cast_first(State&, PyObject* const* args);
+PyObject* as_tensor_first(State&, PyObject* const* args);
 
 int add_entry(PyObject* module);  // the type `entry`
 int traverse_state(PyObject* module, visitproc visit, void* arg);

@@ -162,12 +162,17 @@ bool view_torch(State& s, PyObject* tensor, View* v) {
            !has_sign_bits(s, (FormatId)format, tensor);
 }
 
-bool view_torch_result(State& s, PyObject* tensor, FormatId format, View* v) {
+bool view_torch_result(const State& s, PyObject* tensor, FormatId format, View* v) {
     dlpack::Tensor t;
-    if (Py_TYPE(tensor) != s.torch.type || !exchange(s, tensor, &t) || !view_of(t, format, v)) return false;
-    if (s.torch.native.found) format_by_number(s, tensor);  // the next one is made by that number
-    return true;
+    return Py_TYPE(tensor) == s.torch.type && exchange(s, tensor, &t) && view_of(t, format, v);
 }
+
+int format_of_plain(State& s, PyObject* tensor) {
+    dlpack::Tensor t;
+    return exchange(s, tensor, &t) ? format_of_torch(s, tensor, t) : -1;
+}
+
+void learn_dtype(State& s, PyObject* tensor) { format_by_number(s, tensor); }
 
 bool view_numpy(State& s, PyObject* array, View* v) {
     PyObject* dtype = s.numpy.dtype(array);

@@ -21,7 +21,13 @@ bool view_torch(State&, PyObject* tensor, View*);
 bool view_numpy(State&, PyObject* array, View*);
 
 // The same for a result just made, of a known format.
-bool view_torch_result(State&, PyObject* tensor, FormatId, View*);
+bool view_torch_result(const State&, PyObject* tensor, FormatId, View*);
+
+// The format of a tensor on the CPU, strided, whose dtype is one of ours; -1: it is not. As above.
+int format_of_plain(State&, PyObject* tensor);
+
+// Remembers torch's number for the dtype of a tensor.
+void learn_dtype(State&, PyObject* tensor);
 
 // The index of a spelling or of a dtype object; -1 where the fast entry does not take it.
 int format_of(State&, PyObject* spelling);

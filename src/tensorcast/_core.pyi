@@ -144,6 +144,7 @@ def fast_torch(
     negated: object,
     with_grad: object,
     tracer_key: object,
+    of_each_dtype: tuple[object, ...],
     /,
 ) -> None: ...
 def fast_numpy(array: object, empty_like: object, n_threads: int, /) -> None: ...

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import CastError
 from .formats import lookup
 from .handover import Asked, hand_over, verdict_on
+from .kernels.fast import tried_first
 from .policy import Nan, Overflow, Policy, Rounding
 from .sharing import TARGETS, ReadOnly, Target, Verdict
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@tried_first("as_tensor")
 def as_tensor(
     data: Any,
     dtype: object = None,

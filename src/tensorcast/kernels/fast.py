@@ -25,7 +25,7 @@ _ROWS: Final = tuple(FORMATS.values())
 _DECLINED, _NEVER_REFUSES, _MAY_REFUSE = 1, 2, 3
 
 # the places of the functions in entry.cpp
-_KINDS: Final = {"cast": 0}
+_KINDS: Final = {"cast": 0, "as_tensor": 1}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -112,17 +112,29 @@ def _numpy_dtype(row: Format) -> object:
 
 
 def _learn(x: object) -> None:
-    """Tell the C side of torch or NumPy when a first tensor of exactly their type comes."""
+    """Tell the C side of torch or NumPy when a first tensor of exactly their type comes; of torch,
+    if it is there, for None too.
+    """
     torch: Any = sys.modules.get("torch")
     numpy: Any = sys.modules.get("numpy")
-    if torch is not None and type(x) is getattr(torch, "Tensor", None):
-        capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
-        if type(capsule).__name__ != "PyCapsule":  # torch before 2.10
-            return
-        if torch.utils._python_dispatch._is_in_torch_dispatch_mode:  # the next one then
-            return
+    if torch is not None and (x is None or type(x) is getattr(torch, "Tensor", None)):
+        _learn_torch(torch)
+    elif numpy is not None and type(x) is getattr(numpy, "ndarray", None):
+        _core.fast_numpy(x, numpy.empty_like, default_threads())
+
+
+def _learn_torch(torch: Any) -> None:
+    capsule = getattr(getattr(torch, "Tensor", None), "__dlpack_c_exchange_api__", None)
+    if type(capsule).__name__ != "PyCapsule":  # torch before 2.10, or not imported to its end yet
+        return
+    if torch.utils._python_dispatch._is_in_torch_dispatch_mode:  # the next time then
+        return
+    with torch.inference_mode(False), torch._C.DisableTorchFunction():
+        ones = torch.ones(4, dtype=torch.float32, device="cpu")
+        names = (row.spellings.get("torch", "") for row in _ROWS)
+        dtypes = [getattr(torch, name, None) for name in names]
         _core.fast_torch(
-            x,
+            ones,
             capsule,
             torch.empty_like,
             torch._C._increment_version,
@@ -130,18 +142,11 @@ def _learn(x: object) -> None:
             (torch.autograd.forward_ad.__dict__, "_current_level"),
             (torch.utils._python_dispatch.__dict__, "_is_in_torch_dispatch_mode"),
             default_threads(),
-            *_probes(torch),
+            torch._neg_view(ones),
+            ones.clone().requires_grad_(),
             int(torch._C._dispatch_key_parse("Tracer")),
+            tuple(torch.empty(0, dtype=d, device="cpu") for d in dtypes if type(d) is torch.dtype),
         )
-    elif numpy is not None and type(x) is getattr(numpy, "ndarray", None):
-        _core.fast_numpy(x, numpy.empty_like, default_threads())
-
-
-def _probes(torch: Any) -> tuple[object, object]:
-    """Two tensors on which C tries torch's functions: one negated lazily, one with a gradient."""
-    with torch.inference_mode(False), torch._C.DisableTorchFunction():
-        ones = torch.ones(4, dtype=torch.float32, device="cpu")
-        return torch._neg_view(ones), ones.clone().requires_grad_()
 
 
 _core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS)
