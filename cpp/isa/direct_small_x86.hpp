@@ -67,16 +67,10 @@ bool small_float_loop(const Direct& c, const void* in, void* out, uint64_t n, bo
         Seen any = seen;
         in_groups<32>(x + begin, to, m, [&](const S* from, uint8_t* codes) {
             __m256i u[4];
-            __m256 sums[4], magic;
-            for (int k = 0; k < 4; ++k) {
-                u[k] = small8(from + 8 * k, &any.wide);
-                sums[k] = to_small.round(u[k], &magic);
-            }
-            const __m256i code = _mm256_packus_epi16(to_small.sixteen(sums[0], sums[1]),
-                                                     to_small.sixteen(sums[2], sums[3]));
+            for (int k = 0; k < 4; ++k) u[k] = small8(from + 8 * k, &any.wide);
+            const __m256i code = to_small.thirty_two(u);
             any.special = _mm256_or_si256(any.special, to_small.codes.special(code));
-            const __m256i signs = to_small.pack(u[0], u[1], u[2], u[3]);
-            _mm256_storeu_si256((__m256i*)codes, to_small.in_order(to_small.codes.with_sign(code, signs)));
+            _mm256_storeu_si256((__m256i*)codes, to_small.with_signs(code, u));
         });
         seen = any;
     });

@@ -277,45 +277,12 @@ bool widen_measured_as(const typename From::T* in, float* out, Stats* s) {
     return finish_block(from, lanes, 0, 0, in, s);
 }
 
-// To floats of 8 bits, sixteen magnitudes at a time: adding 2^(23 - M) of a magnitude's binade, or of the
-// smallest normal's if that is larger, leaves the target's spacing as the last place, and taking it
-// away the result itself. See ToSmall for the code.
-struct IntoSmall {
-    const __m256i abs = _mm256_set1_epi32(0x7fffffff), field = _mm256_set1_epi32(0x7f800000);
-    __m256i limit, least, up, weights, base, sign_bit;
-    __m128i shift;
-
-    TC_INLINE IntoSmall(const Row& row) {
-        const int m_bits = row.mantissa_bits, first = 127 + 1 - row.bias;
-        const int beyond = first + 1 + (int)(row.max_code >> m_bits);  // a binade above the last
-        limit = _mm256_set1_epi32(beyond << 23);
-        least = _mm256_set1_epi32(first << 23);
-        up = _mm256_set1_epi32((23 - m_bits) << 23);
-        weights = _mm256_set1_epi32(1 << 16 | 1 << (7 - m_bits));
-        base = _mm256_set1_epi16((short)((first + 23 - m_bits) << 7));
-        sign_bit = _mm256_set1_epi8((char)(1 << (row.bits - 1)));
-        shift = _mm_cvtsi32_si128(7 - m_bits);
-    }
-    // The magnitude, what its result falls short by, and a code in the making.
-    TC_INLINE __m256i eight(__m256 x, __m256* magnitude, __m256* d) const {
-        const __m256i a = _mm256_min_epi32(_mm256_and_si256(_mm256_castps_si256(x), abs), limit);
-        const __m256i e = _mm256_max_epi32(_mm256_and_si256(a, field), least);
-        const __m256 magic = _mm256_castsi256_ps(_mm256_add_epi32(e, up));
-        const __m256 sum = _mm256_add_ps(_mm256_castsi256_ps(a), magic);
-        *magnitude = _mm256_castsi256_ps(a);
-        *d = _mm256_sub_ps(*magnitude, _mm256_sub_ps(sum, magic));
-        return _mm256_madd_epi16(_mm256_castps_si256(sum), weights);
-    }
-    TC_INLINE __m256i sixteen(__m256i k0, __m256i k1) const {
-        return _mm256_srl_epi16(_mm256_sub_epi16(_mm256_packs_epi32(k0, k1), base), shift);
-    }
-};
-
 // One block to a float of 8 bits with a signed zero. False: see above.
 template <class From, bool STREAM>
 bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row, Stats* s) {
     const __m256i none = _mm256_setzero_si256();
-    const IntoSmall into(row);
+    const SmallSums sums(row);
+    const SmallCodes<false> small(row);
     From from;
     __m256i low = from.low, high = from.high, worst = none;
     __m256i same = none, vanished = none, most = none;  // in bytes: a block has 64 steps
@@ -331,12 +298,20 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
                 const __m256 x0 = From::eight(at), x1 = From::eight(at + 8);
                 // packing with saturation keeps signs, and what is not zero so
                 signs[h] = _mm256_packs_epi32(_mm256_castps_si256(x0), _mm256_castps_si256(x1));
-                __m256 a, d0, d1;
-                const __m256i k0 = into.eight(x0, &a, &d0);
-                q0 = _mm256_add_ps(q0, _mm256_mul_ps(a, a));
-                const __m256i k1 = into.eight(x1, &a, &d1);
-                q1 = _mm256_add_ps(q1, _mm256_mul_ps(a, a));
-                codes[h] = into.sixteen(k0, k1);
+                // of the magnitude: a code in the making, and what the result falls short by
+                const auto eight = [&](__m256 x, __m256* q, __m256* d) {
+                    const __m256i u = sums.magnitude(_mm256_castps_si256(x));
+                    const __m256 a = _mm256_castsi256_ps(u);
+                    __m256 magic;
+                    const __m256 sum = sums.round(u, &magic);
+                    *q = _mm256_add_ps(*q, _mm256_mul_ps(a, a));
+                    *d = _mm256_sub_ps(a, _mm256_sub_ps(sum, magic));
+                    return sums.scaled(sum);
+                };
+                __m256 d0, d1;
+                const __m256i k0 = eight(x0, &q0, &d0);
+                const __m256i k1 = eight(x1, &q1, &d1);
+                codes[h] = sums.sixteen(k0, k1);
                 lost[h] = _mm256_packs_epi32(_mm256_castps_si256(d0), _mm256_castps_si256(d1));
                 d0 = _mm256_mul_ps(d0, d0);
                 worst = _mm256_max_epi32(worst, _mm256_castps_si256(d0));
@@ -357,10 +332,8 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
             TC_KEEP(same);
             TC_KEEP(vanished);
             TC_KEEP(most);
-            const __m256i negative = _mm256_cmpgt_epi8(none, _mm256_packs_epi16(signs[0], signs[1]));
-            const __m256i signed_code = _mm256_or_si256(code, _mm256_and_si256(negative, into.sign_bit));
-            store32<STREAM>(out + i, _mm256_permutevar8x32_epi32(
-                                         signed_code, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)));
+            const __m256i signed_code = small.with_sign(code, _mm256_packs_epi16(signs[0], signs[1]));
+            store32<STREAM>(out + i, in_order(signed_code));
         }
         lanes.stay();
         const vf e[] = {(vf)e0, (vf)e1}, q[] = {(vf)q0, (vf)q1};
@@ -369,7 +342,7 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
     }
     from.low = low;
     from.high = high;
-    if (any_set(_mm256_subs_epu8(most, _mm256_set1_epi8((char)row.max_code)))) return false;
+    if (any_set(small.special(most))) return false;
     const auto count = [](__m256i bytes) {
         return sum_minus16(_mm256_add_epi16(_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8),
                                             _mm256_srai_epi16(bytes, 8)));

@@ -166,23 +166,21 @@ struct SmallCodes {
     }
 };
 
-// A float of 8 bits or fewer from float32. With E the exponent of a magnitude's binade, or of the
+// Rounding to a float of 8 bits or fewer. With E the exponent of a magnitude's binade, or of the
 // target's smallest normal where that is larger, adding 2^(E + 23 - M) leaves a sum whose last place
-// is the target's spacing: its lower half is the rounded significand k in units of the spacing, hidden
-// bit and all, its upper half (E + 23 - M) * 128. One multiply-add makes of both
+// is the target's spacing, and taking it away the result itself. The sum's lower half is the rounded
+// significand k in units of the spacing, hidden bit and all, its upper half (E + 23 - M) * 128. One
+// multiply-add makes of both
 //
 //     (k + (E + 23 - M << M)) << (7 - M),
 //
 // which is the code but for a constant.
-template <bool UNSIGNED_ZERO, bool STREAM>
-struct ToSmall {
-    static constexpr int WIDTH = 32;
+struct SmallSums {
     const __m256i abs = constant32(0x7fffffff), field = constant32(0x7f800000);
-    SmallCodes<UNSIGNED_ZERO> codes;
     __m256i limit, least, up, weights, base;
     __m128i shift;
 
-    TC_INLINE ToSmall(const Row& row) : codes(row) {
+    TC_INLINE SmallSums(const Row& row) {
         const int m_bits = row.mantissa_bits, first = 127 + 1 - row.bias;
         const int beyond = first + 1 + (int)(row.max_code >> m_bits);  // a binade above the last
         limit = constant32(beyond << 23);
@@ -192,53 +190,61 @@ struct ToSmall {
         base = constant16((first + 23 - m_bits) << 7);
         shift = _mm_cvtsi32_si128(7 - m_bits);
     }
+    // Of eight floats, with those beyond the range brought to just above it.
+    TC_INLINE __m256i magnitude(__m256i u) const {
+        return _mm256_min_epi32(_mm256_and_si256(u, abs), limit);
+    }
     // The sums of eight magnitudes, and what was added.
-    TC_INLINE __m256 round(__m256i u, __m256* magic) const {
-        const __m256i a = _mm256_min_epi32(_mm256_and_si256(u, abs), limit);
+    TC_INLINE __m256 round(__m256i a, __m256* magic) const {
         const __m256i e = _mm256_max_epi32(_mm256_and_si256(a, field), least);
         *magic = _mm256_castsi256_ps(_mm256_add_epi32(e, up));
         return _mm256_add_ps(_mm256_castsi256_ps(a), *magic);
     }
-    TC_INLINE __m256i sixteen(__m256 sum, __m256 sum2) const {
-        const __m256i both =
-            _mm256_packs_epi32(_mm256_madd_epi16(_mm256_castps_si256(sum), weights),
-                               _mm256_madd_epi16(_mm256_castps_si256(sum2), weights));
-        return _mm256_srl_epi16(_mm256_sub_epi16(both, base), shift);
+    // Codes in the making, of eight, and the codes of sixteen.
+    TC_INLINE __m256i scaled(__m256 sum) const {
+        return _mm256_madd_epi16(_mm256_castps_si256(sum), weights);
     }
-    static TC_INLINE __m256i pack(__m256i a, __m256i b, __m256i c, __m256i d) {
-        return _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    TC_INLINE __m256i sixteen(__m256i k0, __m256i k1) const {
+        return _mm256_srl_epi16(_mm256_sub_epi16(_mm256_packs_epi32(k0, k1), base), shift);
     }
-    static TC_INLINE __m256i in_order(__m256i packed) {
-        return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+};
+
+// Thirty-two codes that packing put in the order of its halves, in theirs.
+TC_INLINE __m256i in_order(__m256i packed) {
+    return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+// A float of 8 bits or fewer from float32.
+template <bool UNSIGNED_ZERO, bool STREAM>
+struct ToSmall {
+    static constexpr int WIDTH = 32;
+    const SmallSums sums;
+    const SmallCodes<UNSIGNED_ZERO> codes;
+
+    TC_INLINE ToSmall(const Row& row) : sums(row), codes(row) {}
+
+    TC_INLINE __m256i eight(__m256i u) const {
+        __m256 magic;
+        return sums.scaled(sums.round(sums.magnitude(u), &magic));
+    }
+    // The codes of four times eight floats, without their signs, in the order of packing.
+    TC_INLINE __m256i thirty_two(const __m256i u[4]) const {
+        return _mm256_packus_epi16(sums.sixteen(eight(u[0]), eight(u[1])),
+                                   sums.sixteen(eight(u[2]), eight(u[3])));
+    }
+    // With them, in order; packing with signed saturation keeps a sign.
+    TC_INLINE __m256i with_signs(__m256i code, const __m256i u[4]) const {
+        const __m256i signs =
+            _mm256_packs_epi16(_mm256_packs_epi32(u[0], u[1]), _mm256_packs_epi32(u[2], u[3]));
+        return in_order(codes.with_sign(code, signs));
     }
     TC_INLINE bool operator()(const float* in, uint8_t* out) const {
         read_ahead<STREAM, 128>(in);
-        const __m256i a = load8(in), b = load8(in + 8), c = load8(in + 16), d = load8(in + 24);
-        __m256 magic;
-        const __m256i low = sixteen(round(a, &magic), round(b, &magic));
-        const __m256i code = _mm256_packus_epi16(low, sixteen(round(c, &magic), round(d, &magic)));
+        const __m256i u[] = {load8(in), load8(in + 8), load8(in + 16), load8(in + 24)};
+        const __m256i code = thirty_two(u);
         if (__builtin_expect(any_set(codes.special(code)), 0)) return false;
-        // packing with signed saturation keeps the sign
-        store32<STREAM>(out, in_order(codes.with_sign(code, pack(a, b, c, d))));
+        store32<STREAM>(out, with_signs(code, u));
         return true;
-    }
-    // Thirty-two values x, stored, and their results y; returns bytes that are not all zero if one
-    // of them is special, and y is meaningless.
-    TC_INLINE __m256i convert(const float* in, uint8_t* out, __m256* x, __m256* y) const {
-        const __m256 sign = _mm256_set1_ps(-0.0f);
-        __m256 sums[4];
-        __m256i u[4];
-        for (int k = 0; k < 4; ++k) {
-            __m256 magic;
-            u[k] = load8(in + 8 * k);
-            x[k] = _mm256_castsi256_ps(u[k]);
-            sums[k] = round(u[k], &magic);
-            y[k] = _mm256_or_ps(_mm256_sub_ps(sums[k], magic), _mm256_and_ps(x[k], sign));
-        }
-        const __m256i code =
-            _mm256_packus_epi16(sixteen(sums[0], sums[1]), sixteen(sums[2], sums[3]));
-        store32<STREAM>(out, in_order(codes.with_sign(code, pack(u[0], u[1], u[2], u[3]))));
-        return codes.special(code);
     }
 };
 
