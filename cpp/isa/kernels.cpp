@@ -118,13 +118,10 @@ void integer_stats(const Cast& cast, const void* in, const void* codes, uint64_t
     Stats block;
     stats_block<double>(x, y, n, NOT_SATURATED, &block);
     block.n_underflow = 0;
-    if (n && !block.n_inexact && block.min >= -LARGEST_EXACT && block.max <= LARGEST_EXACT) {
-        uint64_t sum = 0;  // as direct_measured has it
-        for (uint64_t i = 0; i < n; ++i) {
-            const int64_t a = (int64_t)x[i];
-            sum += (uint64_t)(a * a);
-        }
-        block.sum_squared = (double)sum;
+    if (n && !block.n_inexact && block.min > -0x1p32 && block.max < 0x1p32) {
+        Squares squares;  // as direct_measured has it
+        for (uint64_t i = 0; i < n; ++i) squares.add((uint64_t)__builtin_fabs(x[i]));
+        block.sum_squared = squares.total();
     }
     if (wide && n) {
         const uint64_t shifted = cast.source == F_int64 ? 0 : (uint64_t)1 << 63;

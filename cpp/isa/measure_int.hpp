@@ -1,7 +1,7 @@
 // The statistics of integers whose results equal them: ends and a sum of squares.
 //
-// The squares of a block whose numbers stay within 2^26 are summed exactly, in integers; wider ones in
-// float64 (stats_block).
+// The squares of a block whose numbers stay within 32 bits, signed or not, are summed exactly, in
+// integers, and rounded to float64 once; wider ones in float64 (stats_block).
 #pragma once
 #include "direct.hpp"
 #include "stats.hpp"
@@ -9,14 +9,27 @@
 namespace tc {
 namespace {
 
-constexpr int64_t LARGEST_EXACT = int64_t{1} << 26;
+// The squares of n <= BLOCK magnitudes below 2^32: their sum modulo 2^64, and the sum of their upper
+// halves, which tells the rest, since that of the lower halves is small.
+struct Squares {
+    uint64_t sum = 0, uppers = 0;
 
-// What a block has; sum is modulo 2^64, so exact for numbers within LARGEST_EXACT.
+    TC_INLINE void add(uint64_t magnitude) {
+        const uint64_t square = magnitude * magnitude;
+        sum += square;
+        uppers += square >> 32;
+    }
+    TC_INLINE double total() const {
+        const uint64_t lowers = sum - (uppers << 32);
+        return (double)(((unsigned __int128)uppers << 32) + lowers);
+    }
+};
+
+// What a block has.
 struct IntegerValues {
     int64_t low = INT64_MAX, high = INT64_MIN;
-    uint64_t sum = 0;
+    Squares squares;
 
-    TC_INLINE bool is_exact() const { return low >= -LARGEST_EXACT && high <= LARGEST_EXACT; }
     TC_INLINE void range(int64_t least_x, int64_t greatest_x) {
         if (least_x < low) low = least_x;
         if (greatest_x > high) high = greatest_x;
@@ -26,15 +39,15 @@ struct IntegerValues {
 template <class T>
 TC_INLINE void add_integers_plain(const T* x, uint64_t n, IntegerValues* v) {
     T low = x[0], high = x[0];
-    uint64_t sum = 0;
+    Squares squares = v->squares;
     for (uint64_t i = 0; i < n; ++i) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
-        const uint64_t a = (uint64_t)(int64_t)x[i];
-        sum += a * a;
+        const int64_t a = (int64_t)x[i];
+        squares.add((uint64_t)(a < 0 ? -a : a));
     }
     v->range((int64_t)low, (int64_t)high);
-    v->sum += sum;
+    v->squares = squares;
 }
 
 #if defined(__AVX2__)
@@ -64,17 +77,21 @@ TC_INLINE void add_ends(__m256i low, __m256i high, IntegerValues* v) {
     _mm256_store_si256((__m256i*)highs, high);
     for (uint64_t k = 0; k < 32 / sizeof(T); ++k) v->range((int64_t)lows[k], (int64_t)highs[k]);
 }
-TC_INLINE void add_sums(__m256i sums, IntegerValues* v) {
+TC_INLINE uint64_t sum_lanes(__m256i sums) {
     alignas(32) uint64_t lanes[4];
     _mm256_store_si256((__m256i*)lanes, sums);
-    v->sum += (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
-// Squares of the even and of the odd lanes of 32 bits.
+// Adds the squares of eight lanes of 32 bits.
 template <bool SIGNED>
-TC_INLINE __m256i squares32(__m256i x) {
+TC_INLINE void add_squares32(__m256i x, __m256i* sums, __m256i* uppers) {
     const __m256i y = _mm256_srli_epi64(x, 32);
-    return SIGNED ? _mm256_add_epi64(_mm256_mul_epi32(x, x), _mm256_mul_epi32(y, y))
-                  : _mm256_add_epi64(_mm256_mul_epu32(x, x), _mm256_mul_epu32(y, y));
+    const __m256i p = SIGNED ? _mm256_mul_epi32(x, x) : _mm256_mul_epu32(x, x);
+    const __m256i q = SIGNED ? _mm256_mul_epi32(y, y) : _mm256_mul_epu32(y, y);
+    const __m256i both = _mm256_add_epi64(p, q);  // of signed ones no more than 2^63
+    *sums = _mm256_add_epi64(*sums, both);
+    *uppers = _mm256_add_epi64(*uppers, _mm256_srli_epi64(SIGNED ? both : p, 32));
+    if (!SIGNED) *uppers = _mm256_add_epi64(*uppers, _mm256_srli_epi64(q, 32));
 }
 
 // Elements handled, of n <= BLOCK.
@@ -84,7 +101,7 @@ TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v)
     constexpr uint64_t STEP = 32 / sizeof(T);
     if (n < STEP) return 0;
     const auto load = [&](uint64_t at) { return _mm256_loadu_si256((const __m256i*)(x + at)); };
-    __m256i low = load(0), high = low, sums = _mm256_setzero_si256();
+    __m256i low = load(0), high = low, sums = _mm256_setzero_si256(), uppers = sums;
     uint64_t i = 0;
     for (; i + STEP <= n; i += STEP) {
         const __m256i u = load(i);
@@ -104,11 +121,12 @@ TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v)
             sums = _mm256_add_epi64(sums, widened(_mm256_mullo_epi32(p, p)));
             sums = _mm256_add_epi64(sums, widened(_mm256_mullo_epi32(q, q)));
         } else {
-            sums = _mm256_add_epi64(sums, squares32<SIGNED>(u));
+            add_squares32<SIGNED>(u, &sums, &uppers);
         }
     }
     add_ends<T>(low, high, v);
-    add_sums(sizeof(T) == 1 ? widened(sums) : sums, v);
+    v->squares.sum += sum_lanes(sizeof(T) == 1 ? widened(sums) : sums);
+    v->squares.uppers += sum_lanes(uppers);
     return i;
 }
 
@@ -121,19 +139,20 @@ TC_INLINE uint64_t add_narrow_integers(const uint64_t* x, uint64_t n, IntegerVal
         const __m256 b = _mm256_loadu_ps((const float*)(x + at + 4));
         return _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
     };
-    __m256i low = load(0), high = low, sums = _mm256_setzero_si256();
+    __m256i low = load(0), high = low, sums = _mm256_setzero_si256(), uppers = sums;
     uint64_t i = 0;
     for (; i + 8 <= n; i += 8) {
         const __m256i u = load(i);
         low = SIGNED ? _mm256_min_epi32(low, u) : _mm256_min_epu32(low, u);
         high = SIGNED ? _mm256_max_epi32(high, u) : _mm256_max_epu32(high, u);
-        sums = _mm256_add_epi64(sums, squares32<SIGNED>(u));
+        add_squares32<SIGNED>(u, &sums, &uppers);
     }
     if constexpr (SIGNED)
         add_ends<int32_t>(low, high, v);
     else
         add_ends<uint32_t>(low, high, v);
-    add_sums(sums, v);
+    v->squares.sum += sum_lanes(sums);
+    v->squares.uppers += sum_lanes(uppers);
     return i;
 }
 #endif
@@ -180,23 +199,20 @@ bool keeps_integers(const Cast& cast) {
            source.bits - source.is_signed <= target.mantissa_bits + 1;
 }
 
-// The block's statistics, unless its squares need float64.
-bool finish_integers(FormatId source, const IntegerValues& v, uint64_t n, Stats* s) {
-    if (!v.is_exact()) return false;
+// The block's statistics.
+void finish_integers(FormatId source, const IntegerValues& v, uint64_t n, Stats* s) {
     s->n_finite += n;
-    s->sum_squared += (double)v.sum;
+    s->sum_squared += v.squares.total();
     if ((double)v.low < s->min) s->min = (double)v.low;
     if ((double)v.high > s->max) s->max = (double)v.high;
-    if (ROWS[source].bits < 64) return true;
+    if (ROWS[source].bits < 64) return;
     const uint64_t shifted = source == F_int64 ? 0 : (uint64_t)1 << 63;
     const int64_t low = (int64_t)((uint64_t)v.low ^ shifted), high = (int64_t)((uint64_t)v.high ^ shifted);
     if (low < s->min_integer) s->min_integer = low;
     if (high > s->max_integer) s->max_integer = high;
-    return true;
 }
 
-// Casts and measures a block of such a pair. False: a value was out of range or large, and nothing is
-// counted.
+// Casts and measures a block of such a pair. False: a value was out of range, and nothing is counted.
 bool direct_measured(const Direct& direct, const Cast& cast, const void* in, void* out, uint64_t n,
                      bool stream, Stats* s) {
     constexpr uint64_t CHUNK = 512;  // both loops work on it at the same time, more or less
@@ -209,7 +225,8 @@ bool direct_measured(const Direct& direct, const Cast& cast, const void* in, voi
         if (!direct.loop(direct, x, (char*)out + i * to, m, stream)) return false;
         add_integers(cast.source, x, m, as_unsigned, &values);
     }
-    return finish_integers(cast.source, values, n, s);
+    if (n) finish_integers(cast.source, values, n, s);
+    return true;
 }
 
 }  // namespace
