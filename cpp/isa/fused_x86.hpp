@@ -191,6 +191,10 @@ TC_INLINE uint64_t sum_minus16(__m256i x) {
     for (int k = 0; k < 16; ++k) sum -= lanes[k];
     return (uint64_t)sum;
 }
+TC_INLINE uint64_t sum_minus8(__m256i bytes) {
+    return sum_minus16(_mm256_add_epi16(_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8),
+                                        _mm256_srai_epi16(bytes, 8)));
+}
 TC_INLINE float greatest_of(__m256i squares) {
     alignas(32) float lanes[8];
     _mm256_store_si256((__m256i*)lanes, squares);
@@ -343,12 +347,8 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
     from.low = low;
     from.high = high;
     if (any_set(small.special(most))) return false;
-    const auto count = [](__m256i bytes) {
-        return sum_minus16(_mm256_add_epi16(_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8),
-                                            _mm256_srai_epi16(bytes, 8)));
-    };
-    if (!finish_block(from, lanes, BLOCK - count(same), greatest_of(worst), in, s)) return false;
-    s->n_underflow += count(vanished);
+    if (!finish_block(from, lanes, BLOCK - sum_minus8(same), greatest_of(worst), in, s)) return false;
+    s->n_underflow += sum_minus8(vanished);
     return true;
 }
 
@@ -422,32 +422,6 @@ TC_INLINE bool widen_measured(const void* in, void* codes, bool stream, Stats* s
     const auto x = (const typename From::T*)in;
     return stream ? widen_measured_as<From, true>(x, (float*)codes, s)
                   : widen_measured_as<From, false>(x, (float*)codes, s);
-}
-
-// Whether cast_measured has a loop for a pair.
-bool is_measured_in_one_loop(const Cast& cast) {
-    const bool from16 = cast.source == F_float16 || cast.source == F_bfloat16;
-    if (cast.target == F_float32) return from16;
-    const bool small = cast.target == F_float8_e4m3fn || cast.target == F_float8_e5m2;
-    if (!small && cast.target != F_float16 && cast.target != F_bfloat16) return false;
-    return cast.rounding == Rounding::NearestEven && cast.source != cast.target &&
-           (from16 || cast.source == F_float32);
-}
-
-// A block of BLOCK elements of such a pair. False: see above.
-bool cast_measured(const Cast& cast, const void* in, void* codes, Stats* s) {
-    const bool stream = cast.nontemporal;
-    if (cast.target == F_float32)
-        return cast.source == F_float16 ? widen_measured<FromF16>(in, codes, stream, s)
-                                        : widen_measured<FromBf16>(in, codes, stream, s);
-    const Row& row = ROWS[cast.target];
-    if (row.bits == 8 && cast.source == F_float32) return small_measured<FromF32>(in, codes, row, stream, s);
-    if (row.bits == 8 && cast.source == F_float16) return small_measured<FromF16>(in, codes, row, stream, s);
-    if (row.bits == 8) return small_measured<FromBf16>(in, codes, row, stream, s);
-    if (cast.source == F_float16) return narrow_measured<FromF16, IntoBf16>(in, codes, stream, s);
-    if (cast.source == F_bfloat16) return narrow_measured<FromBf16, IntoF16>(in, codes, stream, s);
-    if (cast.target == F_float16) return narrow_measured<FromF32, IntoF16>(in, codes, stream, s);
-    return narrow_measured<FromF32, IntoBf16>(in, codes, stream, s);
 }
 
 }  // namespace

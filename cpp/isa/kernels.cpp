@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "direct_pairs.hpp"
-#include "fused_x86.hpp"
+#include "fused_pairs.hpp"
 #include "measure_int.hpp"
 #include "pack.hpp"
 #include "table.hpp"
