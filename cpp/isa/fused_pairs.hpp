@@ -1,6 +1,7 @@
 // The one list of the pairs that are cast and measured in one loop.
 #pragma once
 #include "fused_int_x86.hpp"
+#include "fused_widen_x86.hpp"
 
 #if defined(__AVX2__)
 

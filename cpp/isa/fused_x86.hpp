@@ -352,57 +352,6 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
     return true;
 }
 
-// One block of 8-bit floats with infinities or NaNs above the last code, as they are widened exactly.
-// False: see above; what is written stands.
-bool measure_small(const Row& row, const uint8_t* in, Stats* s) {
-    // The fields in float16's places: the values but for a power of two, which changes no rounding.
-    const __m128i shift = _mm_cvtsi32_si128(10 - row.mantissa_bits);
-    const __m256i magnitude = _mm256_set1_epi16((short)(0x7f << (10 - row.mantissa_bits)));
-    const double scale = double_of((uint64_t)(1023 + 2 * (15 - row.bias)) << 52);
-    __m256i low = _mm256_setzero_si256(), high = _mm256_set1_epi8(-128), least_code = _mm256_set1_epi8(-1);
-    Lanes lanes;
-    for (uint64_t g = 0; g < BLOCK; g += GROUP) {
-        __m256 q0 = _mm256_setzero_ps(), q1 = q0;
-        for (uint64_t i = g; i < g + GROUP; i += 32) {
-            const __m256i codes = _mm256_loadu_si256((const __m256i*)(in + i));
-            low = _mm256_max_epu8(low, codes);
-            high = _mm256_max_epi8(high, codes);
-            least_code = _mm256_min_epu8(least_code, codes);
-            TC_KEEP(low);
-            TC_KEEP(high);
-            TC_KEEP(least_code);
-            for (int half = 0; half < 32; half += 16) {
-                const __m256i u = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i*)(in + i + half)));
-                const __m256i a = _mm256_and_si256(_mm256_sll_epi16(u, shift), magnitude);
-                const __m256 x = _mm256_cvtph_ps(_mm256_castsi256_si128(a));
-                const __m256 y = _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1));
-                q0 = _mm256_add_ps(q0, _mm256_mul_ps(x, x));
-                q1 = _mm256_add_ps(q1, _mm256_mul_ps(y, y));
-            }
-        }
-        lanes.stay();
-        const vf q[] = {(vf)q0, (vf)q1};
-        fold(q, lanes.value);
-    }
-    for (int l = 0; l < 8; ++l) lanes.value[l] *= scale;
-    alignas(32) uint8_t lows[32], highs[32], leasts[32];
-    _mm256_store_si256((__m256i*)lows, low);
-    _mm256_store_si256((__m256i*)highs, high);
-    _mm256_store_si256((__m256i*)leasts, least_code);
-    uint8_t l = lows[0], h = highs[0], smallest = leasts[0];
-    for (int k = 1; k < 32; ++k) {
-        if (lows[k] > l) l = lows[k];
-        if ((int8_t)highs[k] > (int8_t)h) h = highs[k];
-        if (leasts[k] < smallest) smallest = leasts[k];
-    }
-    if (h < 0x80 && h > row.max_code) return false;
-    if (l >= 0x80 && (l & 0x7f) > (int)row.max_code) return false;
-    if (l < 0x80) l = smallest;   // no sign
-    if (h >= 0x80) h = smallest;  // nothing else
-    return finish_gathered(lanes, BLOCK, 0, 0, float_of(decode_small(row, l)),
-                           float_of(decode_small(row, h)), s);
-}
-
 template <class From>
 TC_INLINE bool small_measured(const void* in, void* codes, const Row& row, bool stream, Stats* s) {
     const auto x = (const typename From::T*)in;

@@ -465,10 +465,14 @@ TC_INLINE bool is_widened(const Cast& cast) {
 
 void widen_and_measure(const Table& t, const Cast& cast, const uint8_t* in, void* codes, uint64_t n,
                        Stats* s) {
-    apply_table(t, ROWS[cast.target], in, codes, n, cast.nontemporal);
 #if defined(__AVX2__)
-    if (n == BLOCK && measure_small(ROWS[cast.source], in, s)) return;
+    const unsigned size = ROWS[cast.target].container();
+    const bool one_loop = n == BLOCK && t.widening.fits && !t.widening.fix80;
+    if (one_loop && widen_small_measured(t.widening, ROWS[cast.source], size, cast.nontemporal, in, codes, s))
+        return;
+    if (!one_loop)
 #endif
+        apply_table(t, ROWS[cast.target], in, codes, n, cast.nontemporal);
     float x[BLOCK];
     decode_float(cast.source, in, x, n);
     stats_exact(x, n, s);

@@ -1,0 +1,131 @@
+// Whole blocks of 8-bit floats, which every wider float holds, widened and measured in one loop with
+// AVX2: the squares of their significands come from a table of sixteen.
+#pragma once
+#include "fused_x86.hpp"
+#include "widen_x86.hpp"
+
+#if defined(__AVX2__)
+
+namespace tc {
+namespace {
+
+// Half the squares of codes as bfloat16, exactly: a significand of four bits has a square of eight.
+//
+//     | exponent | mantissa || of the code x     2 (exponent - bias) - 1 + carry | square's mantissa |
+//
+// The lower byte of a normal's square is a matter of its mantissa alone; the upper one is the exponent
+// field plus a constant. Subnormals have places of their own in the tables.
+struct HalfSquares {
+    __m256i exponents, mantissas, normal, lower, upper;
+    __m128i shift;
+    double scale = 2;
+
+    TC_INLINE HalfSquares(const Row& row) {
+        const int m_bits = row.mantissa_bits, n = 1 << m_bits;
+        alignas(16) uint8_t lowers[16] = {}, uppers[16] = {};
+        for (int m = 0; m < n; ++m) {
+            const float value = float_of(decode_small(row, (uint32_t)m));
+            const float one = 1 + (float)m / (float)n;
+            const uint32_t subnormal = bits_of(0.5f * value * value), square = bits_of(0.5f * one * one);
+            lowers[m] = (uint8_t)(subnormal >> 16);
+            uppers[m] = (uint8_t)(subnormal >> 24);
+            lowers[n + m] = (uint8_t)(square >> 16);
+            uppers[n + m] = (uint8_t)((square >> 24) - (uint32_t)row.bias);
+        }
+        lower = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)lowers));
+        upper = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)uppers));
+        exponents = constant8(0x7f & ~(n - 1));
+        mantissas = constant8(n - 1);
+        normal = constant8(n);
+        shift = _mm_cvtsi32_si128(m_bits);
+    }
+    // Adds those of thirty-two codes in the order in which unpacking brings them out in theirs.
+    TC_INLINE void add(__m256i x, __m256* q0, __m256* q1) const {
+        const __m256i none = _mm256_setzero_si256(), e = _mm256_and_si256(x, exponents);
+        const __m256i at = _mm256_or_si256(_mm256_and_si256(x, mantissas), _mm256_min_epu8(e, normal));
+        const __m256i l = _mm256_shuffle_epi8(lower, at);
+        const __m256i h = _mm256_add_epi8(_mm256_srl_epi16(e, shift), _mm256_shuffle_epi8(upper, at));
+        const __m256i a = _mm256_unpacklo_epi8(l, h), b = _mm256_unpackhi_epi8(l, h);
+        *q0 = _mm256_add_ps(*q0, _mm256_castsi256_ps(_mm256_unpacklo_epi16(none, a)));
+        *q1 = _mm256_add_ps(*q1, _mm256_castsi256_ps(_mm256_unpackhi_epi16(none, a)));
+        *q0 = _mm256_add_ps(*q0, _mm256_castsi256_ps(_mm256_unpacklo_epi16(none, b)));
+        *q1 = _mm256_add_ps(*q1, _mm256_castsi256_ps(_mm256_unpackhi_epi16(none, b)));
+    }
+};
+
+// each(i) casts the thirty-two elements from i on. False: an infinity or a NaN, or too large for
+// float32's sums; what each() wrote stands.
+template <class Each>
+TC_INLINE bool measure_widened(const Row& row, const uint8_t* in, const Each& each, Stats* s) {
+    const __m256i order = constant(_mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+    const HalfSquares squares(row);
+    __m256i low = _mm256_setzero_si256(), high = _mm256_set1_epi8(-128), least_code = _mm256_set1_epi8(-1);
+    Lanes lanes;
+    for (uint64_t g = 0; g < BLOCK; g += GROUP) {
+        __m256 q0 = _mm256_setzero_ps(), q1 = q0;
+        for (uint64_t i = g; i < g + GROUP; i += 32) {
+            each(i);
+            const __m256i codes = _mm256_loadu_si256((const __m256i*)(in + i));
+            low = _mm256_max_epu8(low, codes);
+            high = _mm256_max_epi8(high, codes);
+            least_code = _mm256_min_epu8(least_code, codes);
+            TC_KEEP(low);
+            TC_KEEP(high);
+            TC_KEEP(least_code);
+            squares.add(_mm256_permutevar8x32_epi32(codes, order), &q0, &q1);
+        }
+        lanes.stay();
+        const vf q[] = {(vf)q0, (vf)q1};
+        fold(q, lanes.value);
+    }
+    for (int l = 0; l < 8; ++l) lanes.value[l] *= squares.scale;
+    alignas(32) uint8_t lows[32], highs[32], leasts[32];
+    _mm256_store_si256((__m256i*)lows, low);
+    _mm256_store_si256((__m256i*)highs, high);
+    _mm256_store_si256((__m256i*)leasts, least_code);
+    uint8_t l = lows[0], h = highs[0], smallest = leasts[0];
+    for (int k = 1; k < 32; ++k) {
+        if (lows[k] > l) l = lows[k];
+        if ((int8_t)highs[k] > (int8_t)h) h = highs[k];
+        if (leasts[k] < smallest) smallest = leasts[k];
+    }
+    if (h < 0x80 && h > row.max_code) return false;
+    if (l >= 0x80 && (l & 0x7f) > (int)row.max_code) return false;
+    if (l < 0x80) l = smallest;   // no sign
+    if (h >= 0x80) h = smallest;  // nothing else
+    return finish_gathered(lanes, BLOCK, 0, 0, float_of(decode_small(row, l)),
+                           float_of(decode_small(row, h)), s);
+}
+
+template <int SHIFT, bool STREAM, class T>
+bool widen_measured_by(const Widening& w, const Row& row, const uint8_t* in, T* out, Stats* s) {
+    const Widen<SHIFT, false> widen(w);
+    const auto each = [&](uint64_t i) { widen.template operator()<STREAM>(in + i, out + i); };
+    return measure_widened(row, in, each, s);
+}
+
+template <bool STREAM, class T>
+TC_INLINE bool widen_measured_to(const Widening& w, const Row& row, const uint8_t* in, T* out, Stats* s) {
+    switch (w.shift) {
+        case 4: return widen_measured_by<4, STREAM>(w, row, in, out, s);
+        case 5: return widen_measured_by<5, STREAM>(w, row, in, out, s);
+        case 7: return widen_measured_by<7, STREAM>(w, row, in, out, s);
+        default: return widen_measured_by<8, STREAM>(w, row, in, out, s);
+    }
+}
+
+// A block of BLOCK codes of `source` to a format of `size` bytes, by a widening that fits them and has
+// nothing to say about the code 0x80.
+bool widen_small_measured(const Widening& w, const Row& source, unsigned size, bool stream,
+                          const uint8_t* in, void* out, Stats* s) {
+    if (size == 2)
+        return stream ? widen_measured_to<true>(w, source, in, (uint16_t*)out, s)
+                      : widen_measured_to<false>(w, source, in, (uint16_t*)out, s);
+    return stream ? widen_measured_to<true>(w, source, in, (uint32_t*)out, s)
+                  : widen_measured_to<false>(w, source, in, (uint32_t*)out, s);
+}
+
+}  // namespace
+}  // namespace tc
+
+#endif
