@@ -262,6 +262,9 @@ uint64_t encode_small_groups(const Source* in, uint8_t* out, uint64_t n, const C
     if constexpr (sizeof(Source) == 4) {
         return encode_groups(in, out, n, ToSmall<UNSIGNED_ZERO, STREAM>(row), rest);
     } else {
+        if constexpr (!UNSIGNED_ZERO)
+            if (half_to_upper(cast.source, row))
+                return encode_groups(in, out, n, HalfToUpper<STREAM>(row), rest);
         if (ROWS[cast.source].exponent_bits + row.mantissa_bits == 8)
             return encode_groups(in, out, n, HalfToSmall<true, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
         return encode_groups(in, out, n, HalfToSmall<false, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);

@@ -106,6 +106,41 @@ struct HalfToSmall {
     }
 };
 
+// Whether HalfToUpper serves a pair: the code is the upper byte of the source's, rounded.
+TC_INLINE constexpr bool half_to_upper(FormatId source, const Row& target) {
+    const Row& from = ROWS[source];
+    return target.kind == Kind::Float && target.bits == 8 && target.bias == from.bias &&
+           target.exponent_bits == from.exponent_bits && target.is_signed;
+}
+
+// float16 to float8_e5m2: the same exponents, subnormals and all.
+template <bool STREAM>
+struct HalfToUpper {
+    static constexpr int WIDTH = 32;
+    const __m256i one = constant8(1), half = constant8(0x80), abs = constant8(0x7f);
+    const __m256i bytes = constant(
+        _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15,
+                         0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
+    __m256i before_last;
+
+    TC_INLINE HalfToUpper(const Row& row) : before_last(constant8((int)row.max_code - 1)) {}
+
+    // False, and nothing stored, if one may be special: is not below the last code unrounded.
+    TC_INLINE bool operator()(const uint16_t* in, uint8_t* out) const {
+        read_ahead<STREAM, 64>(in);
+        const __m256i u = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i*)in), bytes);
+        const __m256i v = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i*)(in + 16)), bytes);
+        const __m256i lower = _mm256_unpacklo_epi64(u, v), upper = _mm256_unpackhi_epi64(u, v);
+        if (__builtin_expect(any_set(_mm256_subs_epu8(_mm256_and_si256(upper, abs), before_last)), 0))
+            return false;
+        // up where the rest is above the tie, or on it and the last bit odd
+        const __m256i tie = _mm256_or_si256(lower, _mm256_and_si256(upper, one));
+        const __m256i up = _mm256_cmpgt_epi8(_mm256_xor_si256(tie, half), _mm256_setzero_si256());
+        store32<STREAM>(out, _mm256_permute4x64_epi64(_mm256_sub_epi8(upper, up), 0xd8));
+        return true;
+    }
+};
+
 }  // namespace
 }  // namespace tc
 
