@@ -40,7 +40,7 @@ FLOORS = {
     "images": 3,
     "image_table": 2,
     "tensors": 3,
-    "testing": 3,
+    "testing": 6,
     "inplace": 3,
     "checkpoint": 4,
     "model": 5,

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from .inplace import cast_
     from .kernels.fast import huge_pages
     from .loss import Loss
+    from .model.forbidding import ForbiddenError, forbid
+    from .model.tracing import Trace, trace
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
     from .promotion import Promotion, promote
@@ -63,6 +65,10 @@ _NAMES = {
     "to_numpy": "exports",
     "to_pil": "exports",
     "to_tensorflow": "exports",
+    "ForbiddenError": "model.forbidding",
+    "forbid": "model.forbidding",
+    "Trace": "model.tracing",
+    "trace": "model.tracing",
     "FORMATS": "formats",
     "Format": "formats",
     "lookup": "formats",
@@ -106,6 +112,7 @@ __all__ = [
     "CheckpointError",
     "CorruptFileError",
     "DestinationError",
+    "ForbiddenError",
     "Format",
     "FormatError",
     "InPlaceError",
@@ -118,6 +125,7 @@ __all__ = [
     "PolicyError",
     "Promotion",
     "TensorcastError",
+    "Trace",
     "UnsupportedCheckpointError",
     "Verdict",
     "__version__",
@@ -131,6 +139,7 @@ __all__ = [
     "checkpoint",
     "errors",
     "explain",
+    "forbid",
     "formats",
     "huge_pages",
     "image_to_tensor",
@@ -147,6 +156,7 @@ __all__ = [
     "to_numpy",
     "to_pil",
     "to_tensorflow",
+    "trace",
     "unpack",
 ]
 

@@ -1,0 +1,258 @@
+"""What of a trace is worth a change: a rule each, with what to write instead and what it saves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+from .places import Place
+from .sites import Site
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to change.
+
+    Attributes:
+        rule: its name: repeated-cast, round-trip, new-float64, transfer, synchronisation,
+            index-cast, overflow, built-wide, moved-wide.
+        what: what happens, in a phrase.
+        where, called_from: the line, and the user's own where that one is a package's.
+        module, parameter: see `sites.What`.
+        count: how many times.
+        n_bytes: read and written by it.
+        seconds: measured in it; 0.0 where it is not apart from other work.
+        instead: what to write.
+        saves: what that saves.
+    """
+
+    rule: str
+    what: str
+    where: Place | None
+    called_from: Place | None
+    module: str
+    parameter: str
+    count: int
+    n_bytes: int
+    seconds: float
+    instead: str
+    saves: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, as JSON's own types."""
+        return asdict(self)
+
+
+def findings_of(sites: Iterable[Site]) -> tuple[Finding, ...]:
+    """The findings: wrong values first, then the most expensive, by seconds and bytes.
+
+    What is alike but for the parameter is one finding; parameters cast again one for all the lines
+    under the user's one. The conversions of a backward pass follow
+    from those of the forward, and only their overflows are reported.
+    """
+    found: dict[tuple[object, ...], Finding] = {}
+    for site in sites:
+        for rule in _RULES if site.what.phase == "forward" else (_overflow,):
+            finding = rule(site)
+            if finding is None:
+                continue
+            where: object = (finding.where, finding.called_from)
+            if finding.rule == "repeated-cast" and finding.parameter:
+                where = finding.called_from or finding.where  # one for all the lines of a model
+            key = (finding.rule, finding.what, where, finding.instead)
+            before = found.get(key)
+            found[key] = finding if before is None else _joined(before, finding)
+            break
+    return tuple(sorted(found.values(), key=_order))
+
+
+def _order(finding: Finding) -> tuple[bool, float, int]:
+    return finding.rule != "overflow", -finding.seconds, -finding.n_bytes
+
+
+def _joined(a: Finding, b: Finding) -> Finding:
+    count, n_bytes, seconds = a.count + b.count, a.n_bytes + b.n_bytes, a.seconds + b.seconds
+    module = a.module if a.module == b.module else _common(a.module, b.module)
+    parameters = dict.fromkeys(name for each in (a, b) for name in each.parameter.split(", "))
+    names = ", ".join(name for name in parameters if name)
+    saves = _saved(seconds, n_bytes) if n_bytes else a.saves
+    return replace(
+        a, module=module, parameter=names, count=count, n_bytes=n_bytes, seconds=seconds,
+        saves=saves,
+    )  # fmt: skip
+
+
+def _common(a: str, b: str) -> str:
+    """What two paths of modules begin with."""
+    parts = []
+    for left, right in zip(a.split("."), b.split("."), strict=False):
+        if left != right:
+            break
+        parts.append(left)
+    return ".".join(parts)
+
+
+def _finding(site: Site, rule: str, what: str, instead: str, share: float = 1.0) -> Finding:
+    n_bytes = round((site.n_bytes_read + site.n_bytes_written) * share)
+    seconds = site.seconds * share
+    at = site.what
+    return Finding(
+        rule, what, at.place, at.called_from, at.module, at.parameter, round(site.count * share),
+        n_bytes, seconds, instead, _saved(seconds, n_bytes),
+    )  # fmt: skip
+
+
+def _saved(seconds: float, n_bytes: int) -> str:
+    moved = f"{n_bytes:,} bytes of traffic"
+    return f"{seconds * 1e3:.3g} ms and {moved}" if seconds else moved
+
+
+def _overflow(site: Site) -> Finding | None:
+    if not site.n_overflow:
+        return None
+    at = site.what
+    what = (
+        f"{site.n_overflow:,} values lie outside {at.target} (largest {site.largest:.6g}) and are "
+        "cast all the same"
+    )
+    holds = "bfloat16" if at.target == "float16" and site.largest < 3.3e38 else at.source
+    return _finding(
+        site, "overflow", what, f"cast to {holds}, which holds them, or scale before the cast"
+    )
+
+
+def _round_trip(site: Site) -> Finding | None:
+    if not site.n_returned:
+        return None
+    at = site.what
+    if at.kind == "transfer":
+        what = f"{at.target_device} -> {site.through} -> {at.target_device} and nothing changed"
+        instead = f"keep the tensor on {at.target_device}; .clone() where a copy is meant"
+    else:
+        what = f"{at.target} -> {site.through} -> {at.target} with nothing in between"
+        instead = (
+            f"keep the {at.target} tensor: the way through {site.through} only rounds it"
+            if _is_narrower(site.through, at.target)
+            else f"keep the {at.target} tensor: the way through {site.through} changes nothing"
+        )
+    finding = _finding(site, "round-trip", what, instead, site.n_returned / site.count)
+    n_bytes = finding.n_bytes * 2  # there and back
+    seconds = finding.seconds * 2
+    return replace(finding, n_bytes=n_bytes, seconds=seconds, saves=_saved(seconds, n_bytes))
+
+
+def _repeated(site: Site) -> Finding | None:
+    at = site.what
+    if not site.n_repeated:
+        return None
+    if at.parameter:
+        what = f"parameters are cast to {at.target} again, unchanged since the last time"
+        instead = (
+            f"cast them once, before the loop: model.to(torch.{at.target}), or the modules that "
+            "take it"
+        )
+    else:
+        what = f"the same {at.source} data is cast to {at.target} again, unchanged"
+        instead = "cast it once and keep the result"
+    return _finding(site, "repeated-cast", what, instead, site.n_repeated / site.count)
+
+
+def _built_wide(site: Site) -> Finding | None:
+    if not site.n_new:
+        return None
+    at = site.what
+    return _finding(
+        site,
+        "built-wide",
+        f"made as {at.source}, then cast to {at.target}",
+        f"make it {at.target} at once: dtype=torch.{at.target}, or NumPy's .astype before",
+        site.n_new / site.count,
+    )
+
+
+def _new_float64(site: Site) -> Finding | None:
+    at = site.what
+    widened = at.kind in ("promotion", "cast") and at.target == "float64"
+    if not widened or at.source == "float64":
+        return None
+    how = "an operand of float64 makes" if at.kind == "promotion" else "a cast makes"
+    instead = f"make the float64 operand {at.source}"
+    if at.kind == "cast":
+        instead = f"stay in {at.source}, or say why not where it stands"
+    return _finding(site, "new-float64", f"{how} {at.source} values float64", instead)
+
+
+def _index_cast(site: Site) -> Finding | None:
+    at = site.what
+    if not site.n_indexing or at.kind != "cast":
+        return None
+    if site.count < 2 and not at.module:
+        return None  # once, before the work
+    return _finding(
+        site,
+        "index-cast",
+        f"{at.source} indices are cast to {at.target} each time",
+        f"store them as {at.target} once, or leave them: embedding and index take int32",
+    )
+
+
+def _transfer(site: Site) -> Finding | None:
+    at = site.what
+    if at.kind != "transfer" or not at.module:
+        return None
+    if at.op == "Tensor.cpu":
+        what = "a .cpu() inside forward: free here, a wait and a copy on a GPU"
+        finding = _finding(site, "transfer", what, "leave the tensor where the module is")
+        return replace(finding, saves="a wait and a copy each time, on a GPU")
+    what = f"{at.source_device} -> {at.target_device} inside forward"
+    return _finding(site, "transfer", what, "move the data before the forward, or the module")
+
+
+def _moved_wide(site: Site) -> Finding | None:
+    if not site.n_moved_wide:
+        return None
+    at = site.what
+    return _finding(
+        site,
+        "moved-wide",
+        f"moved to {at.source_device} as {at.source}, then cast to {at.target}",
+        f"tensorcast.cast(x, torch.{at.target}, device={at.source_device!r}) casts before the trip",
+        site.n_moved_wide / site.count,
+    )
+
+
+def _synchronisation(site: Site) -> Finding | None:
+    at = site.what
+    if at.kind != "synchronisation":
+        return None
+    if at.source_device == "cpu" and not (at.module and at.op in ("Tensor.numpy", "Tensor.tolist")):
+        return None
+    name = at.op.removeprefix("Tensor.")
+    where = f"on {at.source_device} " if at.source_device != "cpu" else ""
+    return _finding(
+        site,
+        "synchronisation",
+        f".{name}() {where}hands values to Python" + (" inside forward" if at.module else ""),
+        "keep the value a tensor, or read it once after the loop",
+    )
+
+
+_RULES: Final[tuple[Callable[[Site], Finding | None], ...]] = (
+    _overflow,
+    _round_trip,
+    _built_wide,
+    _new_float64,
+    _index_cast,
+    _repeated,
+    _moved_wide,
+    _transfer,
+    _synchronisation,
+)
+
+
+def _is_narrower(a: str, b: str) -> bool:
+    from tensorcast.casting import is_lossless_pair
+    from tensorcast.formats import lookup
+
+    return not is_lossless_pair(lookup(b), lookup(a))

@@ -1,0 +1,56 @@
+"""Which module and which parameter a tensor or a moment belongs to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Owners:
+    """Paths of modules, and names of parameters and buffers by the memory they stand in.
+
+    Without a model, the outermost module that runs is taken for one when it is first seen.
+    """
+
+    def __init__(self, model: Any = None) -> None:
+        self._paths: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+        self._kept: list[Any] = []  # so that no id and no storage is another's later
+        if model is not None:
+            self._add(model, "")
+
+    def path(self, modules: tuple[Any, ...]) -> str:
+        """The path of the innermost of the modules whose forward runs; "" of none."""
+        if not modules:
+            return ""
+        if id(modules[0]) not in self._paths:
+            self._add(modules[0], "")
+        for module in reversed(modules):
+            path = self._paths.get(id(module))
+            if path is not None:
+                return path
+        return type(modules[-1]).__name__
+
+    def name(self, tensor: Any) -> str:
+        """The parameter's or buffer's name whose memory a tensor reads, views too; "" of none."""
+        if not self._names:
+            return ""
+        return self._names.get(_storage(tensor), "")
+
+    def _add(self, model: Any, prefix: str) -> None:
+        self._kept.append(model)
+        for path, module in model.named_modules():
+            self._paths.setdefault(id(module), prefix + path or type(model).__name__)
+        for of in (model.named_parameters, model.named_buffers):
+            for name, tensor in of():
+                storage = _storage(tensor)
+                if storage:
+                    self._names.setdefault(storage, name)
+
+
+def _storage(tensor: Any) -> int:
+    """An identity of the memory a tensor stands in; 0 where it has none."""
+    try:
+        identity: int = tensor.untyped_storage()._cdata
+    except (NotImplementedError, RuntimeError):  # sparse, and some subclasses
+        return 0
+    return identity

@@ -1,0 +1,104 @@
+"""Where in the user's code, and in which module, something happens: read off the stack."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import site
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import cache
+from types import FrameType
+from typing import Any, Final
+
+_OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of code.
+
+    Attributes:
+        file: its path.
+        line: its number, from 1.
+        function: the function it stands in.
+    """
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+    @property
+    def text(self) -> str:
+        """The line itself, without indentation; empty where the file cannot be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+    @property
+    def is_users(self) -> bool:
+        """Whether it stands outside the standard library and the installed packages."""
+        return not self.file.startswith(_installed()) and not self.file.startswith("<")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What the stack says of one moment.
+
+    Attributes:
+        place: the innermost line outside torch and tensorcast; None where there is none.
+        called_from: the innermost line of the user's own, where `place` stands in a package.
+        modules: the modules whose forward runs, outermost first.
+    """
+
+    place: Place | None
+    called_from: Place | None
+    modules: tuple[Any, ...]
+
+
+def look(frame: FrameType | None) -> Stack:
+    """Reads the stack from a frame outwards."""
+    place: Place | None = None
+    called_from: Place | None = None
+    modules: list[Any] = []
+    hidden = _hidden()
+    while frame is not None:
+        code = frame.f_code
+        file = code.co_filename
+        if file.startswith(hidden):
+            if code.co_name == "_call_impl":  # of torch.nn.Module
+                module = frame.f_locals.get("self")
+                if module is not None:
+                    modules.append(module)
+        elif called_from is None and not file.startswith("<frozen"):
+            here = Place(file, frame.f_lineno, code.co_qualname)
+            if place is None:
+                place = here
+            if here.is_users:
+                called_from = here
+        frame = frame.f_back
+    if called_from == place:
+        called_from = None
+    return Stack(place, called_from, tuple(reversed(modules)))
+
+
+def _hidden() -> tuple[str, ...]:
+    torch = sys.modules.get("torch")
+    return (_OWN, _directory_of(torch.__file__)) if torch is not None else (_OWN,)
+
+
+@cache
+def _directory_of(file: str) -> str:
+    return os.path.join(os.path.dirname(file), "")
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """Directories whose code is not the user's."""
+    paths = sysconfig.get_paths()
+    found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found.update(site.getsitepackages())
+    found.add(site.getusersitepackages())
+    return tuple(os.path.join(path, "") for path in found)

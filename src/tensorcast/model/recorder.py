@@ -1,0 +1,421 @@
+"""Sees every operation torch runs, and counts those that convert, move or wait."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from .operators import Role, role
+from .owners import Owners
+from .places import Place, Stack, look
+from .sites import Kind, Phase, Site, What
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_TIMELINE: Final = 20_000
+"""Events kept one by one; the counts of `Site` go on without end."""
+_MAX_KNOWN: Final = 4096
+
+
+@dataclass(slots=True)
+class _Made:
+    """Where the values in a storage came from: the last conversion, and the storage's version."""
+
+    alive: Any  # a StorageWeakRef: while it is kept, no other storage has this identity
+    version: int | None
+    source: torch.dtype
+    device: torch.device
+    by: str  # "cast", "transfer" or "fresh"
+    what: What
+
+
+class Recorder:
+    """Counts events by `What`.
+
+    Args:
+        model: whose parameters and modules are named; None: each outermost module that runs.
+        values: whether casts to a narrower range look for values beyond it.
+        spool: a directory in which other processes leave what they saw.
+        on_event: called with each event before it is counted; what it raises comes out of the
+            operation, after which nothing is counted.
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        values: bool = True,
+        spool: str = "",
+        on_event: Callable[[What, Site], None] | None = None,
+    ) -> None:
+        self.sites: dict[What, Site] = {}
+        self.timeline: list[tuple[float, float, What]] = []
+        self.n_operations = 0
+        self._owners = Owners(model)
+        self._values = values
+        self._spool = spool
+        self._on_event = on_event
+        self._process = os.getpid()
+        self._start = time.perf_counter()
+        self._made: dict[int, _Made] = {}
+        self._cast: dict[tuple[Any, ...], tuple[Any, int]] = {}
+        self._forward: dict[int, tuple[Stack, str]] = {}
+        self._quiet = False
+
+    # what the modes call
+
+    def operation(self, operator: Any, args: Any, kwargs: Any) -> Any:
+        """Runs one operation below autograd."""
+        self.n_operations += 1
+        its = role(operator)
+        if its == "convert" or its == "copy":
+            return self._convert(operator, args[its == "copy"], args, kwargs)
+        result = operator(*args, **kwargs)
+        if its != "none":
+            self._after(operator, its, args, kwargs, result)
+        return result
+
+    def method(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
+        """Runs a method of Tensor that hands values to Python: numpy, tolist, cpu."""
+        tensor = args[0]
+        device = str(tensor.device)
+        if name == "cpu":
+            result = function(*args, **kwargs)
+            if device == "cpu":  # costs nothing here
+                self._record("transfer", "Tensor.cpu", tensor, tensor.dtype, "cpu", 0.0, 0, 0)
+            return result
+        self._quiet, before = True, self._quiet
+        start = time.perf_counter()
+        try:
+            result = function(*args, **kwargs)
+        finally:
+            self._quiet = before
+        seconds = time.perf_counter() - start
+        python = "ndarray" if name == "numpy" else "list"
+        n_bytes = _n_bytes(tensor) if name == "tolist" or device != "cpu" else 0
+        self._record(
+            "synchronisation", f"Tensor.{name}", tensor, python, "cpu", seconds, n_bytes, 0
+        )
+        return result
+
+    # what happened
+
+    def _convert(self, operator: Any, source: Any, args: Any, kwargs: Any) -> Any:
+        start = time.perf_counter()
+        result = operator(*args, **kwargs)
+        seconds = time.perf_counter() - start
+        moves = result.device != source.device
+        if result.dtype is source.dtype and not moves:
+            return result
+        kind: Kind = "transfer" if moves else "cast"
+        read, written = _n_bytes(source), _n_bytes(result)
+        facts = self._trace_back(kind, source, result)
+        if self._values and kind == "cast":
+            facts.update(_overflow(source, result.dtype))
+        what = self._record(
+            kind, operator.name(), source, result.dtype, str(result.device), seconds, read,
+            written, **facts,
+        )  # fmt: skip
+        self._remember(result, source, kind, what)
+        return result
+
+    def _after(self, operator: Any, its: Role, args: Any, kwargs: Any, result: Any) -> None:
+        import torch
+
+        if its == "wait":
+            if not self._quiet:
+                tensor = args[0]
+                self._record(
+                    "synchronisation", "Tensor.item", tensor, type(result).__name__, "cpu", 0.0,
+                    tensor.itemsize, 0,
+                )  # fmt: skip
+            return
+        made = result[0] if isinstance(result, (tuple, list)) and result else result
+        if not isinstance(made, torch.Tensor):
+            return
+        target = made.dtype
+        if its == "index":
+            self._look_for_indices(args)
+        elif its == "promote":
+            for operand in _tensors(args):
+                dtype = operand.dtype
+                if dtype is not target and operand.dim() and _converts(dtype, target):
+                    self._record(
+                        "promotion", operator.name(), operand, target, str(made.device), 0.0,
+                        _n_bytes(operand), operand.numel() * made.itemsize,
+                    )  # fmt: skip
+                    return
+        if target is torch.float64 and made.numel() > 1:
+            operands = list(_tensors((*args, *kwargs.values())))
+            if its != "fresh" and any(operand.dtype is target for operand in operands):
+                return
+            source = operands[0] if operands and its != "fresh" else made
+            what = self._record(
+                "float64", operator.name(), source, target, str(made.device), 0.0, 0, _n_bytes(made)
+            )
+            self._remember(made, made, "fresh", what)
+
+    def _record(
+        self,
+        kind: Kind,
+        op: str,
+        source: Any,
+        target: Any,
+        target_device: str,
+        seconds: float,
+        n_read: int,
+        n_written: int,
+        **facts: Any,
+    ) -> What:
+        """Counts one event, with what more is known of it: fields of `Site`."""
+        import torch
+
+        now = time.perf_counter() - self._start
+        node = torch._C._current_autograd_node()
+        phase: Phase = "forward"
+        known = None
+        if node is not None:
+            phase = "backward"
+            known = self._forward.get(node._sequence_nr())
+        if known is None:
+            stack = look(sys._getframe(2))
+            known = stack, self._owners.path(stack.modules)
+            if node is None and torch.is_grad_enabled():
+                self._forward[torch._C._autograd._get_sequence_nr() - 1] = known
+        stack, module = known
+        what = What(
+            kind,
+            op,
+            _name(source.dtype),
+            target if isinstance(target, str) else _name(target),
+            str(source.device),
+            target_device,
+            stack.place,
+            stack.called_from,
+            module,
+            self._owners.name(source),
+            phase,
+        )
+        at = now - seconds
+        event = Site(what, tuple(source.shape), 1, n_read, n_written, seconds, first_at=at, **facts)
+        if self._on_event is not None:
+            self._on_event(what, event)
+        self._count(event)
+        if len(self.timeline) < MAX_TIMELINE:
+            self.timeline.append((at, seconds, what))
+        return what
+
+    def _count(self, event: Site) -> None:
+        if os.getpid() != self._process:
+            self._send(event)
+            return
+        site = self.sites.setdefault(event.what, event)
+        if site is not event:
+            site.add(event)
+
+    def _send(self, event: Site) -> None:
+        """Leaves an event of a forked process, a DataLoader's worker, for the traced one."""
+        if self._spool:
+            line = json.dumps(event.to_dict())
+            with open(os.path.join(self._spool, f"{os.getpid()}.jsonl"), "a") as file:
+                file.write(line + "\n")
+
+    # what is known of tensors
+
+    def _remember(self, made: Any, source: Any, by: str, what: What) -> None:
+        storage = _storage(made)
+        if storage is None:
+            return
+        if len(self._made) > _MAX_KNOWN:
+            self._made = {k: m for k, m in self._made.items() if not m.alive.expired()}
+        self._made[storage._cdata] = _Made(
+            _weakly(storage), _version(made), source.dtype, source.device, by, what
+        )
+
+    def _origin(self, tensor: Any) -> _Made | None:
+        """The conversion that made the values of a tensor, where nothing wrote to it since."""
+        storage = _storage(tensor)
+        made = self._made.get(storage._cdata) if storage is not None else None
+        if made is None or made.alive.expired() or made.version != _version(tensor):
+            return None
+        return made
+
+    def _trace_back(self, kind: str, source: Any, result: Any) -> dict[str, Any]:
+        """Compares a conversion with those before it on the same data."""
+        facts: dict[str, Any] = {"n_repeated": int(self._is_repeated(source, result))}
+        origin = self._origin(source)
+        if origin is None:
+            return facts
+        narrows = result.itemsize < source.itemsize
+        if kind == "cast" and origin.by == "cast" and result.dtype is origin.source:
+            facts.update(n_returned=1, through=_name(source.dtype))
+        elif kind == "transfer" and origin.by == "transfer" and result.device == origin.device:
+            facts.update(n_returned=1, through=str(source.device))
+        elif origin.by == "fresh" and narrows:
+            facts["n_new"] = 1
+        elif kind == "cast" and origin.by == "transfer" and narrows:
+            facts["n_moved_wide"] = 1
+        return facts
+
+    def _is_repeated(self, source: Any, result: Any) -> bool:
+        storage, version = _storage(source), _version(source)
+        if storage is None or version is None:
+            return False
+        key = (
+            storage._cdata,
+            source.storage_offset(),
+            tuple(source.shape),
+            source.stride(),
+            result.dtype,
+            result.device,
+        )
+        before = self._cast.get(key)
+        if before is not None and before[1] == version and not before[0].expired():
+            return True
+        if len(self._cast) > _MAX_KNOWN:
+            self._cast = {k: v for k, v in self._cast.items() if not v[0].expired()}
+        self._cast[key] = _weakly(storage), version
+        return False
+
+    def _look_for_indices(self, args: Any) -> None:
+        import torch
+
+        for operand in _tensors(args[1:]):
+            origin = self._origin(operand) if operand.dtype is torch.int64 else None
+            if origin is None or origin.by != "cast" or origin.source.is_floating_point:
+                continue
+            self._count(Site(origin.what, n_indexing=1))
+
+
+def _overflow(source: Any, target: torch.dtype) -> dict[str, Any]:
+    """How many finite values lie outside the target, and the largest of them."""
+    if source.device.type != "cpu" or not source.is_floating_point():
+        return {}
+    from tensorcast.errors import TensorcastError
+    from tensorcast.formats import lookup
+    from tensorcast.tensors import measure
+
+    try:
+        if lookup(target).max_exact * 256 > lookup(source.dtype).max_exact:
+            return {}  # float32 to bfloat16: the same exponents
+        loss = measure(source.detach(), target)
+    except TensorcastError:
+        return {}
+    if not loss.n_overflow or loss.largest_overflow == float("inf"):
+        return {}
+    return {"n_overflow": loss.n_overflow, "largest": loss.largest_overflow}
+
+
+def modes(recorder: Recorder) -> tuple[Any, Any]:
+    """The two modes of torch that a recorder stands in: of operations, and of methods."""
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    watched: dict[Any, str] = {
+        torch.Tensor.numpy: "numpy",
+        torch.Tensor.__array__: "numpy",
+        torch.Tensor.tolist: "tolist",
+        torch.Tensor.cpu: "cpu",
+    }
+
+    class Operations(cast(Any, TorchDispatchMode)):  # type: ignore[misc]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            return recorder.operation(func, args, kwargs or {})
+
+    class Methods(cast(Any, TorchFunctionMode)):  # type: ignore[misc]
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            name = watched.get(func)
+            if name is None:
+                return func(*args, **(kwargs or {}))
+            return recorder.method(name, func, args, kwargs or {})
+
+    return Operations(), Methods()
+
+
+def received(spool: str) -> list[Site]:
+    """What other processes left, and left readable."""
+    found: list[Site] = []
+    for name in sorted(os.listdir(spool)):
+        with open(os.path.join(spool, name)) as file:
+            for line in file:
+                try:
+                    found.append(_site_of(json.loads(line)))
+                except ValueError:  # cut short when the worker was killed
+                    continue
+    return found
+
+
+def _site_of(row: dict[str, Any]) -> Site:
+    for key in ("place", "called_from"):
+        row[key] = Place(**row[key]) if row[key] else None
+    row["worker"] = True
+    row["shape"] = tuple(row["shape"])
+    names = What.__dataclass_fields__
+    what = What(**{key: row.pop(key) for key in list(row) if key in names})
+    return Site(what, **row)
+
+
+def _tensors(args: Any) -> Any:
+    import torch
+
+    for arg in args:
+        if isinstance(arg, torch.Tensor):
+            yield arg
+        elif isinstance(arg, (list, tuple)):
+            for each in arg:
+                if isinstance(each, torch.Tensor):
+                    yield each
+
+
+def _converts(source: torch.dtype, target: torch.dtype) -> bool:
+    """Whether an operand of one dtype is converted for a result of the other: masks and answers
+    are of bool by nature."""
+    import torch
+
+    return source is not torch.bool and target is not torch.bool
+
+
+def _storage(tensor: Any) -> Any:
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _n_bytes(tensor: Any) -> int:
+    """Of the elements in memory: none of a meta tensor's, a sparse one's values alone."""
+    if tensor.device.type == "meta":
+        return 0
+    n_elements: int = tensor._nnz() if tensor.is_sparse else tensor.numel()
+    return n_elements * int(tensor.itemsize)
+
+
+def _weakly(storage: Any) -> Any:
+    """A reference that lets the memory go, and keeps its identity from being another's."""
+    from torch.multiprocessing import reductions
+
+    return cast(Any, reductions).StorageWeakRef(storage)
+
+
+def _version(tensor: Any) -> int | None:
+    """How often the tensor's memory was written; None for inference tensors, which do not count."""
+    try:
+        version: int = tensor._version
+    except RuntimeError:
+        return None
+    return version
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
