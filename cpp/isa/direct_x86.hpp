@@ -187,16 +187,16 @@ TC_INLINE __m256i odd8(const double* p) {
     return _mm256_castps_si256(_mm256_set_m128(odd(load256(p + 4)), odd(load256(p))));
 }
 
-// Eight int32 as float32, those beyond 24 bits rounded to odd: cut below 2^8, the last bit sticky. In
-// two's complement too, since of a value's two neighbours there the odd one is taken.
+// Eight int32 as float32, those beyond 24 bits rounded to odd: their lowest byte becomes 0x80 if it was
+// not zero. In two's complement too, since of a value's two neighbours there the odd one is taken. From
+// 2^20 on that changes no rounding to 11 bits or fewer. (-2^31, whose absolute value is negative, is
+// exact.)
 TC_INLINE __m256i odd8(const int32_t* p) {
-    const __m256i x = load256(p), low = _mm256_set1_epi32(0xff);
-    const __m256i magnitude = _mm256_xor_si256(x, _mm256_srai_epi32(x, 31));
-    const __m256i wide = _mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0xffffff));
-    const __m256i whole = _mm256_cmpeq_epi32(_mm256_and_si256(x, low), _mm256_setzero_si256());
-    const __m256i sticky = _mm256_andnot_si256(whole, _mm256_set1_epi32(0x100));
-    const __m256i odd = _mm256_or_si256(_mm256_andnot_si256(low, x), sticky);
-    return _mm256_castps_si256(_mm256_cvtepi32_ps(_mm256_blendv_epi8(x, odd, wide)));
+    const __m256i x = load256(p);
+    const __m256i sticky = _mm256_adds_epu8(x, _mm256_set1_epi32(0x7f));
+    const __m256i odd = _mm256_and_si256(sticky, _mm256_set1_epi32((int)0xffffff80u));
+    const __m256i large = _mm256_cmpgt_epi32(_mm256_abs_epi32(x), _mm256_set1_epi32(1 << 20));
+    return _mm256_castps_si256(_mm256_cvtepi32_ps(_mm256_blendv_epi8(x, odd, large)));
 }
 
 // float64 and int32 to bfloat16 and float16, nearest even.
@@ -210,6 +210,7 @@ bool narrow16_loop(const Direct&, const void* in, void* out, uint64_t n, bool st
     } seen{_mm256_setzero_si256(), _mm256_set1_epi32(-1)};
     const auto eight = [&](const S* p, Seen& any) {
         const __m256i u = odd8(p);
+        if constexpr (BRAIN && sizeof(S) == 4) return u;  // which holds every int32
         const __m256i a = _mm256_and_si256(u, abs);
         any.top = _mm256_max_epu32(any.top, a);
         if constexpr (BRAIN && sizeof(S) == 8)

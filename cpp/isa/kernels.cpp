@@ -436,8 +436,9 @@ struct ByFloat {
     explicit ByFloat(const Cast& cast) {
 #if defined(__AVX2__)
         const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
-        const bool integer = target.is_integer() && (target.bits >= 32 || (source.bits == 8 && target.bits >= 8));
-        if (source.kind != Kind::Float || (!integer && cast.target != F_float64)) return;
+        const bool wide = (target.is_integer() && target.bits >= 32) || cast.target == F_float64;
+        const bool narrow = target.is_integer() && target.bits >= 8 && source.bits == 8;
+        if (source.kind != Kind::Float || source.bits > 8 || !(wide || narrow)) return;
         Cast on = cast;
         on.source = F_float32;
         direct = direct_for(on);
@@ -445,7 +446,8 @@ struct ByFloat {
         on = Cast{};
         on.source = cast.source;
         on.target = F_float32;
-        widen = table_for(on);
+        const Table* t = table_for(on);
+        if (t && (wide || t->widening.fits)) widen = t;
 #else
         (void)cast;
 #endif
