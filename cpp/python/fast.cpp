@@ -15,6 +15,10 @@ enum { X, TO, OVERFLOW_, ROUNDING, NAN_, EXACT, SEED, OUT, MEMORY_FORMAT, DEVICE
 // Below, another thread would gain less than handing over the GIL costs.
 constexpr uint64_t RELEASE_GIL_FROM_BYTES = 64 << 10;
 
+// One call of a kernel does what fits the caches: no threads to wake (dispatch.cpp tells from where
+// they pay), no stores around the caches. A sum of squares would ask for segments; none is counted.
+constexpr uint64_t DIRECT_BELOW_BYTES = 256 << 10, DIRECT_ALONE_BELOW_BYTES = 8 << 20;
+
 // An output as small as this is cast aside first, so that a refusal writes nothing.
 constexpr uint64_t ASIDE_BYTES = 4096;
 
@@ -96,20 +100,19 @@ bool run(const State& s, const Cast& cast, const Layout& source, const Layout& t
     const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
     const unsigned from_size = from.container(), to_size = to.container();
     static const Kernels* const kernels = pick_kernels();
-    if (source.contiguous && target.contiguous && n <= SEGMENT && from.kind != Kind::Complex &&
-        to.kind != Kind::Complex && (uintptr_t)source.address % from_size == 0 &&
-        (uintptr_t)target.address % to_size == 0) {
-        if (!n) return true;
-        if (n * (from_size + to_size) < RELEASE_GIL_FROM_BYTES) {
-            const FloatEnvironment environment;
-            kernels->run(cast, source.address, target.address, n, 0, stats);
-            return true;
-        }
-    }
-    bool done;
-    Py_BEGIN_ALLOW_THREADS
-    done = cast_tensor(*kernels, cast, source, target, n, 0, s.n_threads, stats);
-    Py_END_ALLOW_THREADS
+    const uint64_t n_bytes = n * (from_size + to_size);
+    const bool direct = n_bytes < (s.n_threads > 1 ? DIRECT_BELOW_BYTES : DIRECT_ALONE_BELOW_BYTES) &&
+                        source.contiguous && target.contiguous && from.kind != Kind::Complex &&
+                        to.kind != Kind::Complex && (uintptr_t)source.address % from_size == 0 &&
+                        (uintptr_t)target.address % to_size == 0;
+    if (!n) return true;
+    bool done = true;
+    PyThreadState* const released = n_bytes < RELEASE_GIL_FROM_BYTES ? nullptr : PyEval_SaveThread();
+    if (direct)
+        kernels->run(cast, source.address, target.address, n, 0, stats);
+    else
+        done = cast_tensor(*kernels, cast, source, target, n, 0, s.n_threads, stats);
+    if (released) PyEval_RestoreThread(released);
     return done;
 }
 
