@@ -50,7 +50,20 @@ def dtype_of(row: Format) -> np.dtype[Any]:
 
 
 def values_of(row: Format) -> np.ndarray:
-    """Three rows of four small values that the format holds."""
+    """Three rows of four small values that the format holds, at a multiple of 64 bytes."""
+    return aligned(_values(row))
+
+
+def aligned(x: np.ndarray) -> np.ndarray:
+    """A copy where JAX and TensorFlow want memory to lie."""
+    room = np.zeros(x.nbytes + 64, np.uint8)
+    begin = -room.ctypes.data % 64
+    made = room[begin : begin + x.nbytes].view(x.dtype).reshape(x.shape)
+    made[...] = x
+    return made
+
+
+def _values(row: Format) -> np.ndarray:
     if row.name in ("bool",):
         return (VALUES % 2).astype(bool)
     if row.name == "float8_e8m0fnu":
@@ -74,7 +87,7 @@ def laid_out(row: Format, layout: str) -> np.ndarray:
         plain.flags.writeable = False
         return plain
     if layout == "byte-swapped":
-        return plain.astype(plain.dtype.newbyteorder())
+        return aligned(plain.astype(plain.dtype.newbyteorder()))
     if layout == "empty":
         return plain[:0]
     if layout == "0-d":
@@ -219,7 +232,7 @@ def torch_sources() -> Iterator[Source]:
     def make(row: Format, layout: str) -> Any:
         dtype = getattr(torch, row.name)
         plain = values_of(row)
-        codes = torch.from_numpy(plain.view(np.uint8).reshape(3, -1).copy())
+        codes = torch.from_numpy(plain.view(np.uint8).reshape(3, -1)).clone()
         whole = codes.view(dtype)
         if layout == "strided":
             return whole.t()
