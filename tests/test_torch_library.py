@@ -108,16 +108,75 @@ def test_a_compiled_refusal_names_the_value() -> None:
         compiled(lambda x: tc.cast(x, "int8"))(torch.tensor([1.0, 300.0]))
 
 
-def test_a_report_breaks_the_graph_and_is_right() -> None:
+# -- a Loss out of a graph -------------------------------------------------------------------------
+
+REPORTED = [
+    (torch.tensor(VALUES), "float16", {}),
+    (torch.tensor([*VALUES, float("nan")]), "int8", {"overflow": "saturate", "nan": "zero"}),
+    (torch.tensor(VALUES).double(), "float8_e4m3fn", {"overflow": "ieee", "rounding": "up"}),
+    (torch.tensor([1, -1]).view(torch.uint64), "float32", {}),
+    (torch.tensor([-(1 << 63), (1 << 63) - 1]), "int32", {"overflow": "wrap"}),
+    (torch.arange(9, dtype=torch.int32), "int64", {}),
+    (torch.arange(9.0) / 7, "bool", {}),
+    (torch.zeros(0), "bfloat16", {}),
+    (torch.tensor([1 + 2j, 1e39j]), "complex64", {"rounding": "stochastic", "seed": 1 << 63}),
+    (torch.tensor(VALUES), "float32", {}),
+]
+
+
+@pytest.mark.parametrize(("x", "to", "policy"), REPORTED, ids=lambda x: None)
+def test_a_loss_comes_out_of_the_graph(x: torch.Tensor, to: str, policy: dict[str, object]) -> None:
+    found = compiled(lambda x: tc.measure(x, to, **policy))(x)
+    expected = tc.measure(x, to, **policy)
+    assert repr(found.settled()) == repr(expected)
+    assert found == expected
+    assert expected == found
+    assert (str(found), repr(found), hash(found)) == (str(expected), repr(expected), hash(expected))
+    assert found._repr_html_() == expected._repr_html_()
+    assert found.to_dict() == expected.to_dict()
+    if expected.n_overflow and policy.get("overflow", "raise") == "raise":
+        return
+    result, loss = compiled(lambda x: tc.cast(x, to, report=True, **policy))(x)
+    plain, expected = tc.cast(x, to, report=True, **policy)
+    assert loss == expected
+    assert tc.testing.codes_of(result)[1].tolist() == tc.testing.codes_of(plain)[1].tolist()
+
+
+def test_a_report_leaves_the_graph_whole() -> None:
     def loss_of(x: torch.Tensor) -> tuple[torch.Tensor, object]:
         y, loss = tc.cast(x * 2, "bfloat16", report=True)
         return y + 1, loss
 
-    x = torch.arange(9.0) / 3
-    torch.compiler.reset()
-    found, loss = torch.compile(loss_of, backend="aot_eager")(x)
+    x = (torch.arange(9.0) / 3).requires_grad_()
+    found, loss = compiled(loss_of, dynamic=True)(x)
     assert torch.equal(found, (x * 2).to(torch.bfloat16) + 1)
     assert loss == tc.measure(x * 2, "bfloat16")
+    assert loss.n_inexact == tc.measure(x * 2, "bfloat16").n_inexact
+    found.float().sum().backward()
+    assert x.grad.tolist() == [2.0] * 9
+    with pytest.raises(tc.CastOverflowError, match="70000"):
+        compiled(lambda x: tc.cast(x, "int8", report=True))(torch.tensor([70000.0]))
+
+
+def test_a_loss_is_not_read_in_the_graph() -> None:
+    def read(x: torch.Tensor) -> torch.Tensor:
+        return x + tc.measure(x, "bfloat16").n_inexact
+
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="return it from the compiled function"):
+        compiled(read)(torch.arange(9.0) / 7)
+    torch.compiler.reset()
+    broken = torch.compile(read, backend="aot_eager")
+    assert torch.equal(broken(torch.arange(9.0) / 7), torch.arange(9.0) / 7 + 7)
+
+
+def test_a_report_into_out_breaks_the_graph_and_is_right() -> None:
+    def into(x: torch.Tensor, out: torch.Tensor) -> object:
+        return tc.cast(x * 2, "bfloat16", report=True, out=out)[1]
+
+    x, out = torch.arange(9.0) / 3, torch.zeros(9, dtype=torch.bfloat16)
+    torch.compiler.reset()
+    assert torch.compile(into, backend="aot_eager")(x, out) == tc.measure(x * 2, "bfloat16")
+    assert torch.equal(out, (x * 2).to(torch.bfloat16))
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -164,6 +223,8 @@ def test_opcheck(x: torch.Tensor, to: str) -> None:
     torch_library.register()
     tail = ("saturate", None, "raise", False, 0)
     torch.library.opcheck(torch.ops.tensorcast.cast.default, (x, to, *tail))
+    torch.library.opcheck(torch.ops.tensorcast.cast_report.default, (x, to, *tail))
+    torch.library.opcheck(torch.ops.tensorcast.measure.default, (x.detach(), to, *tail))
     with torch.no_grad():
         out = torch.empty(x.shape, dtype=getattr(torch, to))
         if not x.requires_grad:

@@ -228,7 +228,7 @@ def is_lossless_pair(source: Format, target: Format) -> bool:
     return source.name == target.name or _is_lossless(source.name, target.name)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def _is_lossless(source_name: str, target_name: str) -> bool:
     source, target = FORMATS[source_name], FORMATS[target_name]
     if source.is_complex and not target.is_complex:
@@ -248,6 +248,11 @@ def _is_lossless(source_name: str, target_name: str) -> bool:
         return source.max_exact.numerator.bit_length() <= target.mantissa_bits + 1
     finer = source.mantissa_bits <= target.mantissa_bits
     return finer and target.smallest_exact <= source.smallest_exact
+
+
+def loses_nothing(source: Format, target: Format) -> bool:
+    """Whether a cast has nothing to count: of integers that the target holds whatever they are."""
+    return not (source.is_float or source.is_complex) and is_lossless_pair(source, target)
 
 
 _EVERYDAY_FLOATS = ("float16", "bfloat16", "float32", "float64")

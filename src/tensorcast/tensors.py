@@ -12,12 +12,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .bridges import kind_of
-from .bridges.torch_library import traced_cast
-from .casting import is_lossless_pair, survives, would_refuse
+from .bridges.torch_library import traced_cast, traced_measure
+from .casting import is_lossless_pair, loses_nothing, survives, would_refuse
 from .errors import CastError
 from .formats import Format, lookup
 from .kernels.fast import tried_first
-from .loss import Loss
+from .loss import Loss, nothing_lost
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
 from .policy import Nan, Overflow, Policy, Rounding
 
@@ -226,11 +226,15 @@ def measure(
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
     row: Format = bridge.format_of(x)
-    if not (row.is_float or row.is_complex) and is_lossless_pair(row, target):
+    if loses_nothing(row, target):
         policy.resolve(row, target)
-        return _nothing_lost(row, target, bridge.n_elements(x))
+        return nothing_lost(row, target, bridge.n_elements(x))
     loss: Loss = bridge.measure(x, target, policy)
     return loss
+
+
+# what torch.compile traces in place of the function above
+measure.__dict__["_torchdynamo_inline"] = traced_measure
 
 
 def can_cast(
@@ -304,11 +308,6 @@ def _policy(
         return _cached_policy(overflow, rounding, nan, exact, seed)
     except TypeError:  # not hashable: none of the values there are
         return Policy(overflow, rounding, nan, exact, seed)
-
-
-def _nothing_lost(source: Format, target: Format, n_elements: int) -> Loss:
-    return Loss(source.name, target.name, n_elements, 0, 0, 0, 0, 0, 0,
-                max_abs_error=0.0, sum_squared_error=0.0)  # fmt: skip
 
 
 def _refuse_layout(layout: dict[str, Any]) -> None:

@@ -1,8 +1,9 @@
 """The casts as torch operators: what torch.compile, torch.export, vmap and autograd see.
 
-`torch.ops.tensorcast.cast` and `cast_out` are registered on first need, never at import; importing
-this module does not import torch. torch.compile traces `traced_cast` in place of
-`tensorcast.cast`, whose first step is a C function that reads memory.
+`torch.ops.tensorcast.cast`, `cast_out`, `cast_report` and `measure` are registered on first need,
+never at import; importing this module does not import torch. torch.compile traces `traced_cast` in
+place of `tensorcast.cast`, whose first step is a C function that reads memory, and
+`traced_measure` in place of `tensorcast.measure`; a Loss leaves the graph as `torch_loss` has it.
 
 Stochastic rounding draws by an element's index in C order of the tensor the operator receives.
 Under vmap that tensor is the whole batch, its batch dimension first.
@@ -18,9 +19,12 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from ..casting import loses_nothing
 from ..errors import CastError
 from ..formats import FORMATS, Format, lookup
+from ..loss import Loss, nothing_lost
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from .torch_loss import SIZE, PendingLoss, numbers_of
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +78,17 @@ def _registered() -> torch.library.Library:
     library.define(f"cast_out(Tensor x, Tensor(a!) out, {_POLICY_SCHEMA}) -> ()", tags=tags)
     library.impl("cast", _run_cast, "CompositeExplicitAutograd")
     library.impl("cast_out", _run_cast_out, "CompositeExplicitAutograd")
+    library.define(
+        f"cast_report(Tensor x, str to, {_POLICY_SCHEMA}) -> (Tensor, Tensor)", tags=tags
+    )
+    library.define(f"measure(Tensor x, str to, {_POLICY_SCHEMA}) -> Tensor", tags=tags)
+    library.impl("cast_report", _run_cast_report, "CompositeExplicitAutograd")
+    library.impl("measure", _run_measure, "CompositeExplicitAutograd")
+    torch.library.register_fake("tensorcast::cast_report", _fake_cast_report, lib=library)
+    torch.library.register_fake("tensorcast::measure", _fake_measure, lib=library)
+    torch.library.register_autograd(
+        "tensorcast::cast_report", _backward, setup_context=_setup_context, lib=library
+    )
     torch.library.register_fake("tensorcast::cast", _fake_cast, lib=library)
     torch.library.register_fake("tensorcast::cast_out", _fake_cast_out, lib=library)
     torch.library.register_autograd(
@@ -148,11 +163,73 @@ def _fake_cast_out(
         raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:  # noqa: ARG001
+def _run_cast_report(
+    x: torch.Tensor,
+    to: str,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    from .torch import cast_plain
+
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed)
+    result, loss = cast_plain(x, target, policy, report=True)
+    return result, _numbers_tensor(loss)
+
+
+def _run_measure(
+    x: torch.Tensor,
+    to: str,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,
+) -> torch.Tensor:
+    from .torch import measure, n_elements
+
+    source, target = lookup(x.dtype), FORMATS[to]
+    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64))
+    if loses_nothing(source, target):
+        policy.resolve(source, target)
+        return _numbers_tensor(nothing_lost(source, target, n_elements(x)))
+    return _numbers_tensor(measure(x, target, policy))
+
+
+def _numbers_tensor(loss: Loss) -> torch.Tensor:
+    import torch
+
+    return torch.tensor(numbers_of(loss), dtype=torch.int64)
+
+
+def _fake_cast_report(x: torch.Tensor, to: str, *policy: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    return _fake_cast(x, to, *policy), _fake_measure(x, to, *policy)
+
+
+def _fake_measure(
+    x: torch.Tensor,
+    to: str,
+    overflow: Overflow,
+    rounding: Rounding | None,
+    nan: Nan,
+    exact: bool,
+    seed: int,  # noqa: ARG001
+) -> torch.Tensor:
+    import torch
+
+    _plan(x.dtype, to, overflow, rounding, nan, exact, 0)
+    return torch.empty(SIZE, dtype=torch.int64)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001
     ctx.source = inputs[0].dtype
 
 
-def _backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+def _backward(
+    ctx: Any, gradient: torch.Tensor, _numbers: torch.Tensor | None = None
+) -> tuple[torch.Tensor | None, ...]:
     """The gradient in the source's format, as `Tensor.to` gives it; it never raises for a value."""
     if gradient.is_complex() and not ctx.source.is_complex:
         gradient = gradient.real
@@ -216,17 +293,18 @@ def traced_cast(
 ) -> Any:
     """`tensorcast.cast` in terms a compiler can trace: one operator, no break in the graph.
 
-    What is no such operator (`report=True`, `packed=True`, another device, arrays) breaks the graph
-    and runs as it always does. A broken graph calls `tensorcast.cast` itself; `_untraced` is only
-    where the trace ends.
+    What is no such operator (`packed=True`, another device, `report=True` with `out=`, arrays)
+    breaks the graph and runs as it always does. A broken graph calls `tensorcast.cast` itself;
+    `_untraced` is only where the trace ends.
     """
     import torch
 
     _register_traced()
-    if not isinstance(x, torch.Tensor) or report or packed:
+    if not isinstance(x, torch.Tensor) or packed or (report and out is not None):
         return _untraced()
     if device is not None and torch.device(device) != x.device:
         return _untraced()
+    source = _name(x.dtype)
     name = _target_name(x.dtype, to, overflow, rounding, nan, exact, out is not None)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     if out is not None:
@@ -234,11 +312,42 @@ def traced_cast(
             raise CastError("out= holds another format than the one asked for")
         torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed)
         return out
-    if name:
-        x = torch.ops.tensorcast.cast.default(x, name, overflow, rounding, nan, exact, seed)
+    policy = (overflow, rounding, nan, exact, seed)
+    numbers = None
+    if report and name:
+        x, numbers = torch.ops.tensorcast.cast_report.default(x, name, *policy)
+    elif report:
+        numbers = torch.ops.tensorcast.measure.default(x.detach(), source, *policy)
+    elif name:
+        x = torch.ops.tensorcast.cast.default(x, name, *policy)
     if memory_format is not None and memory_format != torch.preserve_format:
         x = x.contiguous(memory_format=memory_format)
-    return x
+    return x if numbers is None else (x, PendingLoss(numbers, source, name or source))
+
+
+def traced_measure(
+    x: Any,
+    to: object,
+    *,
+    overflow: Overflow = "raise",
+    rounding: Rounding | None = None,
+    nan: Nan = "raise",
+    exact: bool = False,
+    seed: int = 0,
+) -> Any:
+    """`tensorcast.measure` in terms a compiler can trace: one operator, and a `PendingLoss`."""
+    import torch
+
+    _register_traced()
+    if not isinstance(x, torch.Tensor):
+        return _untraced()
+    source = _name(x.dtype)
+    name = _target_name(x.dtype, to, overflow, rounding, nan, exact, True)
+    seed = seed - (1 << 64) if seed >= 1 << 63 else seed
+    numbers = torch.ops.tensorcast.measure.default(
+        x.detach(), name, overflow, rounding, nan, exact, seed
+    )
+    return PendingLoss(numbers, source, name)
 
 
 def _target_name(
@@ -254,6 +363,10 @@ def _target_name(
     target = lookup(to)
     Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
     return target.name if writes or target != lookup(source) else ""
+
+
+def _name(dtype: torch.dtype) -> str:
+    return lookup(dtype).name
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -297,5 +410,5 @@ def _end_of_trace() -> None:
 _untraced = _end_of_trace
 
 # dynamo calls these while it traces, and takes what they return for a constant
-for _function in (_register_traced, _target_name, _dtype):
+for _function in (_register_traced, _target_name, _name, _dtype):
     _function.__dict__["_dynamo_marked_constant"] = True
