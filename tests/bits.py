@@ -6,7 +6,10 @@ import ml_dtypes
 import numpy as np
 
 from tensorcast import reference
-from tensorcast.formats import Format
+from tensorcast.formats import FORMATS, Format
+
+IN_NUMPY = [row for row in FORMATS.values() if row.spellings.keys() & {"numpy", "ml_dtypes"}]
+"""The formats that NumPy or ml_dtypes has a dtype for."""
 
 
 def code_dtype(row: Format) -> np.dtype:

@@ -100,6 +100,8 @@ def laid_out(row: Format, layout: str) -> np.ndarray:
 
 def possible(row: Format, layout: str) -> bool:
     """Whether NumPy can lay the format out so."""
+    if not row.spellings.keys() & {"numpy", "ml_dtypes"}:
+        return False
     if layout in ("byte-swapped", "unaligned"):
         return row.container_bits > 8 and (layout == "unaligned" or "numpy" in row.spellings)
     return True
@@ -259,7 +261,9 @@ def jax_sources() -> Iterator[Source]:
     import jax.numpy as jnp
 
     for row in FORMATS.values():
-        if row.bits == 6:
+        if "jax" not in row.spellings:
+            continue
+        if row.bits in (1, 6):
             continue  # JAX has the dtypes, and its CPU no arrays of them
         for layout in ("contiguous", "empty", "0-d"):
             yield Source(
@@ -278,7 +282,7 @@ def tensorflow_sources() -> Iterator[Source]:
 
     lacking = "float6_e2m3fn float6_e3m2fn float8_e3m4 float8_e4m3 float8_e8m0fnu".split()
     for row in FORMATS.values():
-        if row.name in lacking:
+        if row.name in lacking or (row.is_integer and row.bits in (1, 3, 5, 6, 7)):
             continue
         for layout in ("contiguous", "empty", "0-d"):
             yield Source(

@@ -7,7 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
-from bits import numpy_dtype
+from bits import IN_NUMPY, numpy_dtype
 
 from tensorcast.buffer import Buffer, contiguous_strides, numpy_buffer
 from tensorcast.errors import CastError
@@ -65,7 +65,7 @@ def test_a_buffer_says_what_numpy_says(name: str) -> None:
         assert buffer.extent[0] == buffer.extent[1]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
+@pytest.mark.parametrize("row", IN_NUMPY, ids=str)
 def test_the_format_is_the_dtype_s(row: Format) -> None:
     array = np.zeros((3, 2), numpy_dtype(row))
     buffer = numpy_buffer(array)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bits import IN_NUMPY
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,7 @@ from tensorcast.loss import Loss
 from tensorcast.testing import as_array, assert_cast_close, codes_of, edge_values
 from tensorcast.testing.comparison import _order
 
-REAL = [row for row in FORMATS.values() if not row.is_complex]
+REAL = [row for row in IN_NUMPY if not row.is_complex]
 FLOATS = [row for row in REAL if row.is_float]
 INTEGERS = [row for row in REAL if row.is_integer]
 UNCHECKED: dict[str, Any] = {"overflow": "saturate", "nan": "zero"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from bits import as_array, as_codes, code_dtype, expect_same_codes, numpy_dtype
+from bits import IN_NUMPY, as_array, as_codes, code_dtype, expect_same_codes, numpy_dtype
 from codes import interesting_codes
 from oracle import FINITE, NAN, Cast, Parts, cast_array, parts_of
 
@@ -227,6 +227,8 @@ def library_cast(
             return None
         array = torch.from_numpy(codes.copy()).view(torch_dtype(source))
         return array.to(torch_dtype(target)).view(torch.uint8).numpy().view(code_dtype(target))
+    if source not in IN_NUMPY or target not in IN_NUMPY:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         try:
@@ -310,6 +312,8 @@ def test_numpy_agrees_with_tables(source: Format) -> None:
         policy = library_policy("ml_dtypes", source, target)
         table = reference.cast_table(source, target, policy)
         codes = np.arange(1 << 16, dtype=np.uint16)
+        if target not in IN_NUMPY:
+            continue
         case = case_of("ml_dtypes", codes, source, target)
         expected = np.array(table.codes, code_dtype(target))
         differ = library_cast("ml_dtypes", codes, source, target) != expected
@@ -319,10 +323,10 @@ def test_numpy_agrees_with_tables(source: Format) -> None:
         assert target is source or not differ.any(), (target, codes[differ][:8])
 
 
-@pytest.mark.parametrize("source", FORMATS.values(), ids=str)
+@pytest.mark.parametrize("source", IN_NUMPY, ids=str)
 def test_complex_is_numpy_s(source: Format) -> None:
     """Complex of NumPy: to and from complex, and to bool; NaNs stay NaNs."""
-    for target in FORMATS.values():
+    for target in IN_NUMPY:
         if not (source.is_complex or target.is_complex) or target is source:
             continue
         if source.is_complex and not target.is_complex and target.kind != "bool":

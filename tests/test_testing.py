@@ -9,7 +9,7 @@ from itertools import pairwise
 import ml_dtypes
 import numpy as np
 import pytest
-from bits import as_codes, expect_same_codes, numpy_dtype
+from bits import IN_NUMPY, as_codes, expect_same_codes, numpy_dtype
 from codes import interesting_codes
 from oracle import cast_array
 
@@ -31,7 +31,7 @@ from tensorcast.testing import (
 )
 
 ROWS = list(FORMATS.values())
-REAL = [row for row in ROWS if not row.is_complex]
+REAL = [row for row in IN_NUMPY if not row.is_complex]
 by_name = pytest.mark.parametrize("row", ROWS, ids=str)
 F16 = np.float16
 
@@ -48,7 +48,7 @@ def value_of(code: int, row: Format) -> Fraction | float:
 # -- codes ---------------------------------------------------------------------------------------
 
 
-@by_name
+@pytest.mark.parametrize("row", IN_NUMPY, ids=str)
 def test_codes_of_arrays(row: Format) -> None:
     codes = interesting_codes(row, FORMATS["complex64"] if row.is_complex else row, 100)
     codes = codes & 1 if row.kind == "bool" else codes
@@ -81,7 +81,8 @@ def test_codes_of_tensors(row: Format) -> None:
     assert found == row
     assert (again == codes).all()
     assert (codes_of(tensor[::3])[1] == codes[::3]).all()
-    assert_cast_close(tensor, as_array(codes, row), nan="bits")
+    if row in IN_NUMPY:
+        assert_cast_close(tensor, as_array(codes, row), nan="bits")
 
 
 def test_lazy_conjugates_and_negations_of_tensors() -> None:
@@ -144,7 +145,7 @@ def test_infinity_is_close_to_itself_only() -> None:
     assert "expected nan" in message(F16([65504]), F16(["nan"]), max_ulps=1 << 62)
 
 
-@pytest.mark.parametrize("row", [row for row in REAL if row.bits <= 16], ids=str)
+@pytest.mark.parametrize("row", [row for row in IN_NUMPY if row.bits <= 16], ids=str)
 def test_ulps_count_values(row: Format) -> None:
     codes = np.arange(2 if row.kind == "bool" else 1 << row.bits)
     found = [(value_of(int(code), row), int(code)) for code in codes]
@@ -181,7 +182,7 @@ def test_complex_and_packed() -> None:
 # -- values --------------------------------------------------------------------------------------
 
 
-@by_name
+@pytest.mark.parametrize("row", IN_NUMPY, ids=str)
 def test_all_codes(row: Format) -> None:
     if row.bits > 16:
         with pytest.raises(CastError, match="take edge_values and midpoints"):
@@ -191,7 +192,7 @@ def test_all_codes(row: Format) -> None:
     assert (codes == np.arange(2 if row.kind == "bool" else 1 << row.bits)).all()
 
 
-@by_name
+@pytest.mark.parametrize("row", IN_NUMPY, ids=str)
 def test_edges(row: Format) -> None:
     if row.is_complex:
         with pytest.raises(CastError, match=row.component.name):

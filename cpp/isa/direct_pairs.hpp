@@ -81,7 +81,8 @@ Direct plain_loop(const Cast& cast) {
     if (source.kind == Kind::Float && source.bits == 8) return d;  // a table does it
     if (target.kind == Kind::Bool) return to_bool(source);
     if (source.kind == Kind::Bool) {
-        if (target.is_integer() || cast.target == F_float64 || cast.target == F_float32 || target.bits == 16)
+        const bool holds_one = target.is_integer() && target.max_code;  // int1 is 0 and -1
+        if (holds_one || cast.target == F_float64 || cast.target == F_float32 || target.bits == 16)
             return from_bool(target);
         return d;
     }
@@ -129,7 +130,7 @@ Direct direct_packed(const Cast& cast) {
     if (source.bits != target.bits) return d;
     if (cast.source == cast.target)
         d.mask = 0;
-    else if (source.is_integer() && target.is_integer())
+    else if (source.is_integer() && target.is_integer() && (source.bits == 4 || source.bits == 2))
         d.mask = source.bits == 4 ? 0x88 : 0xaa;
     else
         return d;

@@ -159,16 +159,17 @@ class Format:
 
     @property
     def smallest_exact(self) -> Fraction:
-        """The smallest value above zero, exactly (subnormal where there are subnormals)."""
+        """The smallest value above zero, exactly (subnormal where there are subnormals); 0 for
+        int1, which has none."""
         if self.kind in ("bool", "int", "uint"):
-            return Fraction(1)
+            return Fraction(min(1, self.max_code))
         return self._magnitude(1 if self.component.subnormals else 0)
 
     @property
     def smallest_normal_exact(self) -> Fraction:
         """The smallest value with full precision, exactly."""
         if self.kind in ("bool", "int", "uint"):
-            return Fraction(1)
+            return self.smallest_exact
         row = self.component
         return self._magnitude(1 << row.mantissa_bits if row.subnormals else 0)
 
@@ -220,7 +221,8 @@ class Format:
 
 def _integer(bits: int, signed: bool, **spellings: str) -> Format:
     name = f"{'int' if signed else 'uint'}{bits}"
-    short = f"{'i' if signed else 'u'}{bits}"
+    # "i1" and "u1" are int8 and uint8 to NumPy users, and far more common than integers of a bit
+    short = (f"{'i' if signed else 'u'}{bits}",) if bits > 1 else ()
     legacy = {
         "int8": ("char",),
         "uint8": ("byte",),
@@ -235,7 +237,7 @@ def _integer(bits: int, signed: bool, **spellings: str) -> Format:
         bits,
         signed=signed,
         spellings=spellings,
-        aliases=(short, *legacy),
+        aliases=(*short, *legacy),
     )
 
 
@@ -292,15 +294,25 @@ _ROWS: Final = (
         spellings=_everywhere("bool", "BOOL", None, "BOOL"),
         aliases=("boolean", "bool_"),
     ),
-    # torch's int2 .. int4 and uint2 .. uint4 are dtypes without packing: bits as in the name
+    # torch's int1 .. int7 and uint1 .. uint7 keep one code to a byte, in its low bits
+    _integer(1, True, ml_dtypes="int1", torch="int1", jax="int1"),
     _integer(2, True, ml_dtypes="int2", torch="int2", jax="int2", onnx="INT2"),
+    _integer(3, True, torch="int3"),
     _integer(4, True, ml_dtypes="int4", torch="int4", jax="int4", onnx="INT4"),
+    _integer(5, True, torch="int5"),
+    _integer(6, True, torch="int6"),
+    _integer(7, True, torch="int7"),
     _integer(8, True, **_everywhere("int8", "I8", "I8", "INT8")),
     _integer(16, True, **_everywhere("int16", "I16", "I16", "INT16")),
     _integer(32, True, **_everywhere("int32", "I32", "I32", "INT32")),
     _integer(64, True, **_everywhere("int64", "I64", "I64", "INT64")),
+    _integer(1, False, ml_dtypes="uint1", torch="uint1", jax="uint1"),
     _integer(2, False, ml_dtypes="uint2", torch="uint2", jax="uint2", onnx="UINT2"),
+    _integer(3, False, torch="uint3"),
     _integer(4, False, ml_dtypes="uint4", torch="uint4", jax="uint4", onnx="UINT4"),
+    _integer(5, False, torch="uint5"),
+    _integer(6, False, torch="uint6"),
+    _integer(7, False, torch="uint7"),
     _integer(8, False, **_everywhere("uint8", "U8", None, "UINT8")),
     _integer(16, False, **_everywhere("uint16", "U16", None, "UINT16")),
     _integer(32, False, **_everywhere("uint32", "U32", None, "UINT32")),

@@ -114,7 +114,7 @@ class PackedTensor:
 
     def to_torch(self) -> Any:
         """The elements as torch keeps them: float4_e2m1fn_x2 (last dimension halved, sharing
-        memory), or torch.int2, int4, uint2, uint4 with a byte for each (a copy).
+        memory), or torch.int1 to int7, uint1 to uint7 with a byte for each (a copy).
 
         Raises:
             CastError: the bytes are not torch's, torch has no such dtype, or the last dimension
@@ -184,7 +184,8 @@ def unpack(packed: PackedTensor, *, into: Literal["codes", "elements"] = "codes"
 
     Args:
         into: "codes", uint8, the low bits used and the high bits zero; or "elements", of the
-            format's own dtype: ml_dtypes' for NumPy, torch.int2, int4, uint2, uint4 for torch.
+            format's own dtype: ml_dtypes' for NumPy, torch.int1 to int7, uint1 to
+            uint7 for torch.
 
     Returns:
         An array or tensor of shape `packed.shape`, of the kind of `packed.data`.

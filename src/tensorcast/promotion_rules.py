@@ -45,7 +45,7 @@ _RANK: Final = {"bool": 0, "int": 1, "uint": 1, "float": 2, "complex": 3}
 _SCALAR_RANK: Final[dict[Scalar, int]] = {"bool": 0, "int": 1, "float": 2, "complex": 3}
 
 # the formats that the frameworks took on after their rules had settled
-_SUB_BYTE: Final = ("int2", "int4", "uint2", "uint4")
+_SUB_BYTE: Final = tuple(row.name for row in FORMATS.values() if row.is_integer and row.is_packed)
 _SMALL: Final = (  # NumPy: each gives way to those before it
     "float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2fnuz "
     "float6_e2m3fn float6_e3m2fn float4_e2m1fn"
@@ -56,7 +56,14 @@ _TORCH_LACKS: Final = (
     "float4_e2m1fn",  # torch's float4_e2m1fn_x2 is a pair of codes, no number
     *(row.name for row in FORMATS.values() if "torch" not in row.spellings),
 )
-_TORCH_LATE: Final = ("uint2", "uint4", "uint16", "uint32", "uint64")
+_TORCH_LATE: Final = (
+    *(name for name in _SUB_BYTE if name.startswith("u")),
+    *("uint16", "uint32", "uint64"),
+)
+_NUMPY_LACKS: Final = frozenset(
+    row.name for row in FORMATS.values() if not row.spellings.keys() & {"numpy", "ml_dtypes"}
+)
+_JAX_LACKS: Final = frozenset(row.name for row in FORMATS.values() if "jax" not in row.spellings)
 
 # what tf.convert_to_tensor takes a Python scalar for
 _TENSORFLOW_TAKES: Final[dict[Scalar, frozenset[str]]] = {
@@ -73,7 +80,10 @@ _TENSORFLOW_TAKES: Final[dict[Scalar, frozenset[str]]] = {
     "complex": frozenset(("complex64", "complex128")),
 }
 _TENSORFLOW_LACKS: Final = frozenset(
-    "float6_e2m3fn float6_e3m2fn float8_e3m4 float8_e4m3 float8_e8m0fnu".split()
+    (
+        "int1 int3 int5 int6 int7 uint1 uint3 uint5 uint6 uint7 float6_e2m3fn float6_e3m2fn "
+        "float8_e3m4 float8_e4m3 float8_e8m0fnu"
+    ).split()
 )
 
 
@@ -119,7 +129,7 @@ def _torch_pair(a: Format, b: Format) -> Outcome:
     if any(row.is_float and row.bits < 16 for row in (a, b)):
         return None, "torch promotes no float8"
     high, low = (a, b) if _rank(a) >= _rank(b) else (b, a)
-    if names & {"int2", "int4"}:
+    if any(row.kind == "int" and row.is_packed for row in (a, b)):
         return None, "torch promotes no integer below 8 bits"
     if late and not high.is_float:
         return None, f"torch promotes {', '.join(sorted(late))} with real floats only"
@@ -288,6 +298,9 @@ def numpy_rule(operands: Sequence[Operand]) -> Outcome:
     down; Python scalars are weak; 0-d arrays are arrays."""
     rows = sorted((o.format for o in operands if o.format is not None), key=_rank, reverse=True)
     scalars: list[Scalar] = [o.scalar for o in operands if o.scalar is not None]
+    for row in rows:
+        if row.name in _NUMPY_LACKS:
+            return None, f"neither NumPy nor ml_dtypes has {row.name}"
     if not rows:
         top = _highest(scalars)
         return _row(_PYTHON[top]), "the highest Python type"
@@ -351,6 +364,9 @@ def _jax(operands: Sequence[Operand], wide: bool) -> Outcome:
         return row if wide else _row(narrow.get(row.name, row.name))
 
     rows = [held(o.format) for o in operands if o.format is not None]
+    for row in rows:
+        if row.name in _JAX_LACKS:
+            return None, f"JAX has no {row.name}"
     rows.sort(key=_rank, reverse=True)
     scalars: list[Scalar] = [o.scalar for o in operands if o.scalar is not None]
     narrowed = any(o.format is not None and held(o.format) != o.format for o in operands)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from cli.program import Run
@@ -40,6 +41,21 @@ def test_one_format_by_any_spelling(tensorcast: Run) -> None:
     assert "| S | EEEE | MMM |" in done.stdout
     assert "448" in done.stdout
     assert "2^-9" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "packing"),
+    [
+        ("int1", "8 to a byte"),
+        ("uint4", "2 to a byte"),
+        ("uint3", "8 to 3 bytes"),
+        ("float6_e2m3fn", "4 to 3 bytes"),
+    ],
+)
+def test_packing(tensorcast: Run, name: str, packing: str) -> None:
+    out = tensorcast("formats", name).stdout
+    assert re.search(rf"^packing +{packing} +first element in the lowest bits$", out, re.MULTILINE)
+    assert f" of {FORMATS[name].bits} bit{'s' if FORMATS[name].bits > 1 else ''}\n" in out
 
 
 def test_json(tensorcast: Run) -> None:

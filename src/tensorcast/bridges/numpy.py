@@ -103,6 +103,9 @@ def dtype_of(row: Format) -> np.dtype[Any]:
         >>> from tensorcast.formats import FORMATS
         >>> dtype_of(FORMATS["float16"]), dtype_of(FORMATS["float8_e5m2"])
         (dtype('float16'), dtype(float8_e5m2))
+
+    Raises:
+        CastError: neither has one, or only a newer ml_dtypes has.
     """
     import numpy as np
 
@@ -112,7 +115,12 @@ def dtype_of(row: Format) -> np.dtype[Any]:
         return dtype
     import ml_dtypes
 
-    name = row.spellings["ml_dtypes"]
+    name = row.spellings.get("ml_dtypes")
+    if name is None:
+        raise CastError(
+            f"NumPy has no dtype for {row.name}, nor has ml_dtypes; cast to a wider format, or "
+            f'tensorcast.cast(x, "{row.name}", packed=True) makes a PackedTensor'
+        )
     scalar = getattr(ml_dtypes, name, None)
     if scalar is None:
         raise CastError(f"this ml_dtypes ({ml_dtypes.__version__}) has no {name}; install a newer")

@@ -1,6 +1,6 @@
 """The bytes of torch's sub-byte tensors, which torch itself converts to nothing.
 
-torch.int2, int4, uint2 and uint4 keep one code to a byte, in its low bits;
+torch.int1 to int7 and uint1 to uint7 keep one code to a byte, in its low bits;
 torch.float4_e2m1fn_x2 keeps two, the first in the low bits, and its last dimension is half the
 number of elements. Both can be seen as uint8 and made from it, sharing memory.
 """

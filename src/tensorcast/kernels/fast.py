@@ -107,7 +107,7 @@ def _numpy_dtype(row: Format) -> object:
         return numpy.dtype(row.spellings["numpy"])
     import ml_dtypes
 
-    scalar = getattr(ml_dtypes, row.spellings["ml_dtypes"], None)
+    scalar = getattr(ml_dtypes, row.spellings.get("ml_dtypes", ""), None)
     return None if scalar is None else numpy.dtype(scalar)
 
 

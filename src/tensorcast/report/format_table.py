@@ -6,6 +6,7 @@ Everything is read off the rows of `tensorcast.formats`.
 from __future__ import annotations
 
 from fractions import Fraction
+from math import gcd
 from typing import Final
 
 from tensorcast.formats import FORMATS, Format
@@ -84,15 +85,13 @@ def detail(row: Format) -> list[Line]:
             ("-0", "yes" if row.signed_zero else "no", ""),
         ]
     if row.is_packed:
-        pairs.append(
-            (
-                "packing",
-                f"{8 // row.bits} to a byte" if row.bits != 6 else "4 to 3 bytes",
-                "first element in the lowest bits",
-            )
-        )
+        n_bytes = row.bits // gcd(row.bits, 8)
+        per = "a byte" if n_bytes == 1 else f"{n_bytes} bytes"
+        packing = f"{8 * n_bytes // row.bits} to {per}"
+        pairs.append(("packing", packing, "first element in the lowest bits"))
     heads = [Column(""), Column(""), Column("")]
-    lines = [line(Span(row.name, "title"), f"  {_kind(row)} of {row.bits} bits")]
+    bits = "1 bit" if row.bits == 1 else f"{row.bits} bits"
+    lines = [line(Span(row.name, "title"), f"  {_kind(row)} of {bits}")]
     cells: list[list[str | Span]] = [[Span(key, "dim"), value, note] for key, value, note in pairs]
     lines += layout(heads, cells, width=None)
     spelled: list[list[str | Span]] = [
