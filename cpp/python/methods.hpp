@@ -15,8 +15,10 @@ PyObject* inplace_uses(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* inplace_convert(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* inplace_releases(PyObject*, PyObject*);
 
-// sequences.cpp
+// sequence_numbers.cpp
 PyObject* sequence_fill(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+
+// sequence_arrays.cpp
 PyObject* sequence_arrays(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 
 }  // namespace tc
