@@ -192,6 +192,10 @@ def test_the_table_in_a_notebook() -> None:
     assert "<style" not in text
     assert not re.search(r"[^-]color:(?!inherit)", text)  # the page's own, light or dark
     assert "url(" not in text
+    same = measure(np.ones(3, np.float32), "float32", "float64")._repr_html_()
+    faint = [row for row in same.split("<tr")[1:] if "opacity" in row]
+    assert [">max error<" in row or ">RMSE<" in row for row in faint].count(True) == 2
+    assert text.count("opacity") == sum(" 0 " in f"{row} " for row in rows)
 
 
 def test_a_dictionary_goes_through_json() -> None:

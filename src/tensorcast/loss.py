@@ -177,13 +177,16 @@ class Loss:
         """The table for a notebook: no script, no style sheet, colours of the page around it."""
         edge = "border-top:1px solid rgba(128,128,128,.35)"
         cell = f"padding:.15em .8em;{edge};text-align"
-        caption = "caption-side:top;text-align:left;padding:.3em .8em;color:inherit;font-weight:600"
+        caption = (
+            "caption-side:top;text-align:left;white-space:nowrap;padding:.3em .8em;color:inherit;"
+            "font-weight:600"
+        )
         lines = [
             '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">',
             f'<caption style="{caption}">{escape(self._title())}</caption>',
         ]
         for name, number, part, note in self._rows():
-            faint = ";opacity:.55" if number == "0" else ""
+            faint = ";opacity:.55" if (number or note) == "0" else ""
             lines.append(
                 f'<tr style="background:none{faint}">'
                 f'<th scope="row" style="{cell}:left;font-weight:400">{escape(name)}</th>'

@@ -157,3 +157,19 @@ def test_a_stream_that_broke_is_left_alone() -> None:
             raise BrokenPipeError
 
     assert job(Broken(), 10.0) == ""
+
+
+def test_meter_tells_nothing_of_the_first_moment() -> None:
+    """Opening files takes long beside the first bytes: no rate, and no hour left."""
+    meter = Meter()
+    meter.update(0.0, 0, 10**9)
+    meter.update(0.3, 10_000, 10**9)
+    assert meter.facts() == ["10.0 kB of 1.00 GB"]
+    meter.update(0.4, 10**8, 10**9)
+    assert meter.facts()[2] == "4 s left"
+    meter.update(4.0, 10**9, 10**9)
+    assert [fact.split()[-1] for fact in meter.facts()] == ["GB", "MB/s"]
+    slow = Meter()
+    slow.update(0.0, 0, 10**12)
+    slow.update(2.0, 10**9, 10**12)
+    assert slow.facts()[2] == "33 min 18 s left"

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from .units import duration, human_bytes
 
 _WINDOW_SECONDS = 5.0
+_TELLING_SECONDS = 1.0  # before that, opening files is most of the time
+_TELLING_FRACTION = 0.01
 
 
 @dataclass
@@ -35,10 +37,12 @@ class Meter:
 
     @property
     def rate(self) -> float | None:
-        """Bytes per second, None while it is not known."""
+        """Bytes per second, None while it is not known, or too little is done to tell."""
         if len(self._seen) < 2:
             return None
         (start, before), (now, after) = self._seen[0], self._seen[-1]
+        if self.fraction < _TELLING_FRACTION and now - start < _TELLING_SECONDS:
+            return None
         return (after - before) / (now - start) if now > start else None
 
     @property
@@ -52,7 +56,7 @@ class Meter:
         found = [f"{human_bytes(self.n_bytes_done)} of {human_bytes(self.n_bytes_total)}"]
         if self.rate is not None:
             found.append(f"{human_bytes(self.rate)}/s")
-        if self.seconds_left is not None:
+        if self.seconds_left is not None and self.fraction < 1:
             found.append(f"{duration(max(1, round(self.seconds_left)))} left")
         return found
 
