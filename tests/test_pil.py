@@ -104,6 +104,7 @@ def test_the_verdict_says_what_is_odd() -> None:
     if not exported():
         pytest.skip("this Pillow has no Arrow export")
     said = str(tc.explain(made("RGB")))
+    assert "Pillow keeps 4 bytes a pixel, of which 3 are the RGB" in said
     assert "a write reaches the PIL object too" in said
     assert tc.explain(made("LAB")).because == ("Pillow keeps the a and b of LAB less 128",)
     assert tc.explain(made("1")).because == ("Pillow keeps true as 255",)
