@@ -194,6 +194,8 @@ def test_casts(target: str, to: str) -> None:
         wanted = np.asarray(tc.cast(x, to, overflow="saturate"))
         assert elements(result, target) == wanted.tobytes(), said
         same = source.format.name == to
+        alone = agreed(x, target, to, copy=False, overflow="saturate")[0]
+        assert (alone.action == "refuses") == (not said.shares)
         assert (said.action == "casts") == (not same)
         assert bool(said.cast_on) == (not same)
 
@@ -335,6 +337,25 @@ def test_tensors_without_memory(target: str) -> None:
     torch.func.vmap(inside)(torch.zeros(2, 3))
     for odd in (torch.zeros(3).to_sparse(), torch.nested.nested_tensor([torch.zeros(2)])):
         assert agreed(odd, target)[1] is None
+
+
+def test_inside_of_a_trace() -> None:
+    """What has values is a constant there; what is traced is refused."""
+    if installed("jax"):
+        import jax
+
+        x = aligned(np.ones(4, np.float32))
+        assert jax.jit(lambda a: a + tc.to_jax(x) + tc.to_jax(x, "int8"))(x).tolist() == [3] * 4
+        with pytest.raises(CastError, match="a JAX array that is being traced has no values"):
+            jax.jit(tc.to_jax)(x)
+    if installed("tensorflow"):
+        import tensorflow as tf
+
+        y = tf.ones(4)
+        add = tf.autograph.experimental.do_not_convert(lambda a: a + tc.to_tensorflow(np.ones(4)))
+        with pytest.raises(CastError, match="a symbolic TensorFlow tensor has no values"):
+            tf.function(tf.autograph.experimental.do_not_convert(tc.to_tensorflow))(y)
+        assert tf.function(add)(tf.ones(4, tf.float64)).numpy().tolist() == [2] * 4
 
 
 # ---- JAX's 64 bits -------------------------------------------------------------------------------
@@ -723,6 +744,11 @@ def test_float4_keeps_its_logical_shape(shape: tuple[int, ...]) -> None:
     said, result = agreed(np.zeros((2, 3), np.float32), "torch", "float4_e2m1fn")
     assert said.refusal.endswith("shape [2, 3] has no even one. tensorcast.as_array keeps a byte "
                                  "for each")  # fmt: skip
+
+
+def test_nothing_stands_in_the_way_of_no_elements() -> None:
+    x = np.zeros((0, 4), ">f4")[:, ::-1]
+    assert agreed(x, "torch", copy=False)[1].shape == (0, 4)
 
 
 def test_explain_of_complex_to_real() -> None:

@@ -68,7 +68,8 @@ def inferred(row: Format) -> tuple[Format, ...]:
 def wrap(buffer: Buffer) -> Any:
     """An array on the memory, on the CPU whatever JAX's default device is."""
     jax = load()
-    made = jax.device_put(as_numpy(buffer, writable=False), jax.devices("cpu")[0])
+    with jax.ensure_compile_time_eval():  # a constant, where this is called inside of jit
+        made = jax.device_put(as_numpy(buffer, writable=False), jax.devices("cpu")[0])
     return made.block_until_ready()  # a copy would be made later, from memory that may change
 
 
