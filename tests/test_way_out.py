@@ -104,6 +104,13 @@ def shape_of(x: Any, target: str) -> tuple[int, ...]:
     return tuple(x.shape)
 
 
+def n_bytes_of(x: Any, target: str) -> int:
+    """Bytes of a result's memory, as its own library counts them."""
+    if target == "tensorflow":
+        return x.numpy().nbytes
+    return x.on_device_size_in_bytes() if target == "jax" else x.nbytes
+
+
 def agreed(x: Any, target: str, *arguments: Any, **options: Any) -> tuple[tc.Verdict, Any]:
     """The verdict and the result, or None where both refuse, with the same words."""
     policy = {"overflow": options.pop("overflow", "raise")}
@@ -173,6 +180,8 @@ def held_to(source: sharing_matrix.Source, target: str) -> str:
         assert refused.refusal.startswith("copy=False, but ")
     copied, copy = agreed(x, target, copy=True)
     assert copied.action == "copies"
+    if target != "pil":
+        assert copied.n_bytes_allocated == n_bytes_of(copy, target), copied
     if source.write is not None:
         now = codes(source.read(x), source.format)
         source.write(x)
