@@ -323,6 +323,9 @@ LARGE = [
     "float32 float16", "float32 bfloat16", "bfloat16 float32", "float16 float32",
     "float8_e4m3fn bfloat16", "float8_e5m2 float32", "float16 float8_e4m3fn", "float32 int8",
     "float64 float32", "float32 complex64", "float32 float4_e2m1fn",
+    "float8_e4m3fnuz bfloat16", "float8_e8m0fnu float32", "float8_e5m2 uint32",
+    "float8_e4m3fn int64", "int64 float8_e5m2", "int16 bfloat16", "bfloat16 float64",
+    "float32 uint32", "float64 int64", "uint8 float6_e3m2fn",
 ]  # fmt: skip
 
 
