@@ -20,7 +20,7 @@ _TITLES: Final = {
 
 def table(promotion: Promotion, width: int | None) -> list[Line]:
     """One line per framework: what it gives, why, and what is lost."""
-    heads = [Column(""), Column("gives"), Column("because", wrap=True)]
+    heads = [Column("library"), Column("gives"), Column("because", wrap=True)]
     rows: list[list[str | Span]] = []
     for answer in promotion.answers:
         rows.append([_TITLES[answer.framework], _result(answer), answer.reason])
