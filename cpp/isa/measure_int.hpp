@@ -50,6 +50,10 @@ TC_INLINE void add_integers_plain(const T* x, uint64_t n, IntegerValues* v) {
     v->squares = squares;
 }
 
+// Elements that one loop casts and the next one measures, which meanwhile has those after them brought
+// from memory (read_ahead: 512 bytes and NEXT_BYTES on).
+constexpr uint64_t CHUNK = 512;
+
 #if defined(__AVX2__)
 template <class T>
 TC_INLINE __m256i lesser_int(__m256i a, __m256i b) {
@@ -97,6 +101,7 @@ TC_INLINE void add_squares32(__m256i x, __m256i* sums, __m256i* uppers) {
 // Elements handled, of n <= BLOCK.
 template <class T>
 TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v) {
+    constexpr int NEXT_BYTES = (int)(CHUNK * sizeof(T)) - 512;
     constexpr bool SIGNED = signed_type<T>();
     constexpr uint64_t STEP = 32 / sizeof(T);
     if (n < STEP) return 0;
@@ -104,6 +109,7 @@ TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v)
     __m256i low = load(0), high = low, sums = _mm256_setzero_si256(), uppers = sums;
     uint64_t i = 0;
     for (; i + STEP <= n; i += STEP) {
+        read_ahead<true, 32>((const char*)(x + i) + NEXT_BYTES);
         const __m256i u = load(i);
         low = lesser_int<T>(low, u);
         high = larger_int<T>(high, u);
@@ -133,6 +139,7 @@ TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v)
 // 64-bit integers that 32 bits of the same sign hold.
 template <bool SIGNED>
 TC_INLINE uint64_t add_narrow_integers(const uint64_t* x, uint64_t n, IntegerValues* v) {
+    constexpr int NEXT_BYTES = (int)(CHUNK * sizeof *x) - 512;
     if (n < 8) return 0;
     const auto load = [&](uint64_t at) {
         const __m256 a = _mm256_loadu_ps((const float*)(x + at));
@@ -142,6 +149,7 @@ TC_INLINE uint64_t add_narrow_integers(const uint64_t* x, uint64_t n, IntegerVal
     __m256i low = load(0), high = low, sums = _mm256_setzero_si256(), uppers = sums;
     uint64_t i = 0;
     for (; i + 8 <= n; i += 8) {
+        read_ahead<true, 64>((const char*)(x + i) + NEXT_BYTES);
         const __m256i u = load(i);
         low = SIGNED ? _mm256_min_epi32(low, u) : _mm256_min_epu32(low, u);
         high = SIGNED ? _mm256_max_epi32(high, u) : _mm256_max_epu32(high, u);
@@ -215,7 +223,6 @@ void finish_integers(FormatId source, const IntegerValues& v, uint64_t n, Stats*
 // Casts and measures a block of such a pair. False: a value was out of range, and nothing is counted.
 bool direct_measured(const Direct& direct, const Cast& cast, const void* in, void* out, uint64_t n,
                      bool stream, Stats* s) {
-    constexpr uint64_t CHUNK = 512;  // both loops work on it at the same time, more or less
     const unsigned from = ROWS[cast.source].container(), to = ROWS[cast.target].container();
     const bool as_unsigned = !ROWS[cast.target].is_signed;
     IntegerValues values;
