@@ -15,25 +15,36 @@ namespace {
 //
 // The lower byte of a normal's square is a matter of its mantissa alone; the upper one is the exponent
 // field plus a constant. Subnormals have places of their own in the tables.
-struct HalfSquares {
-    __m256i exponents, mantissas, normal, lower, upper;
-    __m128i shift;
-    double scale = 2;
+struct SquareTable {
+    alignas(16) uint8_t lowers[16] = {}, uppers[16] = {};
 
-    TC_INLINE HalfSquares(const Row& row) {
-        const int m_bits = row.mantissa_bits, n = 1 << m_bits;
-        alignas(16) uint8_t lowers[16] = {}, uppers[16] = {};
+    constexpr SquareTable(const Row& row) {
+        const int n = 1 << row.mantissa_bits;
         for (int m = 0; m < n; ++m) {
-            const float value = float_of(decode_small(row, (uint32_t)m));
+            const float value = __builtin_bit_cast(float, decode_small(row, (uint32_t)m));
             const float one = 1 + (float)m / (float)n;
-            const uint32_t subnormal = bits_of(0.5f * value * value), square = bits_of(0.5f * one * one);
+            const uint32_t subnormal = __builtin_bit_cast(uint32_t, 0.5f * value * value);
+            const uint32_t square = __builtin_bit_cast(uint32_t, 0.5f * one * one);
             lowers[m] = (uint8_t)(subnormal >> 16);
             uppers[m] = (uint8_t)(subnormal >> 24);
             lowers[n + m] = (uint8_t)(square >> 16);
             uppers[n + m] = (uint8_t)((square >> 24) - (uint32_t)row.bias);
         }
-        lower = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)lowers));
-        upper = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)uppers));
+    }
+};
+constexpr SquareTable E4M3_SQUARES(ROWS[F_float8_e4m3fn]), E5M2_SQUARES(ROWS[F_float8_e5m2]);
+
+struct HalfSquares {
+    __m256i exponents, mantissas, normal, lower, upper;
+    __m128i shift;
+    double scale = 2;
+
+    // Of float8_e4m3fn or float8_e5m2.
+    TC_INLINE HalfSquares(const Row& row) {
+        const int m_bits = row.mantissa_bits, n = 1 << m_bits;
+        const SquareTable& t = m_bits == 3 ? E4M3_SQUARES : E5M2_SQUARES;
+        lower = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)t.lowers));
+        upper = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i*)t.uppers));
         exponents = constant8(0x7f & ~(n - 1));
         mantissas = constant8(n - 1);
         normal = constant8(n);
