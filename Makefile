@@ -133,6 +133,16 @@ frameworks: interop
 test-exhaustive: frameworks native  ## the full run: every kernel against the reference, fuzzing
 	@$(BIN)/python -m pytest --exhaustive $(PYTEST_ARGS)
 
+# use counts are private interfaces of torch: tried against another version than the tests' own
+TORCH ?= 2.6.0
+OTHER := build/venvs/torch-$(TORCH)
+.PHONY: test-torch
+test-torch: $(STAMPS)/venv  ## the tests of casts in place against another torch, TORCH=2.6.0
+	@[ -x $(OTHER)/bin/python ] || $(BIN)/python -m venv $(OTHER)
+	@$(OTHER)/bin/python -m pip --disable-pip-version-check --quiet install torch==$(TORCH) ".[test]"
+	@$(OTHER)/bin/python -m pytest tests/test_inplace.py tests/test_inplace_modules.py \
+	  tests/test_inplace_sharing.py $(PYTEST_ARGS)
+
 .PHONY: test-sanitize
 test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then under TSan
 	@for sanitizers in address,undefined thread; do \

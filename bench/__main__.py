@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import cast, convert, kernels, startup
+from . import cast, convert, inplace, kernels, startup
 from .machine import RESULTS
 
 
@@ -15,6 +15,7 @@ def main() -> None:
     convert.main(["--no-memory"])
     kernels.main([])
     cast.main([])
+    inplace.main([])
     convert.main(["--no-time", "--out", str(RESULTS / "memory.json")])
 
 

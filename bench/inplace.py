@@ -2,6 +2,7 @@
 
 python -m bench.inplace                       4 GiB tensors and a module of a billion parameters
 python -m bench.inplace --quick               a sixteenth of that
+python -m bench.inplace --only "int32 -> int64"   runs of that case, beside those in the results
 python -m bench.inplace --case "..." --way .  one process, as the others are started (internal)
 
 One process at a time, each with one tensor: it fills the tensor, resets the kernel's peak (VmHWM,
@@ -12,6 +13,7 @@ process had before the tensor was made.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import subprocess
@@ -21,6 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from .machine import RESULTS, load, provenance
+from .processes import touch_memory
+
+Rows = list[dict[str, Any]]
 
 CASES = {
     "float32 -> float16": ("float32", "float16"),
@@ -131,49 +136,60 @@ def child(case: str, way: str, n: int) -> dict[str, Any]:
     }
 
 
-def measure(n_bytes: int, n_parameters: int, n_rounds: int) -> list[dict[str, Any]]:
-    """A row for each case and way: the median time and the largest peak of so many processes."""
-    rows = []
-    for case in [*CASES, MODULE]:
+def measure(cases: list[str], n_bytes: int, n_parameters: int, n_rounds: int) -> Rows:
+    """So many processes for each case and way, in turns."""
+    runs = []
+    for case in cases:
         n = n_parameters if case == MODULE else n_bytes // 4
-        runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
         for _ in range(n_rounds):
             for way in WAYS:
                 if case == MODULE and way == ".to()":
                     continue
                 command = [sys.executable, "-m", "bench.inplace", "--case", case, "--way", way]
                 command += ["--elements", str(n)]
+                touch_memory(n * (12 if case == "int32 -> int64" else 8))
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     raise ChildProcessError(f"{case}, {way}: {done.stderr[-2000:]}")
-                runs[way].append(json.loads(done.stdout))
-        for way, found in runs.items():
-            if not found:
-                continue
-            times = [run["seconds"] for run in found]
-            rows.append(
-                {
-                    "case": case,
-                    "way": way,
-                    **{key: found[0][key] for key in ("n_values", "larger", "both")},
-                    "peak": max(run["peak"] for run in found),
-                    "left": max(run["left"] for run in found),
-                    "same_address": all(run["same_address"] for run in found),
-                    "seconds": {
-                        "median": round(statistics.median(times), 4),
-                        "min": round(min(times), 4),
-                        "max": round(max(times), 4),
-                    },
-                }
-            )
-            print(rows[-1], file=sys.stderr)
+                runs.append(
+                    {"case": case, "way": way, **json.loads(done.stdout), "load": load()[0]}
+                )
+                print(runs[-1], file=sys.stderr, flush=True)
+    return runs
+
+
+def summary(runs: Rows) -> Rows:
+    """A row for each case and way: the median time and the largest peak."""
+    rows = []
+    for case, way in itertools.product([*CASES, MODULE], WAYS):
+        found = [run for run in runs if (run["case"], run["way"]) == (case, way)]
+        if not found:
+            continue
+        times = [run["seconds"] for run in found]
+        rows.append(
+            {
+                "case": case,
+                "way": way,
+                **{key: found[0][key] for key in ("n_values", "larger", "both")},
+                "n_runs": len(found),
+                "peak": max(run["peak"] for run in found),
+                "left": max(run["left"] for run in found),
+                "same_address": all(run["same_address"] for run in found),
+                "seconds": {
+                    "median": round(statistics.median(times), 4),
+                    "min": round(min(times), 4),
+                    "max": round(max(times), 4),
+                },
+            }
+        )
     return rows
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.inplace", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a sixteenth of the sizes")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", action="append", choices=[*CASES, MODULE])
+    parser.add_argument("--rounds", type=int, default=3, help="of processes")
     parser.add_argument("--out", type=Path, default=RESULTS / "inplace.json")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument("--way", help=argparse.SUPPRESS)
@@ -185,8 +201,13 @@ def main(argv: list[str] | None = None) -> None:
     from .tables import save
 
     share = 16 if args.quick else 1
-    result = {"what": "inplace", **provenance("torch"), "rounds": args.rounds}
-    result["rows"] = measure((4 << 30) // share, 1_000_000_000 // share, args.rounds)
+    result = {"what": "inplace", **provenance("torch")}
+    runs = measure(
+        args.only or [*CASES, MODULE], (4 << 30) // share, 1_000_000_000 // share, args.rounds
+    )
+    if args.only and args.out.exists():
+        runs = json.loads(args.out.read_text())["runs"] + runs
+    result |= {"rows": summary(runs), "runs": runs}
     result["load_after"] = load()
     print(save(result, args.out))
 

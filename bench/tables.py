@@ -299,17 +299,22 @@ def inplace_markdown(result: Row) -> str:
                 *(f"{row[key] / (1 << 20):,.0f}" for key in ("larger", "both", "peak")),
                 f"{over / (1 << 20):,.0f}",
                 _verdict(over <= PEAK_BAR) if ours else "",
+                row["n_runs"],
                 _range(row["seconds"]),
                 f"{ratio:.2f}",
                 _verdict(ratio <= 1) if ours else "",
             ]
         )
-    header = ["", "way", "larger MiB", "both", "peak", "over the larger", "at most 128", "seconds",
-              "of `.to()`", "at most 1"]  # fmt: skip
+    header = ["", "way", "larger MiB", "both", "peak", "over the larger", "at most 128", "runs"]
+    header += ["seconds", "of `.to()`", "at most 1"]
+    loads = [run["load"] for run in result["runs"]]
     return (
-        f"# In place\n\nA fresh process for each, {result['rounds']} of each in turn: the largest "
-        "peak (VmHWM) over what the process had before the tensor was made, and the median "
-        "time.\n\n" + _provenance(result) + "\n" + _table(header, body)
+        "# In place\n\nA fresh process for each run, after as much free memory was touched: the "
+        "largest peak (VmHWM) over what the process had before the tensor was made, and the median "
+        f"time. Load averages during the runs: {min(loads):.1f} to {max(loads):.1f}.\n\n"
+        + _provenance(result)
+        + "\n"
+        + _table(header, body)
     )
 
 

@@ -51,7 +51,9 @@ def test_an_action(kind: Kind, others: str, to: str, tmp_path: Path) -> None:
             assert read(reader) == VALUES
         if action == "refused":
             assert isinstance(error, tc.InPlaceError)
-            assert error.kind == kind.refusal, error
+            # torch 2.6 exports a view of the tensor by DLPack, and 2.13 the tensor itself
+            same = {"view", "held by torch"}
+            assert error.kind == kind.refusal or {error.kind, kind.refusal} == same, error
             assert case.tensor.dtype == dtype
             assert re.search(r"\.$", str(error))
         else:
