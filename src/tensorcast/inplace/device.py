@@ -85,23 +85,44 @@ def convert_on_device(jobs: Sequence[DeviceJob], chunk_bytes: int = CHUNK_BYTES)
 
 
 def _uninterrupted(work: Callable[[], object]) -> None:
-    """Run in another thread: Python delivers interrupts to the main one, which waits."""
+    """Run to the end or not at all, in another thread: Python delivers interrupts to the main one,
+    which waits."""
     failure: list[BaseException] = []
+    begun, given_up, finished = threading.Event(), threading.Event(), threading.Event()
+    gate, done = threading.Lock(), threading.Lock()
+    gate.acquire()
+    done.acquire()
 
     def run() -> None:
+        gate.acquire()
+        begun.set()
         try:
-            work()
+            if not given_up.is_set():
+                work()
         except BaseException as error:
             failure.append(error)
+        finally:
+            finished.set()
+            done.release()
 
-    thread = threading.Thread(target=run)
-    thread.start()
     interrupt: BaseException | None = None
-    while thread.is_alive():
+    try:
+        threading.Thread(target=run).start()  # an interrupt in here finds the gate closed
+        gate.release()
+    except BaseException as error:
+        interrupt = error
+        given_up.set()
+        if gate.locked():
+            gate.release()
+    # either it sees that it was given up, or it is seen to have begun
+    while interrupt is None or begun.is_set():
         try:
-            thread.join()
+            if finished.is_set():
+                break
+            done.acquire(timeout=0.05)  # join() of Python 3.11 forgets a thread when interrupted
         except BaseException as error:
             interrupt = error
+            given_up.set()
     if failure:
         raise failure[0]
     if interrupt is not None:
