@@ -367,6 +367,23 @@ def test_inside_of_a_trace() -> None:
         assert tf.function(add)(tf.ones(4, tf.float64)).numpy().tolist() == [2] * 4
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_formats_that_only_torch_has(target: str) -> None:
+    needs(target)
+    for name in ("int3", "uint7", "float4_e2m1fn_x2"):
+        dtype = getattr(torch, name, None)
+        if dtype is None:
+            continue
+        x = torch.zeros(2, 4, dtype=torch.uint8).view(dtype)
+        said, result = agreed(x, target)
+        assert str(said)
+        agreed(np.zeros((2, 4)), target, name.removesuffix("_x2"))
+        if target == "torch":
+            assert result is x
+        elif name != "float4_e2m1fn_x2":
+            assert name in said.refusal or target == "pil"
+
+
 # ---- JAX's 64 bits -------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ...buffer import Buffer
 from ...formats import FORMATS, Format
 from ..memory import as_numpy
+from . import numpy
 from .fit import Fit
 
 _OWN: Final = {"float16": "float16", "float32": "float32", "float64": "float64", "bool": "bool_"}
@@ -47,11 +48,13 @@ def described(x: Any) -> tuple[Format, tuple[int, ...], str]:
 
 
 def fit(row: Format, shape: tuple[int, ...]) -> Fit:
-    """Every format; eight bools to a byte."""
+    """What NumPy and ml_dtypes have; eight bools to a byte."""
     if not shape:
         return Fit(lacks="an Arrow array has a length, and no dimensions make none: reshape to [1]")
     if not _is_arrows(row) and not hasattr(load(), "opaque"):
         return Fit(lacks=f"pyarrow {load().__version__} has no opaque types for {row.name}; 18 has")
+    if not _is_arrows(row) and (lacks := numpy.fit(row, shape).lacks):
+        return Fit(lacks=lacks)
     if row.kind == "bool":
         return Fit(remade="Arrow packs eight bools to a byte", n_bytes=(prod(shape) + 7) // 8)
     return Fit()

@@ -114,6 +114,6 @@ def _lacks(name: str) -> str:
     try:
         codes = jax.device_put(np.zeros(2, numpy_dtype(name)), jax.devices("cpu")[0])
         (codes == codes).block_until_ready()
-    except (RuntimeError, TypeError, ValueError) as error:
-        return f"JAX {jax.__version__} has no {name} on the CPU: {str(error).splitlines()[0]}"
+    except (RuntimeError, TypeError, ValueError):
+        return f"JAX {jax.__version__} has no {name} on the CPU; cast to a wider format"
     return ""

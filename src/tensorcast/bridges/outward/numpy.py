@@ -21,7 +21,7 @@ def is_own(_x: object) -> bool:
 
 
 def fit(row: Format, shape: tuple[int, ...]) -> Fit:  # noqa: ARG001
-    """Every format, its own or ml_dtypes'."""
+    """Its own formats and ml_dtypes'."""
     from ..numpy import dtype_of
 
     try:

@@ -41,7 +41,7 @@ def described(x: Any) -> tuple[Format, tuple[int, ...], str]:
 def fit(row: Format, shape: tuple[int, ...]) -> Fit:  # noqa: ARG001
     """Formats that TensorFlow has; those that its DLPack lacks are copied."""
     if not _has(row.name):
-        return Fit(lacks=f"TensorFlow {load().__version__} has no {row.name}")
+        return Fit(lacks=f"TensorFlow {load().__version__} has no {row.name}; cast to another")
     if row.name in _SHARED:
         return Fit()
     return Fit(remade=f"TensorFlow's DLPack has no {row.name}")
@@ -104,6 +104,6 @@ def _has(name: str) -> bool:
 
     try:
         load().dtypes.as_dtype(numpy_dtype(name))
-    except TypeError:
+    except (TypeError, CastError):
         return False
     return True
