@@ -94,9 +94,9 @@ def general(reason: str, source: Source) -> str:
     reason = re.sub(r"shape \[[\d, ]*\] has", "the shape has", reason)
     reason = re.sub(r", of which \d are the \w+", "", reason)
     reason = re.sub(r"\b(torch|JAX|TensorFlow) \d[\w.+]* has", r"\1 has", reason)
-    reason = reason.partition(": INVALID_ARGUMENT")[0]
     if "no such image" in reason:
         return reason
+    reason = reason.replace(f", {source.format.name!r}", ", format")
     reason = re.sub(rf"\b(torch\.)?{source.format.name}(_x2)?\b", "the format", reason)
     return reason.replace("has no the format", "has no such format")
 

@@ -168,6 +168,32 @@ def test_what_is_no_array_is_refused() -> None:
         tc.as_tensor(object())
 
 
+def test_what_makes_an_array_of_itself() -> None:
+    """As pandas, h5py and xarray do: shared if two calls give the same memory."""
+
+    class Column:
+        def __init__(self, held: np.ndarray, copies: bool = False) -> None:
+            self.held, self.copies = held, copies
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+            return self.held.copy() if self.copies else self.held
+
+    held = np.arange(3.0)
+    tc.as_tensor(Column(held))[0] = 7
+    assert held[0] == 7
+    assert tc.explain(Column(held, copies=True)).because == ("a Column hands out copies",)
+    tc.as_tensor(Column(held, copies=True))[0] = 9
+    assert held[0] == 7
+    held.flags.writeable = False
+    tc.as_tensor(Column(held))[0] = 9
+    assert held[0] == 7
+    assert not tc.as_array(Column(held)).flags.writeable
+    with pytest.raises(CastError, match="holds no numbers"):
+        tc.as_tensor(Column(np.array(["a"])))
+    with pytest.raises(CastError, match="makes no array of itself"):
+        tc.as_tensor(Column(5))  # type: ignore[arg-type]
+
+
 # ---- lifetimes -----------------------------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ def see_foreign(x: Any) -> Seen | None:
     try:
         view = memoryview(x)
     except TypeError:
-        return None
+        return _by_method(x, root) if hasattr(kind, "__array__") else None
     except ValueError as error:  # closed or released
         raise CastError(f"the memory of a {kind.__name__} is gone: {error}") from None
     return _memory(view, root)
@@ -87,6 +87,22 @@ def _memory(view: memoryview, library: str) -> Seen:
     except BufferError:  # its rows lie behind pointers
         raise CastError("a buffer with suboffsets has no strides; pass its .tobytes()") from None
     return Seen(library, buffer, "it is a read-only buffer" if view.readonly else "")
+
+
+def _by_method(x: Any, library: str) -> Seen:
+    """An object that makes a NumPy array of itself (pandas, h5py, xarray): its own memory if two
+    calls give the same."""
+    import numpy as np
+
+    try:
+        array, again = np.asarray(x), np.asarray(x)
+    except Exception as error:
+        raise CastError(f"a {type(x).__name__} makes no array of itself: {error}") from error
+    buffer = numpy_buffer(array)
+    if buffer.n_elements and buffer.address != again.__array_interface__["data"][0]:
+        return Seen(library, buffer, copied=f"a {type(x).__name__} hands out copies")
+    read_only = "" if array.flags.writeable else "its owner made it read-only"
+    return Seen(library, _kept(buffer, (array, x)), read_only)
 
 
 def _numpy_seen(x: Any, library: str, read_only: str = "") -> Seen:

@@ -324,9 +324,9 @@ def dtype_of(row: Format) -> torch.dtype:
     if isinstance(dtype, torch.dtype):
         return dtype
     if row.is_packed:
-        way = "pass packed=True for a PackedTensor"
+        way = f"tensorcast.cast(x, {row.name!r}, packed=True) makes a PackedTensor"
     else:
-        way = "cast a NumPy array (x.numpy()), which takes ml_dtypes' dtype"
+        way = f"tensorcast.as_array(x, {row.name!r}) makes an array of ml_dtypes' dtype"
     raise CastError(f"torch {torch.__version__} has no dtype for {row.name}; {way}")
 
 
