@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import cast, convert, inplace, kernels, startup
+from . import as_tensor, cast, convert, inplace, kernels, startup
 from .machine import RESULTS
 
 
@@ -16,6 +16,7 @@ def main() -> None:
     kernels.main([])
     cast.main([])
     inplace.main([])
+    as_tensor.main([])
     convert.main(["--no-time", "--out", str(RESULTS / "memory.json")])
 
 

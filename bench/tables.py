@@ -318,9 +318,40 @@ def inplace_markdown(result: Row) -> str:
     )
 
 
+def as_tensor_markdown(result: Row) -> str:
+    """The table of bench/as_tensor.py."""
+    body = []
+    for row in result["rows"]:
+        ours, theirs = (row["seconds"][name]["median"] for name in ("tensorcast", row["against"]))
+        bar = row["bar"]
+        body.append(
+            [
+                row["what"],
+                f"{ours * 1e6:,.2f}",
+                f"{row['against']}, {theirs * 1e6:,.2f}",
+                _range(row["ratio"]),
+                "" if bar is None else f"{bar:.2g}",
+                "" if bar is None else _verdict(row["ratio"]["median"] >= bar),
+            ]
+        )
+    header = ["", "microseconds", "against", "times as fast", "at least", "reached"]
+    grown = [
+        [row["what"], f"{row['n_calls']:,}", f"{row['n_bytes'] / 1024:,.0f}"]
+        for row in result["soak"]
+    ]
+    return (
+        f"# as_tensor\n\n`tensorcast.as_tensor` against torch's ways in the same process, "
+        f"{result['rounds']} rounds of each in turn, 1 thread for everyone; a ratio is taken "
+        "within a round: median (least to most). Results were compared with torch's first. Clock: "
+        f"{result['clock']}.\n\n" + _provenance(result) + "\n" + _table(header, body)
+        + "\n## What the process grew by\n\n" + _table(["", "calls", "KiB"], grown)
+    )  # fmt: skip
+
+
 def markdown(result: Row) -> str:
     """The tables of any result."""
     kinds = {
+        "as_tensor": as_tensor_markdown,
         "cast": lambda found: cast_markdown(found, _provenance),
         "kernels": kernels_markdown,
         "convert": convert_markdown,
