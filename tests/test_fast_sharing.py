@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import threading
+from array import array as array_of
 from collections.abc import Callable
 from typing import Any
 
@@ -135,6 +136,64 @@ def test_tensors() -> None:
     assert fast(x, "float16", copy=False) is NotImplemented
     assert fast(x.requires_grad_(), "float16") is NotImplemented
     assert tc.as_tensor(x, "float16").requires_grad
+
+
+BUFFERS: dict[str, Callable[[], Any]] = {
+    **{code: lambda code=code: array_of(code, [1, 2, 3]) for code in "bBhHiIlLqQfd"},
+    "bytearray": lambda: bytearray(b"abc"),
+    "a memoryview": lambda: memoryview(bytearray(24)).cast("d", (3, 1)),
+    "of bools": lambda: memoryview(bytearray(b"\1\0")).cast("?"),
+    "of halves": lambda: memoryview(np.ones((2, 3), np.float16)),
+    "0-d": lambda: memoryview(np.ones((), np.int16)),
+    "with an offset": lambda: memoryview(bytearray(24))[8:],
+}
+
+
+@needs_torch
+@pytest.mark.parametrize("name", BUFFERS)
+def test_buffers(name: str) -> None:
+    data = BUFFERS[name]()
+    tensor = fast(data)
+    same(tensor, general(data))
+    assert tensor.data_ptr() == general(data).data_ptr()
+    assert fast(data, tensor.dtype, copy=False).data_ptr() == tensor.data_ptr()
+    assert fast(data, copy=True) is fast(data, "complex64") is NotImplemented
+    tensor.zero_()
+    assert not any(memoryview(data).cast("B"))
+    if isinstance(data, (bytearray, array_of)):
+        with pytest.raises(BufferError):
+            data.append(1)
+        del tensor
+        data.append(1)
+    else:
+        data.release()
+        assert not tensor.any()
+
+
+UNUSUAL_BUFFERS: dict[str, Callable[[], Any]] = {
+    "bytes": lambda: memoryview(b"abc"),
+    "empty": lambda: bytearray(),
+    "unaligned": lambda: memoryview(bytearray(17))[1:].cast("d"),
+    "strided": lambda: memoryview(bytearray(8))[::2],
+    "backwards": lambda: memoryview(bytearray(8))[::-1],
+    "released": lambda: released(),
+    "characters": lambda: memoryview(bytearray(8)).cast("c"),
+    "Unicode": lambda: array_of("u", "abc"),
+    "records": lambda: memoryview(np.zeros(2, "f4,f4")),
+    "complex": lambda: memoryview(np.zeros(2, np.complex64)),
+    "the other byte order": lambda: memoryview(np.zeros(2, np.dtype("f4").newbyteorder())),
+}
+
+
+def released() -> memoryview:
+    view = memoryview(bytearray(3))
+    view.release()
+    return view
+
+
+@pytest.mark.parametrize("name", UNUSUAL_BUFFERS)
+def test_unusual_buffers_are_declined(name: str) -> None:
+    assert fast(UNUSUAL_BUFFERS[name]()) is NotImplemented
 
 
 DECLINED: dict[str, Callable[[], Any]] = {

@@ -1,5 +1,7 @@
 // The fast way of arrays.as_tensor: a torch tensor on the memory of a plain NumPy array, or cast from
-// it; a plain torch tensor as it is, or cast.
+// it; on that of a bytearray, an array.array or a memoryview; a plain torch tensor as it is, or cast.
+#include <string.h>
+
 #include "fast.hpp"
 
 namespace tc {
@@ -67,6 +69,54 @@ PyObject* from_numpy(State& s, PyObject* array, PyObject* const* args, int forma
     return tensor ? tensor : declined();
 }
 
+// The format of an element of the buffer protocol in the machine's own way; -1: general.
+int format_of_element(const char* code, Py_ssize_t n_bytes) {
+    if (!code) code = "B";
+    if (!*code || code[1]) return -1;
+    switch (*code) {
+        case '?': return n_bytes == 1 ? F_bool : -1;
+        case 'e': return F_float16;
+        case 'f': return F_float32;
+        case 'd': return F_float64;
+    }
+    const bool is_signed = strchr("bhilq", *code), is_unsigned = strchr("BHILQ", *code);
+    if (!is_signed && !is_unsigned) return -1;
+    switch (n_bytes) {
+        case 1: return is_signed ? F_int8 : F_uint8;
+        case 2: return is_signed ? F_int16 : F_uint16;
+        case 4: return is_signed ? F_int32 : F_uint32;
+        case 8: return is_signed ? F_int64 : F_uint64;
+    }
+    return -1;
+}
+
+// Writable memory in C order; the export that keeps it in place is a memoryview's.
+PyObject* from_buffer(State& s, PyObject* data, PyObject* const* args, int to) {
+    if (!s.torch.native.from_blob || args[COPY] == Py_True || torch_watches(s, true)) return declined();
+    PyObject* held = PyMemoryView_FromObject(data);
+    Py_buffer b;
+    if (!held || PyObject_GetBuffer(held, &b, PyBUF_FORMAT | PyBUF_ND | PyBUF_WRITABLE) < 0) {
+        Py_XDECREF(held);
+        return declined();
+    }
+    const int format = format_of_element(b.format, b.itemsize);
+    const int dtype = format < 0 ? -1 : s.torch.dtype_of_format[format] - 1;
+    PyObject* tensor = nullptr;
+    if (dtype >= 0 && (to < 0 || to == format) && b.len && b.ndim <= MAX_DIMS &&
+        (uintptr_t)b.buf % (size_t)b.itemsize == 0) {
+        int64_t shape[MAX_DIMS], strides[MAX_DIMS], step = 1;
+        for (int d = b.ndim - 1; d >= 0; --d) {
+            shape[d] = b.shape[d];
+            strides[d] = step;
+            step *= shape[d];
+        }
+        tensor = tensor_on(s.torch.native, b.buf, b.ndim, shape, strides, dtype, held);
+    }
+    PyBuffer_Release(&b);
+    Py_DECREF(held);
+    return tensor ? tensor : declined();
+}
+
 PyObject* from_torch(State& s, PyObject* tensor, PyObject* const* args, int to) {
     const int format = format_of_plain(s, tensor);
     if (format < 0 || args[COPY] == Py_True) return declined();
@@ -97,16 +147,19 @@ PyObject* as_tensor_first(State& s, PyObject* const* args) {
         Py_XDECREF(none);
         if (!none) return declined();
     }
-    if (!s.numpy.type && type != s.torch.type) {
+    const bool is_buffer = type == &PyByteArray_Type || type == &PyMemoryView_Type || type == s.array_type;
+    if (!s.numpy.type && type != s.torch.type && !is_buffer) {
         PyObject* none = PyObject_CallFunctionObjArgs(s.learn, data, nullptr);
         Py_XDECREF(none);
         if (!none) return declined();
     }
     const bool is_torch = s.torch.type && type == s.torch.type;
-    if (!s.torch.type || (!is_torch && type != s.numpy.type)) return declined();
+    if (!s.torch.type || (!is_torch && !is_buffer && type != s.numpy.type)) return declined();
     const int to = args[DTYPE] == Py_None ? -1 : format_of(s, args[DTYPE]);
     if ((args[DTYPE] != Py_None && to < 0) || !is_policy(s, args + POLICY)) return declined();
-    return is_torch ? from_torch(s, data, args, to) : from_numpy(s, data, args, to);
+    return is_torch    ? from_torch(s, data, args, to)
+           : is_buffer ? from_buffer(s, data, args, to)
+                       : from_numpy(s, data, args, to);
 }
 
 }  // namespace tc

@@ -20,7 +20,7 @@ int each_object(State* s, F f) {
           &s->torch.forward_ad_level.module_dict, &s->torch.forward_ad_level.name,
           &s->torch.dispatch_mode.module_dict, &s->torch.dispatch_mode.name,
           &s->numpy.array_struct.descriptor, &s->numpy.base.descriptor, &s->resolve, &s->decide, &s->options, &s->learn,
-          &s->formats, &s->zero})
+          &s->formats, &s->zero, (PyObject**)&s->array_type})
         if (int stop = f(object)) return stop;
     for (Met& met : s->met)
         if (int stop = f(&met.spelling)) return stop;
@@ -103,16 +103,17 @@ bool keep_threads(State* s, PyObject* number) {
 
 }  // namespace
 
-// fast_set_up(resolve, decide, options, learn, overflows, roundings, nans)
+// fast_set_up(resolve, decide, options, learn, overflows, roundings, nans, array.array)
 PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
     State* s = state_of(module);
-    if (!count_is("fast_set_up", n_args, 7) || !keep_names(s->overflows, 4, args[4]) ||
+    if (!count_is("fast_set_up", n_args, 8) || !keep_names(s->overflows, 4, args[4]) ||
         !keep_names(s->roundings, 5, args[5]) || !keep_names(s->nans, 2, args[6]))
         return nullptr;
     if (!s->formats && !(s->formats = PyDict_New())) return nullptr;
     if (!s->zero && !(s->zero = PyLong_FromLong(0))) return nullptr;
     PyObject** const places[] = {&s->resolve, &s->decide, &s->options, &s->learn};
     for (int i = 0; i < 4; ++i) keep(places[i], args[i]);
+    keep((PyObject**)&s->array_type, args[7]);
     Py_RETURN_NONE;
 }
 

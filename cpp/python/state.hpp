@@ -69,7 +69,8 @@ struct State {
     Torch torch;
     Numpy numpy;
     PyObject *resolve, *decide, *options, *learn;  // kernels/fast.py
-    PyObject* zero;  // the default seed
+    PyObject* zero;            // the default seed
+    PyTypeObject* array_type;  // array.array
     PyObject *overflows[4], *roundings[5], *nans[2];
     PyObject* formats;  // spelling or dtype -> index | None
     Met met[N_MET];     // the last spellings and dtypes met, by their address

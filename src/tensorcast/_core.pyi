@@ -130,6 +130,7 @@ def fast_set_up(
     overflows: tuple[str, ...],
     roundings: tuple[str, ...],
     nans: tuple[str, ...],
+    array_type: type,
     /,
 ) -> None: ...
 def fast_torch(

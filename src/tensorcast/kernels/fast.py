@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from array import array
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -149,4 +150,4 @@ def _learn_torch(torch: Any) -> None:
         )
 
 
-_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS)
+_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS, array)
