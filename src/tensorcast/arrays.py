@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+_NUMBERS = frozenset({bool, int, float, complex, list, tuple})
+
+
 @tried_first("as_tensor")
 def as_tensor(
     data: Any,
@@ -73,6 +76,11 @@ def as_tensor(
         ...
         tensorcast.errors.CastError: copy=False, but strides are negative, and torch has none
     """
+    if type(data) in _NUMBERS and device is None and copy is not False:
+        from .bridges.sequences import tensor  # new memory, whatever is decided
+
+        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
+                      seed=seed)  # fmt: skip
     policy = Policy(overflow, rounding, nan, exact, seed)
     to = None if dtype is None else lookup(dtype)
     return hand_over(data, Asked("torch", to, device, copy, on_read_only), policy)
