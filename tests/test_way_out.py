@@ -614,6 +614,8 @@ def test_a_missing_library(
     message = rf"^{package} is not installed: pip install 'tensorcast\[{extra}\]'$"
     with pytest.raises(MissingLibraryError, match=message):
         CALLS[target](memoryview(b"abc"))  # arrays are answered in C, by the torch found before
+    with pytest.raises(MissingLibraryError, match=message):
+        CALLS[target]([1, 2])
     with pytest.raises(ImportError, match=message):
         tc.explain(np.zeros(3), to=target)
 

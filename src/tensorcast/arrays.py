@@ -9,6 +9,7 @@ array([1.5, 2.5])
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .errors import CastError
@@ -76,7 +77,8 @@ def as_tensor(
         ...
         tensorcast.errors.CastError: copy=False, but strides are negative, and torch has none
     """
-    if type(data) in _NUMBERS and device is None and copy is not False:
+    quick = type(data) in _NUMBERS and sys.modules.get("torch") is not None
+    if quick and device is None and copy is not False:
         from .bridges.sequences import tensor  # new memory, whatever is decided
 
         return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
