@@ -348,6 +348,32 @@ def as_tensor_markdown(result: Row) -> str:
     )  # fmt: skip
 
 
+def profile_markdown(result: Row) -> str:
+    """Times per element, from the cache and from memory."""
+    body = []
+    for row in result["pairs"]:
+        bound = "memory" if row["memory"] > 1.3 * row["cache"] else "arithmetic"
+        loss = "memory" if row["memory_loss"] > 1.3 * row["cache_loss"] else "arithmetic"
+        times = [f"{row[name]:.3f}" for name in ("cache", "memory")]
+        whole = [f"{row[name]:.3f}" for name in ("cache_loss", "memory_loss")]
+        ratio = f"{row['memory'] / row['memory_loss']:.2f}"
+        body.append([_pair(row), *times, bound, *whole, ratio, loss])
+    header = (
+        "ns per element|from the cache|from memory|bound by|"
+        "with Loss, cache|memory|of without|bound by"
+    )
+    return (
+        "# What bounds the hot kernels\n\n"
+        "One thread, called from C, AVX2: 4096 elements in the first two caches, and windows of "
+        f"512K elements that come from memory ({result['pages']} pages), stored around the caches. "
+        "The tenth part's best of 400 turns. What the figures say of the bars stands in "
+        "[bench/README.md](../README.md#what-bounds-the-kernels).\n\n"
+        + _provenance(result)
+        + "\n"
+        + _table(header.split("|"), body)
+    )
+
+
 def markdown(result: Row) -> str:
     """The tables of any result."""
     kinds = {
@@ -357,6 +383,7 @@ def markdown(result: Row) -> str:
         "convert": convert_markdown,
         "inplace": inplace_markdown,
         "startup": startup_markdown,
+        "profile": profile_markdown,
     }
     return kinds[result["what"]](result)
 

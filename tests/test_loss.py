@@ -71,6 +71,32 @@ def test_sums_are_within_the_stated_bound(target: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "target"),
+    [("int64", "int32"), ("int64", "uint32"), ("int32", "int64"), ("uint32", "int64"),
+     ("int32", "int32"), ("uint32", "float64"), ("int64", "float64"), ("uint64", "uint32")],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [1, 7, 8, 9, 1_000, 2_048])
+def test_squares_of_integers_within_32_bits_are_exact(source: str, target: str, size: int) -> None:
+    row, to = FORMATS[source], FORMATS[target]
+    low = max(int(min(row.min_exact, 0)), int(min(to.min_exact, 0)), -(2**31))
+    high = min(int(row.max_exact), int(to.max_exact), 2**32 - 1)
+    rng = np.random.default_rng(size)
+    least = np.full(size, low)
+    for values in (rng.integers(low, high, size, endpoint=True), least, np.full(size, high)):
+        values = values.astype(source)
+        out = np.zeros(size, target)
+        policy = Policy().resolve(row, to)
+        counted = [
+            cpu.cast_chunk(values.view(np.uint8), out.view(np.uint8), row, to, policy, size,
+                           full=True, kernel=kernel)
+            for kernel in cpu.available()
+        ]  # fmt: skip
+        assert out.tolist() == values.tolist()
+        assert all(raw == counted[0] for raw in counted)
+        assert counted[0].sum_squared == float(sum(x * x for x in values.tolist()))
+
+
+@pytest.mark.parametrize(
     ("value", "target", "error"),
     [
         (2.0**63, "int64", 1),

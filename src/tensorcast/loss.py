@@ -35,7 +35,9 @@ class Loss:
         sum_squared_error, sum_squared: of the errors and of the values, where both source and
             result are finite, in one fixed order: the same bits whatever the processor and the
             number of threads. Summed in float64, or where nothing is lost by it in float32 first:
-            the relative error is below 2^-19 (0.00002 dB of `sqnr_db`).
+            the relative error is below 2^-19 (0.00002 dB of `sqnr_db`). Integers within 32 bits
+            that keep their values are summed exactly, 2048 at a time (casts that wrap to 64 bits
+            excepted).
         first_overflow: index (C order) of the first element that overflows, None if none does.
         largest_overflow, largest_overflow_index: the largest magnitude that overflows and its
             index, under overflow="raise" only; None if none does.
