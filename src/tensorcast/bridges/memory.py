@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -89,7 +90,8 @@ def as_torch(buffer: Buffer) -> torch.Tensor:
 
     Args:
         buffer: in the CPU's memory, in the machine's byte order, of strides that are whole
-            elements and not negative; one byte to an element where the format is narrower.
+            elements and not negative, but in dimensions of one; one byte to an element where the
+            format is narrower.
     """
     import numpy as np
     import torch
@@ -99,6 +101,9 @@ def as_torch(buffer: Buffer) -> torch.Tensor:
     dtype = dtype_of(buffer.format)
     if buffer.n_elements == 0:
         return torch.empty(buffer.shape, dtype=dtype)
+    steps = zip(buffer.shape, buffer.strides, strict=True)  # torch reads those of one as well
+    strides = tuple(buffer.itemsize if n == 1 else step for n, step in steps)
+    buffer = replace(buffer, strides=strides)
     if buffer.format.is_complex:
         pairs = np.asarray(_Memory(buffer, True)).view(f"f{buffer.format.component.bits // 8}")
         return torch.view_as_complex(torch.from_numpy(pairs))
