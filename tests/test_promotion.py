@@ -14,7 +14,7 @@ import pytest
 import tensorcast
 from tensorcast.errors import CastError, FormatError
 from tensorcast.formats import FORMATS
-from tensorcast.promotion import promote
+from tensorcast.promotion import _answer, promote
 from tensorcast.promotion_rules import RULES, Framework, Operand, Scalar
 
 SCALARS: dict[Scalar, Any] = {"bool": True, "int": 1, "float": 1.5, "complex": 1j}
@@ -188,6 +188,41 @@ def test_what_is_said_of_scalars_that_do_not_fit() -> None:
     assert (torch.zeros(1, dtype=torch.int8) + 300).item() == 44
     with pytest.raises(OverflowError):
         np.zeros(1, np.int8) + 300
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax", "jax-x64", "tensorflow"])
+def test_integers_that_do_not_fit(framework: Framework) -> None:
+    """What is said of each, against what the framework does."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    module = pytest.importorskip("jax.numpy" if framework.startswith("jax") else framework)
+    if framework.startswith("jax"):
+        jax = pytest.importorskip("jax")
+        before = jax.config.jax_enable_x64
+        jax.config.update("jax_enable_x64", framework == "jax-x64")
+    wrong = []
+    powers = (7, 8, 15, 16, 31, 32, 63, 64, 70)
+    values = [sign * 2**n + k for sign in (1, -1) for n in powers for k in (-1, 0, 1)]
+    for name in "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split():
+        if (framework == "jax" and "64" in name) or (framework == "torch" and name > "uint16"):
+            continue  # JAX has none of them then, torch no sums
+        if framework == "torch" and name == "uint16":
+            continue
+        zero = module.zeros(1, dtype=getattr(module, name))
+        for value in values:
+            if framework == "tensorflow" and name == "uint64" and not 0 <= value < 2**64:
+                continue  # a SystemError each, and after some the end of the process
+            try:
+                found = int((zero + value)[0])
+                does = "" if found == value else "wraps"
+            except (OverflowError, ValueError, SystemError) as error:
+                does = type(error).__name__
+            operands = [Operand(FORMATS[name]), Operand(scalar="int", value=value)]
+            said = _answer(framework, operands).losses
+            if (said and does not in said[0]) or bool(said) != bool(does):
+                wrong.append((name, value, does, said))
+    if framework.startswith("jax"):
+        jax.config.update("jax_enable_x64", before)
+    assert not wrong, wrong[:5]
 
 
 def test_operands() -> None:

@@ -167,6 +167,18 @@ def _operand(given: object) -> Operand:
     return Operand(lookup(given))
 
 
+# what a framework carries a Python int in, on its way to the result's format (or to one of them),
+# and what it raises beyond; JAX does so for ints that the format would hold, too
+_CARRIED: Final = {
+    ("numpy", ""): (0, -1, "OverflowError"),
+    ("torch", ""): (-(2**63), 2**64 - 1, "OverflowError"),
+    ("jax", ""): (-(2**31), 2**31 - 1, "OverflowError"),
+    ("jax-x64", ""): (-(2**63), 2**63 - 1, "OverflowError"),
+    ("tensorflow", ""): (-(2**63), 2**63 - 1, "ValueError"),
+    ("tensorflow", "uint64"): (0, -1, "SystemError"),
+}
+
+
 def _answer(framework: Framework, operands: Sequence[Operand]) -> Answer:
     result, reason = RULES[framework](operands)
     if result is None:
@@ -182,10 +194,14 @@ def _lost(operand: Operand, result: Format, framework: Framework) -> str:
     value = operand.value
     if not isinstance(value, int) or isinstance(value, bool) or not result.is_integer:
         return ""
-    if result.min_exact <= value <= result.max_exact:
+    fits = result.min_exact <= value <= result.max_exact
+    if fits and not framework.startswith("jax"):
         return ""
-    if framework == "numpy":
-        return f"{value} does not fit: OverflowError"
+    low, high, error = _CARRIED.get((framework, result.name)) or _CARRIED[framework, ""]
+    if not low <= value <= high:
+        return f"{value} does not fit: {error}"
+    if fits:
+        return ""
     return f"{value} does not fit, and wraps with no word"
 
 
