@@ -515,6 +515,20 @@ def test_arrays_of_many_kinds() -> None:
         tc.tensor([torch.ones(2).to_sparse()])
 
 
+def test_what_other_libraries_hold_is_stacked_too() -> None:
+    images = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    pictures = [images.fromarray(each) for each in pixels]
+    assert np.array_equal(tc.array(pictures), pixels)
+    halves = tc.tensor([[pictures[0]], [pictures[1]]], "float16")
+    assert torch.equal(halves, torch.from_numpy(pixels)[:, None].half())
+    assert tc.array([memoryview(b"ab"), memoryview(b"cd")]).tolist() == [[97, 98], [99, 100]]
+    with pytest.raises(CastError, match=r"data\[1\] has shape \[3, 2\], where data\[0\] has shape"):
+        tc.array([pictures[0], images.new("L", (2, 3))])
+    with pytest.raises(CastError, match=r"data\[1\] is an Image, not a number, where data\[0\] is"):
+        tc.array([1, pictures[0]])
+
+
 def test_large_arrays_go_over_threads() -> None:
     rng = np.random.default_rng(2)
     arrays = [rng.standard_normal(300_001).astype(np.float32) for _ in range(3)]

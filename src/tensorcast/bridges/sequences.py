@@ -17,7 +17,9 @@ from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
+from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
+from .memory import as_numpy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,8 +50,9 @@ def tensor(
 
     Args:
         data: a number, or lists and tuples of numbers nested as deep as the tensor has
-            dimensions, or lists of arrays and tensors of one shape, which are stacked. Numbers
-            are Python's, NumPy's and ml_dtypes' scalars, and tensors with no dimension.
+            dimensions, or lists of arrays and tensors of one shape, which are stacked: NumPy's,
+            torch's, and what `as_tensor` takes of other libraries. Numbers are Python's, NumPy's
+            and ml_dtypes' scalars, and tensors with no dimension.
         to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
             for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
             that have one, promoted where they differ; float32 if there is no number at all.
@@ -191,6 +194,9 @@ def _build(data: object, to: object, policy: Policy, library: _Library) -> Any:
     if isinstance(data, range):
         data = list(data)
     shape, first = shape_of(data)
+    if _is_others(first):
+        data = _as_arrays(data, ())
+        shape, first = shape_of(data)
     if array_shape(first):
         return _stack(data, shape, first, row, policy, library)
     return _numbers(data, shape, first, row, policy, library)
@@ -221,6 +227,27 @@ def array_shape(x: object) -> tuple[int, ...] | None:
         return None
     shape = getattr(x, "shape", None)
     return tuple(shape) if isinstance(shape, tuple) else None
+
+
+def _is_others(x: object) -> bool:
+    """Whether an object is neither a number nor an array, but another library may have made it
+    one: an image, a TensorFlow tensor, an Arrow array."""
+    if x is None or isinstance(x, (int, float, complex, str, bytes, bytearray)):
+        return False
+    return not hasattr(x, "shape") or not isinstance(x.shape, tuple)
+
+
+def _as_arrays(data: Any, path: tuple[int, ...]) -> Any:
+    """The same lists, with the arrays of other libraries as NumPy's, which share their memory."""
+    if isinstance(data, (list, tuple)):
+        return [_as_arrays(each, (*path, i)) for i, each in enumerate(data)]
+    if not _is_others(data):
+        return data
+    try:
+        seen = see_foreign(data)
+    except CastError as error:
+        raise CastError(f"{refusal.name_of(path)}: {error}") from None
+    return data if seen is None else as_numpy(seen.buffer)
 
 
 # -- numbers -------------------------------------------------------------------------------------
