@@ -45,6 +45,7 @@ struct Fold {
             largest = m > largest ? m : largest;
             wanted[by != By::Code && c >= 128][m] = answers[c];
         }
+        if (largest < 0) return false;  // all are flagged: there is no limit that says so
         limited = largest < least_flagged;
         limit = (uint8_t)largest;
         // the window: from the last magnitude that all below agree with, to the first that all beyond do
