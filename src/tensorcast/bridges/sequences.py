@@ -234,7 +234,7 @@ def _is_others(x: object) -> bool:
     one: an image, a TensorFlow tensor, an Arrow array."""
     if x is None or isinstance(x, (int, float, complex, str, bytes, bytearray)):
         return False
-    return not hasattr(x, "shape") or not isinstance(x.shape, tuple)
+    return array_shape(x) is None
 
 
 def _as_arrays(data: Any, path: tuple[int, ...]) -> Any:
