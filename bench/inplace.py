@@ -104,7 +104,7 @@ def child(case: str, way: str, n: int) -> dict[str, Any]:
     n_target = n_values * dtype.itemsize
     addresses = [t.data_ptr() for t in tensors]
     Path("/proc/self/clear_refs").write_text("5")
-    begin = time.perf_counter()
+    begin, begin_cpu = time.perf_counter(), time.process_time()
     if way == "cast_":
         tc.cast_(x, target, overflow="saturate")
     elif way == "cast_, checked":
@@ -116,7 +116,7 @@ def child(case: str, way: str, n: int) -> dict[str, Any]:
             x.data = x.to(dtype)
     else:
         x = x.to(dtype)
-    seconds = time.perf_counter() - begin
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
     peak = _status("VmHWM") - before
     for tensor in x.parameters() if case == MODULE else [x]:
         flat = tensor.flatten()
@@ -132,6 +132,7 @@ def child(case: str, way: str, n: int) -> dict[str, Any]:
         "peak": peak,
         "left": _status("VmRSS") - before,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "same_address": now == addresses,
     }
 
@@ -175,6 +176,7 @@ def summary(runs: Rows) -> Rows:
                 "peak": max(run["peak"] for run in found),
                 "left": max(run["left"] for run in found),
                 "same_address": all(run["same_address"] for run in found),
+                "cpu_seconds": round(statistics.median(run["cpu_seconds"] for run in found), 3),
                 "seconds": {
                     "median": round(statistics.median(times), 4),
                     "min": round(min(times), 4),

@@ -301,12 +301,13 @@ def inplace_markdown(result: Row) -> str:
                 _verdict(over <= PEAK_BAR) if ours else "",
                 row["n_runs"],
                 _range(row["seconds"]),
+                f"{row['cpu_seconds']:.2f}",
                 f"{ratio:.2f}",
                 _verdict(ratio <= 1) if ours else "",
             ]
         )
     header = ["", "way", "larger MiB", "both", "peak", "over the larger", "at most 128", "runs"]
-    header += ["seconds", "of `.to()`", "at most 1"]
+    header += ["seconds", "CPU seconds", "of `.to()`", "at most 1"]
     loads = [run["load"] for run in result["runs"]]
     return (
         "# In place\n\nA fresh process for each run, after as much free memory was touched: the "

@@ -61,7 +61,7 @@ def policy_for(source: str, target: str) -> dict[str, Any]:
 @pytest.mark.parametrize("source", DTYPES)
 def test_the_values_of_cast(source: str) -> None:
     for target in DTYPES:
-        for n in (0, 2, 2050, 70_002):
+        for n in (0, 2, 40_002):
             x = values(source, n)
             if FORMATS[source].is_complex and not FORMATS[target].is_complex and target != "bool":
                 with pytest.raises(tc.CastError, match="imaginary"):
@@ -313,9 +313,9 @@ print(status("VmHWM") - before - larger, status("VmRSS") - before - x.nbytes)
     ],
 )
 def test_the_peak_of_a_fresh_process(source: str, target: str, policy: str) -> None:
-    script = [sys.executable, "-c", PEAK, source, target, str(64 << 20), policy]
+    script = [sys.executable, "-c", PEAK, source, target, str(96 << 20), policy]
     done = subprocess.run(script, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     over, left = map(int, done.stdout.split())
-    assert over <= 128 << 20
+    assert over <= 80 << 20  # a chunk, and less than the smaller of both
     assert left <= 32 << 20
