@@ -12,7 +12,6 @@ from ..bridges.torch import dtype_of, measure
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
 from ..casting import cast_buffer, may_refuse, refuse
 from ..errors import InPlaceError
-from ..kernels.cpu import advise_huge
 from ..kernels.replacing import Conversion, Proof, Swap, replace_all
 from ..loss import Loss
 from ..policy import Policy
@@ -121,8 +120,8 @@ def _replace(blocks: Sequence[Block], interface: Interface, n_failures: int) -> 
                 *place_in_storage(block, size),
             )
         else:
+            # no huge pages: the small ones that the source gives back are taken again at once
             memory = empty(size, dtype=dtype, device="cpu")
-            advise_huge(memory.data_ptr(), memory.nbytes)
         in_memory = memory.storage_offset()
         for member in block.members:
             tensor, buffer = member.wish.tensor, member.buffer
