@@ -37,7 +37,7 @@ def embeds(narrow: Format, wide: Format) -> bool:
     """Whether every value of one real format is one of the other, signs of zero, infinities and
     NaN included."""
     if wide.kind == "bool" or narrow.kind == "bool":
-        return narrow.kind == "bool" and wide.name != "float8_e8m0fnu"
+        return narrow.kind == "bool" and wide.name != "float8_e8m0fnu" and wide.max_exact >= 1
     if narrow.max_exact > wide.max_exact or narrow.min_exact < wide.min_exact:
         return False
     if not wide.is_float:

@@ -49,8 +49,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment without what would change colours, width or errors."""
-    dropped = {"NO_COLOR", "FORCE_COLOR", "COLUMNS", "TENSORCAST_DEBUG", "PYTHONIOENCODING"}
+    """This process's environment without what would change colours, width, errors or buffers."""
+    dropped = {
+        "NO_COLOR", "FORCE_COLOR", "COLUMNS", "TENSORCAST_DEBUG", "PYTHONIOENCODING",
+        "PYTHONUNBUFFERED",
+    }  # fmt: skip
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return {**kept, **changes}
 

@@ -92,6 +92,9 @@ def write(text: str, stream: TextIO | None = None) -> None:
     """Writes text; a reader that went away (`| head`) is no error and ends the output.
 
     Characters that the stream's encoding lacks are written as backslash escapes.
+
+    Raises:
+        OSError: a full disk, say; nothing more is written then, at exit either.
     """
     stream = sys.stdout if stream is None else stream
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -100,6 +103,9 @@ def write(text: str, stream: TextIO | None = None) -> None:
         stream.flush()
     except BrokenPipeError:
         _discard(stream)
+    except OSError:
+        _discard(stream)  # what is left in the buffer would fail again at exit, with another code
+        raise
 
 
 def _discard(stream: TextIO) -> None:
