@@ -295,3 +295,15 @@ def test_public_names_load() -> None:
     assert set(tensorcast.__all__) <= set(dir(tensorcast))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         tensorcast.nothing  # type: ignore[attr-defined]
+
+
+def test_the_guide_shows_the_house() -> None:
+    guide = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    shown: dict[str, int] = {}
+    for line in guide.splitlines():
+        if line.startswith("| F"):
+            floor, units = line.split("|")[1:3]
+            shown |= {unit.strip("`/"): int(floor.strip(" F")) for unit in units.split()}
+    found = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    found -= {"__init__", "__main__", "__pycache__"}
+    assert shown == {unit: FLOORS[unit] for unit in found}
