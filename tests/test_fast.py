@@ -409,7 +409,10 @@ def test_references_are_exact() -> None:
     for _ in range(100):
         fast(x, to), fast(x, to, out=out), fast(a, to), fast(a, to, out=b)
         fast(bad, to), fast(bad, to, out=out), fast(x, to, out=b), fast(x, to, exact=True)
-    assert [sys.getrefcount(o) for o in objects] == before
+    # torch.float16 is everyone's: what else runs may hold it once more, and not once a call
+    after = [sys.getrefcount(o) for o in objects]
+    assert abs(after.pop(2) - before.pop(2)) < 50
+    assert after == before
 
 
 @needs_exchange
