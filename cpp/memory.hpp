@@ -5,8 +5,13 @@
 namespace tc {
 
 // Asks for huge pages for the whole huge pages inside the block, before its first touch: fewer page
-// faults, faster memory. The memory stays whose it is. Nothing happens to a small block.
-void advise_huge(void* address, uint64_t n_bytes);
+// faults, faster memory. The memory stays whose it is. Nothing happens to a small block. With several
+// threads a large block, which is to be written whole, gets its pages here, each from one thread: two
+// that touch one fresh huge page at once both clear it, and one throws its own away.
+void advise_huge(void* address, uint64_t n_bytes, unsigned n_threads);
+
+// From where on it uses threads, and may take milliseconds.
+constexpr uint64_t PAGES_BY_THREADS_FROM_BYTES = uint64_t{16} << 20;
 
 // Whether that is done at all: TENSORCAST_HUGE_PAGES=0 in the environment starts it off.
 bool huge_pages();

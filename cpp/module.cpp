@@ -221,12 +221,15 @@ PyObject* list_kernels(PyObject*, PyObject*) {
     return tuple;
 }
 
-// advise_huge(address, n_bytes)
+// advise_huge(address, n_bytes, n_threads)
 PyObject* py_advise_huge(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
-    if (n_args != 2) return PyErr_Format(PyExc_TypeError, "advise_huge takes 2 arguments");
-    uint64_t address, n_bytes;
-    if (!to_u64(args[0], &address) || !to_u64(args[1], &n_bytes)) return nullptr;
-    advise_huge((void*)(uintptr_t)address, n_bytes);
+    if (n_args != 3) return PyErr_Format(PyExc_TypeError, "advise_huge takes 3 arguments");
+    uint64_t address, n_bytes, n_threads;
+    if (!to_u64(args[0], &address) || !to_u64(args[1], &n_bytes) || !to_u64(args[2], &n_threads))
+        return nullptr;
+    Py_BEGIN_ALLOW_THREADS
+    advise_huge((void*)(uintptr_t)address, n_bytes, (unsigned)n_threads);
+    Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 

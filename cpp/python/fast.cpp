@@ -230,6 +230,16 @@ Plan plan_cast(State& s, FormatId source, int target, PyObject* const* args, Cas
     return plan_of(s, *cast);
 }
 
+// The pages of a fresh result, before its first touch.
+void make_pages(const State& s, const View& fresh) {
+    char* const address = fresh.layout.address;
+    const uint64_t n_bytes = fresh.n_bytes();
+    if (n_bytes < PAGES_BY_THREADS_FROM_BYTES) return advise_huge(address, n_bytes, 1);
+    Py_BEGIN_ALLOW_THREADS
+    advise_huge(address, n_bytes, s.n_threads);
+    Py_END_ALLOW_THREADS
+}
+
 }  // namespace
 
 PyObject* declined() {
@@ -281,7 +291,7 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     if (fresh) {
         result = new_like(s, is_torch, x, source, cast.target, &target);
         if (!result) return declined();
-        if (target.dense) advise_huge(target.layout.address, target.n_bytes());
+        if (target.dense) make_pages(s, target);
     } else {
         if (Py_TYPE(out) != type ||
             !(is_torch ? view_torch(s, out, &target) : view_numpy(s, out, &target)) ||
@@ -317,7 +327,7 @@ PyObject* cast_to_new_tensor(State& s, View& source, int to, PyObject* const* po
     View target;
     PyObject* result = new_tensor(s, ordered, cast.target, &target);
     if (!result) return declined();
-    advise_huge(target.layout.address, target.n_bytes());
+    make_pages(s, target);
     const Outcome outcome = run_into(s, cast, source, target, true, plan == Plan::MayRefuse);
     if (outcome == Outcome::Done) return result;
     Py_DECREF(result);

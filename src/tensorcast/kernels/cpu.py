@@ -320,9 +320,9 @@ def image_computes(kernel: str | None = None) -> bool:
 
 
 def advise_huge(address: int, n_bytes: int) -> None:
-    """Ask for huge pages for large fresh memory before its first touch; `huge_pages` of
-    kernels/fast.py switches it."""
-    _core.advise_huge(address, n_bytes)
+    """Ask for huge pages for large fresh memory, to be written whole, before its first touch, and
+    make them on all threads; `huge_pages` of kernels/fast.py switches it."""
+    _core.advise_huge(address, n_bytes, default_threads())
 
 
 def format_index(row: Format) -> int:
