@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..buffer import Buffer, contiguous_strides
 from ..errors import CastError
 from ..formats import FORMATS
+from .capsules import address_in
 
 _FORMATS: Final = {
     "c": "int8",
@@ -109,11 +110,7 @@ def _refuse_nulls(array: Any) -> None:
 
 
 def _pointer(capsule: object, name: bytes) -> int:
-    api = ctypes.pythonapi
-    valid, pointer = api.PyCapsule_IsValid, api.PyCapsule_GetPointer
-    valid.argtypes, valid.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_int
-    pointer.argtypes, pointer.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
-    if not valid(capsule, name):
+    address = address_in(capsule, name)
+    if address is None:
         raise CastError(f"__arrow_c_array__ gave no {name.decode()}")
-    address: int = pointer(capsule, name)
     return address

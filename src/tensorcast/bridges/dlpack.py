@@ -13,6 +13,7 @@ from typing import Any, Final
 from ..buffer import Buffer, contiguous_strides
 from ..errors import CastError
 from ..formats import FORMATS, Format
+from .capsules import address_in
 
 CPU: Final = 1
 """kDLCPU; 3 and 11 (pinned host memory of CUDA and ROCm) can be read as well."""
@@ -92,17 +93,15 @@ def buffer_of(x: Any) -> Buffer:
 
 def _described(capsule: object) -> tuple[_Tensor, bool]:
     """The tensor in a capsule, and whether it may be written."""
-    api = ctypes.pythonapi
-    valid, pointer = api.PyCapsule_IsValid, api.PyCapsule_GetPointer
-    valid.argtypes, valid.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_int
-    pointer.argtypes, pointer.restype = (ctypes.py_object, ctypes.c_char_p), ctypes.c_void_p
-    if valid(capsule, b"dltensor_versioned"):
-        managed = _Versioned.from_address(pointer(capsule, b"dltensor_versioned"))
+    address = address_in(capsule, b"dltensor_versioned")
+    if address is not None:
+        managed = _Versioned.from_address(address)
         if managed.major != 1:
             raise CastError(f"the capsule is of DLPack {managed.major}; 1 is known")
         return managed.tensor, not managed.flags & _READ_ONLY
-    if valid(capsule, b"dltensor"):
-        return _Tensor.from_address(pointer(capsule, b"dltensor")), False  # it cannot say
+    address = address_in(capsule, b"dltensor")
+    if address is not None:
+        return _Tensor.from_address(address), False  # it cannot say
     raise CastError("__dlpack__ gave no DLPack capsule, or one that was used already")
 
 
