@@ -6,6 +6,7 @@ import array
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,22 @@ class Source:
 
 def installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
+
+
+@contextmanager
+def jax_x64(enabled: bool) -> Iterator[None]:
+    """JAX with or without 64 bits, where it is installed; tests of either change it."""
+    if not installed("jax"):
+        yield
+        return
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", enabled)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
 
 
 def dtype_of(row: Format) -> np.dtype[Any]:

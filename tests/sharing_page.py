@@ -11,11 +11,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
-from sharing_matrix import LAYOUTS, LIBRARIES, Source
+from sharing_matrix import LAYOUTS, LIBRARIES, Source, jax_x64
 
 import tensorcast as tc
 
@@ -56,14 +55,8 @@ def wide_jax() -> Iterator[None]:
     """With x64, so that 64 bits are a JAX array's too."""
     import sys
 
-    jax: Any = sys.modules.get("jax")
-    if jax is None:
+    with jax_x64(True) if "jax" in sys.modules else nullcontext():
         yield
-        return
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def cell(source: Source, target: str) -> Cell:

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sharing_matrix import OnlyDlpack, OnlyInterface, aligned, dtype_of, installed, possible
+from sharing_matrix import (
+    OnlyDlpack,
+    OnlyInterface,
+    aligned,
+    dtype_of,
+    installed,
+    jax_x64,
+    possible,
+)
 
 import tensorcast as tc
 from tensorcast.formats import FORMATS, Format
@@ -175,12 +183,8 @@ def test_casts_on_the_way(made: tuple[np.ndarray, Format], to: str) -> None:
 @pytest.fixture(autouse=True)
 def x64() -> Any:
     """JAX with 64 bits."""
-    if not installed("jax") or "jax" not in sys.modules:
+    if "jax" not in sys.modules:
         yield
         return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
+    with jax_x64(True):
+        yield

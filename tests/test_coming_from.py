@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import coming_from
 import pytest
 from coming_from import BEGIN, END, HEADER, PAGE, ROWS, Row, cells, made, outcome
-from sharing_matrix import installed
+from sharing_matrix import installed, jax_x64
 
 MODULES = {"torch": "torch", "numpy": "numpy", "tensorflow": "tensorflow", "jax": "jax.numpy"}
 
@@ -24,15 +24,8 @@ def load(library: str) -> None:
 @pytest.fixture(autouse=True)
 def narrow_jax() -> Iterator[None]:
     """JAX as it comes: other tests switch x64 on."""
-    if not installed("jax"):
+    with jax_x64(False):
         yield
-        return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", False)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def table() -> list[str]:

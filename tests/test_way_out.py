@@ -21,7 +21,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import sharing_matrix
-from sharing_matrix import LIBRARIES, dtype_of, installed
+from sharing_matrix import LIBRARIES, dtype_of, installed, jax_x64
 
 import tensorcast as tc
 from tensorcast.errors import CastError, MissingLibraryError
@@ -52,15 +52,8 @@ def needs(*names: str) -> None:
 @pytest.fixture(autouse=True)
 def x64() -> Iterator[None]:
     """JAX as it is where nobody loses 64 bits."""
-    if not installed("jax"):
+    with jax_x64(True):
         yield
-        return
-    import jax
-
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def elements(x: Any, target: str) -> bytes:
