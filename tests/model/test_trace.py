@@ -16,9 +16,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import tensorcast as tc  # noqa: E402
+from tensorcast.model import recorder  # noqa: E402
 from tensorcast.model.places import Place  # noqa: E402
-
-WEIGHTS = Path(__file__).parents[2] / "build" / "weights" / "all-MiniLM-L6-v2"
 
 
 def line_of(mark: str) -> int:
@@ -182,6 +181,28 @@ def test_what_was_seen_is_kept_when_the_code_raises() -> None:
         pass
 
 
+def test_what_is_no_model_is_refused() -> None:
+    for block in (tc.trace(5), tc.forbid(model=5)):
+        with pytest.raises(tc.CastError, match=r"model is of type int, not a torch\.nn\.Module"):
+            block.__enter__()
+
+
+def test_long_traces_forget_what_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "_MAX_KNOWN", 8)
+    monkeypatch.setattr(recorder, "_MAX_FORWARD", 8)
+    kept = [torch.ones(2) for _ in range(20)]
+    with tc.trace() as t:
+        for _ in range(2):
+            for x in kept:
+                x.half()  # its result goes at once; the source stays
+        for _ in range(50):
+            torch.ones(2, requires_grad=True).half().float()
+        seen = t._recorder
+    assert sum(site.n_repeated for site in t.sites) == 20
+    assert len(seen._made) <= 16
+    assert len(seen._forward) <= 9
+
+
 def test_every_kind_of_event() -> None:
     x = torch.ones(4)
     double = torch.ones(4, dtype=torch.float64)
@@ -279,10 +300,9 @@ def pytester_like(tmp_path: Path) -> Callable[[str], str]:
     return run
 
 
-@pytest.mark.skipif(not WEIGHTS.exists(), reason="the MiniLM weights are not here: run `make demo`")
-def test_real_weights_under_autocast() -> None:
+def test_real_weights_under_autocast(minilm: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    model = transformers.AutoModel.from_pretrained(WEIGHTS, local_files_only=True).eval()
+    model = transformers.AutoModel.from_pretrained(minilm, local_files_only=True).eval()
     ids = torch.randint(0, 30000, (1, 8), generator=torch.Generator().manual_seed(0))
     with tc.trace(model) as t, torch.inference_mode():
         model(ids)

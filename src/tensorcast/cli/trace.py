@@ -46,18 +46,11 @@ def command(
     """
     if not as_module and not os.path.isfile(script):
         raise click.UsageError(f"there is no file {script!r}; a module's name goes with -m")
-    try:
-        from tensorcast.model.tracing import trace
+    from tensorcast.model.tracing import trace
 
-        traced = trace()
-        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-            code = _run(script, args, as_module, traced)
-    except ImportError as error:
-        if error.name != "torch":
-            raise
-        raise click.ClickException(
-            "torch is not installed, and nothing else is traced: pip install torch"
-        ) from None
+    traced = trace()
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        code = _run(script, args, as_module, traced)
     _report(traced, as_json)
     ctx.exit(code or int(bool(traced.findings)))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensorcast.errors import CastError
+
 
 class Owners:
     """Paths of modules, and names of parameters and buffers by the memory they stand in.
@@ -16,14 +18,17 @@ class Owners:
         self._names: dict[int, str] = {}
         self._kept: list[Any] = []  # so that no id and no storage is another's later
         if model is not None:
-            self._add(model, "")
+            if not hasattr(model, "named_modules"):
+                kind = type(model).__name__
+                raise CastError(f"model is of type {kind}, not a torch.nn.Module")
+            self._add(model)
 
     def path(self, modules: tuple[Any, ...]) -> str:
         """The path of the innermost of the modules whose forward runs; "" of none."""
         if not modules:
             return ""
         if id(modules[0]) not in self._paths:
-            self._add(modules[0], "")
+            self._add(modules[0])
         for module in reversed(modules):
             path = self._paths.get(id(module))
             if path is not None:
@@ -36,10 +41,10 @@ class Owners:
             return ""
         return self._names.get(_storage(tensor), "")
 
-    def _add(self, model: Any, prefix: str) -> None:
+    def _add(self, model: Any) -> None:
         self._kept.append(model)
         for path, module in model.named_modules():
-            self._paths.setdefault(id(module), prefix + path or type(model).__name__)
+            self._paths.setdefault(id(module), path or type(model).__name__)
         for of in (model.named_parameters, model.named_buffers):
             for name, tensor in of():
                 storage = _storage(tensor)

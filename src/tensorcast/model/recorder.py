@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from tensorcast.bridges.outward import load
+
 from .operators import Role, role
 from .owners import Owners
 from .places import Place, Stack, look
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 MAX_TIMELINE: Final = 20_000
 """Events kept one by one; the counts of `Site` go on without end."""
 _MAX_KNOWN: Final = 4096
+_MAX_FORWARD: Final = 100_000
 
 
 @dataclass(slots=True)
@@ -41,9 +44,11 @@ class Recorder:
     Args:
         model: whose parameters and modules are named; None: each outermost module that runs.
         values: whether casts to a narrower range look for values beyond it.
-        spool: a directory in which other processes leave what they saw.
         on_event: called with each event before it is counted; what it raises comes out of the
             operation, after which nothing is counted.
+
+    Attributes:
+        spool: a directory in which forked processes leave what they saw; "": they leave nothing.
     """
 
     def __init__(
@@ -51,7 +56,6 @@ class Recorder:
         model: Any = None,
         *,
         values: bool = True,
-        spool: str = "",
         on_event: Callable[[What, Site], None] | None = None,
     ) -> None:
         self.sites: dict[What, Site] = {}
@@ -59,12 +63,13 @@ class Recorder:
         self.n_operations = 0
         self._owners = Owners(model)
         self._values = values
-        self._spool = spool
+        self.spool = ""
         self._on_event = on_event
         self._process = os.getpid()
         self._start = time.perf_counter()
         self._made: dict[int, _Made] = {}
         self._cast: dict[tuple[Any, ...], tuple[Any, int]] = {}
+        self._room_made = self._room_cast = _MAX_KNOWN  # beyond it, what is gone is forgotten
         self._forward: dict[int, tuple[Stack, str]] = {}
         self._quiet = False
 
@@ -188,6 +193,8 @@ class Recorder:
             known = stack, self._owners.path(stack.modules)
             if node is None and torch.is_grad_enabled():
                 self._forward[torch._C._autograd._get_sequence_nr() - 1] = known
+                if len(self._forward) > _MAX_FORWARD:  # of passes long gone: the oldest goes
+                    del self._forward[next(iter(self._forward))]
         stack, module = known
         what = What(
             kind,
@@ -221,9 +228,9 @@ class Recorder:
 
     def _send(self, event: Site) -> None:
         """Leaves an event of a forked process, a DataLoader's worker, for the traced one."""
-        if self._spool:
+        if self.spool:
             line = json.dumps(event.to_dict())
-            with open(os.path.join(self._spool, f"{os.getpid()}.jsonl"), "a") as file:
+            with open(os.path.join(self.spool, f"{os.getpid()}.jsonl"), "a") as file:
                 file.write(line + "\n")
 
     # what is known of tensors
@@ -232,8 +239,9 @@ class Recorder:
         storage = _storage(made)
         if storage is None:
             return
-        if len(self._made) > _MAX_KNOWN:
+        if len(self._made) >= self._room_made:
             self._made = {k: m for k, m in self._made.items() if not m.alive.expired()}
+            self._room_made = max(_MAX_KNOWN, 2 * len(self._made))
         self._made[storage._cdata] = _Made(
             _weakly(storage), _version(made), source.dtype, source.device, by, what
         )
@@ -278,8 +286,9 @@ class Recorder:
         before = self._cast.get(key)
         if before is not None and before[1] == version and not before[0].expired():
             return True
-        if len(self._cast) > _MAX_KNOWN:
+        if len(self._cast) >= self._room_cast:
             self._cast = {k: v for k, v in self._cast.items() if not v[0].expired()}
+            self._room_cast = max(_MAX_KNOWN, 2 * len(self._cast))
         self._cast[key] = _weakly(storage), version
         return False
 
@@ -313,7 +322,12 @@ def _overflow(source: Any, target: torch.dtype) -> dict[str, Any]:
 
 
 def modes(recorder: Recorder) -> tuple[Any, Any]:
-    """The two modes of torch that a recorder stands in: of operations, and of methods."""
+    """The two modes of torch that a recorder stands in: of operations, and of methods.
+
+    Raises:
+        MissingLibraryError: torch is not installed.
+    """
+    load("torch")
     import torch
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode

@@ -66,12 +66,11 @@ class Trace:
     def __enter__(self) -> Trace:
         if self._stack is not None or self.n_operations:
             raise RuntimeError("a trace records one block; make a new one")
-        spool = tempfile.mkdtemp(prefix="tensorcast-trace-")
-        self._recorder = Recorder(self._model, values=self._values, spool=spool)
-        self._spool = spool
+        self._recorder = Recorder(self._model, values=self._values)
+        operations, methods = modes(self._recorder)
+        self._spool = self._recorder.spool = tempfile.mkdtemp(prefix="tensorcast-trace-")
         self._stack = ExitStack()
         self._stack.callback(self._collect)
-        operations, methods = modes(self._recorder)
         self._stack.enter_context(methods)
         self._stack.enter_context(operations)
         self._begin = time.perf_counter()

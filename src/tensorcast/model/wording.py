@@ -48,19 +48,30 @@ def names_of(finding: Finding) -> str:
     return f"{', '.join(names[:3])} and {len(names) - 3} more"
 
 
+def headline(finding: Finding) -> str:
+    """What, and how often where that is more than once."""
+    return finding.what if finding.count == 1 else f"{finding.what} ({finding.count:,} times)"
+
+
+def details(finding: Finding) -> list[tuple[str, str]]:
+    """(head, text) of each line below the headline: where, the code, whose, the way out."""
+    code = finding.where.text if finding.where is not None else ""
+    lines = [
+        ("at", place_of(finding)),
+        ("", code),
+        ("of", names_of(finding)),
+        ("instead", finding.instead),
+        ("saves", finding.saves),
+    ]
+    return [(head, text) for head, text in lines if text]
+
+
 def as_text(findings: Sequence[Finding], sites: Iterable[Site]) -> str:
     """Findings first, then the totals."""
     lines = []
     for finding in findings:
-        times = "once" if finding.count == 1 else f"{finding.count:,} times"
-        lines.append(f"{finding.what} ({times})")
-        lines.append(f"  at      {place_of(finding)}")
-        if finding.where is not None and finding.where.text:
-            lines.append(f"          {finding.where.text}")
-        if finding.parameter:
-            lines.append(f"  of      {names_of(finding)}")
-        lines.append(f"  instead {finding.instead}")
-        lines.append(f"  saves   {finding.saves}")
+        lines.append(headline(finding))
+        lines += [f"  {head:8}{text}" for head, text in details(finding)]
     if not findings:
         lines.append("nothing to change")
     counted = [

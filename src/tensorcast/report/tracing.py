@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tensorcast.model.wording import details, headline, totals
+
 from .text import Line, Span, Style, line, safe, wrap
 from .units import count, duration, human_bytes, plural
 
@@ -16,8 +18,6 @@ _WIDE = 100
 
 def lines(trace: Trace, width: int | None) -> list[Line]:
     """Findings, what they cost and what to write instead; then how much there was of each kind."""
-    from tensorcast.model.wording import totals
-
     found: list[Line] = []
     for finding in trace.findings:
         found += [*_finding(finding, width or _WIDE), line("")]
@@ -33,20 +33,9 @@ def lines(trace: Trace, width: int | None) -> list[Line]:
 
 
 def _finding(finding: Finding, width: int) -> list[Line]:
-    from tensorcast.model.wording import names_of, place_of
-
     style: Style = "bad" if finding.rule == "overflow" else "warn"
-    times = "" if finding.count == 1 else f" ({finding.count:,} times)"
-    rows = [line(Span(safe(row), style)) for row in wrap(f"{finding.what}{times}", width)]
-    cells = [("at", place_of(finding)), ("", _code(finding)), ("of", names_of(finding))]
-    cells += [("instead", finding.instead), ("saves", finding.saves)]
-    for head, cell in cells:
-        if not cell:
-            continue
-        for i, row in enumerate(wrap(safe(cell), width - 10)):
+    rows = [line(Span(safe(row), style)) for row in wrap(headline(finding), width)]
+    for head, text in details(finding):
+        for i, row in enumerate(wrap(safe(text), width - 10)):
             rows.append(line("  ", Span(f"{'' if i else head:8}", "dim"), row))
     return rows
-
-
-def _code(finding: Finding) -> str:
-    return finding.where.text if finding.where is not None else ""
