@@ -24,10 +24,12 @@ FLOORS = {
     "policy": 0,
     "buffer": 0,
     "reference": 0,
+    "words": 0,
     "_core": 0,  # the extension module imports nothing of ours; only kernels may import it
     "kernels": 1,
     "casting": 2,
     "loss": 2,
+    "loss_totals": 2,
     "promotion": 2,
     "promotion_rules": 2,
     "scaled": 3,

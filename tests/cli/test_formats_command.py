@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from tensorcast.formats import FORMATS
 from tensorcast.report import format_table
-from tensorcast.report.text import columns, plain
+from tensorcast.words.text import columns, plain
 
 
 def test_the_table_has_a_line_per_format(tensorcast: Run) -> None:

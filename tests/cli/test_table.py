@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tensorcast.report.table import Column, layout
-from tensorcast.report.text import Span, columns, plain
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Span, columns, plain
 
 HEADS = [
     Column("name", elastic=True),

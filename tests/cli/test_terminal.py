@@ -17,7 +17,7 @@ import pytest
 from cli.program import environment, float32, write_safetensors
 
 from tensorcast.cli.terminal import Screen, draw, screen, write
-from tensorcast.report.text import Span, columns, line
+from tensorcast.words.text import Span, columns, line
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

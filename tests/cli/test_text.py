@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tensorcast.report.text import ASCII_GLYPHS, ELLIPSIS, columns, pad, safe, shorten
+from tensorcast.words.text import ASCII_GLYPHS, ELLIPSIS, columns, pad, safe, shorten
 
 
 @pytest.mark.parametrize(

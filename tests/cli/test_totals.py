@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from tensorcast.loss import Loss
-from tensorcast.report.totals import total
+from tensorcast.loss_totals import total
 
 CLEAN = Loss(
     "float32",

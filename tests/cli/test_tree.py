@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
-from tensorcast.report.tree import Entry, grow
+from tensorcast.words.tree import Entry, grow
 
 
 def tree(*names: str, full: bool = False) -> list[str]:

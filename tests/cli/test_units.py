@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from tensorcast.report.units import (
+from tensorcast.words.units import (
     decibels,
     duration,
     human_bytes,

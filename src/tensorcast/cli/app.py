@@ -16,7 +16,7 @@ import click
 
 from tensorcast import __version__
 from tensorcast.errors import FormatError, PolicyError, TensorcastError
-from tensorcast.report.text import Span, line, safe, wrap
+from tensorcast.words.text import Span, line, safe, wrap
 
 from .terminal import screen, show, write
 

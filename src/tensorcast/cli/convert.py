@@ -14,7 +14,7 @@ from tensorcast.checkpoint.rules import Rule, parse_rule
 from tensorcast.errors import TensorcastError
 from tensorcast.formats import Format
 from tensorcast.policy import NANS, ROUNDINGS
-from tensorcast.report.units import parse_bytes
+from tensorcast.words.units import parse_bytes
 
 from .options import FormatType, output_options, run_options
 from .terminal import screen, show, write

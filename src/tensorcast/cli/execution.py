@@ -11,7 +11,7 @@ from typing import Any
 
 from tensorcast import __version__
 from tensorcast.checkpoint.plan import Plan
-from tensorcast.report.text import Span, line, safe
+from tensorcast.words.text import Span, line, safe
 
 from .memory import n_bytes_peak
 from .terminal import screen, show, write

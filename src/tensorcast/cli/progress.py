@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from tensorcast.report.meter import Meter, bar
-from tensorcast.report.text import Span, columns, line, safe, shorten
+from tensorcast.words.text import Span, columns, line, safe, shorten
 
 from .terminal import Screen, draw, screen, write
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TextIO
 
-from tensorcast.report.text import ASCII_GLYPHS, Line, Style, plain
+from tensorcast.words.text import ASCII_GLYPHS, Line, Style, plain
 
 _ANSI: Final[dict[Style, str]] = {
     "title": "1",

@@ -8,13 +8,13 @@ from typing import Final
 
 from tensorcast.checkpoint.protocol import Checkpoint
 from tensorcast.formats import lookup
+from tensorcast.loss_totals import Total, Verdict, total
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, Style, columns, line, pad, wrap
+from tensorcast.words.units import count, decibels, human_bytes, number, plural
 
 from .document import Json
 from .inspection import Losses
-from .table import Column, layout
-from .text import Line, Span, Style, columns, line, pad, wrap
-from .totals import Total, Verdict, total
-from .units import count, decibels, human_bytes, number, plural
 
 STYLES: Final[dict[Verdict, Style]] = {
     "exact": "good",

@@ -6,11 +6,11 @@ from math import inf
 from typing import Final
 
 from tensorcast.checkpoint.compare import Comparison, Difference
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, line, safe
+from tensorcast.words.units import count, decibels, number, percent, plural, shape
 
 from .document import Json
-from .table import Column, layout
-from .text import Line, Span, line, safe
-from .units import count, decibels, number, percent, plural, shape
 
 _MANY: Final = 10
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tensorcast.words.units import count, number
+
 from .document import Json
-from .units import count, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

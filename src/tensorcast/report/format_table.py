@@ -10,11 +10,11 @@ from math import gcd
 from typing import Final
 
 from tensorcast.formats import FORMATS, Format
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, line
+from tensorcast.words.units import number
 
 from .document import Json
-from .table import Column, layout
-from .text import Line, Span, line
-from .units import number
 
 _LIBRARIES: Final = ("torch", "numpy", "ml_dtypes", "safetensors", "gguf", "onnx", "jax")
 _NAN: Final = {

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tensorcast.checkpoint.protocol import Checkpoint, TensorInfo
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, line, safe, shorten
+from tensorcast.words.tree import Entry, grow
+from tensorcast.words.units import count, human_bytes, number, plural, shape
 
 from .document import Json
-from .table import Column, layout
-from .text import Line, Span, line, safe, shorten
-from .tree import Entry, grow
-from .units import count, human_bytes, number, plural, shape
 
 if TYPE_CHECKING:
     from tensorcast.loss import Loss

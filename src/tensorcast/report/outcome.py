@@ -8,12 +8,12 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from tensorcast.checkpoint.run import Result
+from tensorcast.loss_totals import Total, total
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, line, safe
+from tensorcast.words.units import count, decibels, duration, human_bytes, number, percent, plural
 
 from .document import Json
-from .table import Column, layout
-from .text import Line, Span, line, safe
-from .totals import Total, total
-from .units import count, decibels, duration, human_bytes, number, percent, plural
 
 if TYPE_CHECKING:
     from tensorcast.loss import Loss

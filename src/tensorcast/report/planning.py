@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from tensorcast.checkpoint.plan import Plan
-
-from .table import Column, layout
-from .text import Line, Span, line, safe
-from .tree import Entry, grow
-from .units import count, human_bytes, percent, plural, shape
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, line, safe
+from tensorcast.words.tree import Entry, grow
+from tensorcast.words.units import count, human_bytes, percent, plural, shape
 
 _MANY = 8
 _NAMED = 4

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from tensorcast.promotion import Answer, Promotion
-
-from .table import Column, layout
-from .text import Line, Span, line
+from tensorcast.words.table import Column, layout
+from tensorcast.words.text import Line, Span, line
 
 _TITLES: Final = {
     "torch": "torch",

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorcast.model.wording import details, headline, totals
-
-from .text import Line, Span, Style, line, safe, wrap
-from .units import count, duration, human_bytes, plural
+from tensorcast.words.text import Line, Span, Style, line, safe, wrap
+from tensorcast.words.units import count, duration, human_bytes, plural
 
 if TYPE_CHECKING:
     from tensorcast.model.findings import Finding

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from math import inf, log10
 from typing import TYPE_CHECKING, Literal
 
-from tensorcast.formats import lookup
-
-from .text import safe
-from .units import count, number, percent, plural
+from .formats import lookup
+from .words.text import safe
+from .words.units import count, number, percent, plural
 
 if TYPE_CHECKING:
-    from tensorcast.loss import Loss
+    from .loss import Loss
 
 Verdict = Literal["exact", "fits", "coarse", "loses", "overflows"]
 

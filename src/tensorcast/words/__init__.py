@@ -1,0 +1,1 @@
+"""How things are said: numbers with units, safe text, tables, trees of names."""
