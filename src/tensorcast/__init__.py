@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .kernels.fast import huge_pages
     from .loss import Loss
     from .model.forbidding import ForbiddenError, forbid
+    from .model.profile_data import Profile
+    from .model.profiling import profile
     from .model.tracing import Trace, trace
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
@@ -67,6 +69,8 @@ _NAMES = {
     "to_tensorflow": "exports",
     "ForbiddenError": "model.forbidding",
     "forbid": "model.forbidding",
+    "Profile": "model.profile_data",
+    "profile": "model.profiling",
     "Trace": "model.tracing",
     "trace": "model.tracing",
     "FORMATS": "formats",
@@ -123,6 +127,7 @@ __all__ = [
     "PackedTensor",
     "Policy",
     "PolicyError",
+    "Profile",
     "Promotion",
     "TensorcastError",
     "Trace",
@@ -147,6 +152,7 @@ __all__ = [
     "measure",
     "pack",
     "policy",
+    "profile",
     "promote",
     "tensor",
     "testing",

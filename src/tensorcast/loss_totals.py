@@ -68,6 +68,8 @@ class Total:
         if self.n_inexact == 0:
             return "exact"
         flushed = (self.n_underflow or 0) / max(1, self.n_elements)
+        if not lookup(self.target).is_float:  # evenly spaced: the error says it all
+            flushed = 0.0
         if self.sqnr_db is not None and (self.sqnr_db < _LOST_DB or flushed > _LOST_SHARE):
             return "loses"
         return "coarse" if self.sqnr_db is not None and self.sqnr_db < _COARSE_DB else "fits"

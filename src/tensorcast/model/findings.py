@@ -15,13 +15,14 @@ class Finding:
     """One thing to change.
 
     Attributes:
-        rule: its name: repeated-cast, round-trip, new-float64, transfer, synchronisation,
-            index-cast, overflow, built-wide, moved-wide.
+        rule: its name; of a trace: repeated-cast, round-trip, new-float64, transfer,
+            synchronisation, index-cast, overflow, built-wide, moved-wide; of a profile: raised,
+            nan, infinite, overflow, float64, wide.
         what: what happens, in a phrase.
         where, called_from: the line, and the user's own where that one is a package's.
         module, parameter: see `sites.What`.
         count: how many times.
-        n_bytes: read and written by it.
+        n_bytes: read and written by it; of a profile, the memory it takes.
         seconds: measured in it; 0.0 where it is not apart from other work.
         instead: what to write.
         saves: what that saves.

@@ -32,7 +32,7 @@ def totals(sites: Iterable[Site]) -> list[tuple[str, int, int]]:
 
 def place_of(finding: Finding) -> str:
     """Where, in the user's terms: the line, who called it, the module."""
-    parts = [str(finding.where or "somewhere")]
+    parts = [str(finding.where)] if finding.where is not None else []
     if finding.called_from is not None:
         parts.append(f"called from {finding.called_from}")
     if finding.module:
