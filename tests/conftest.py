@@ -22,6 +22,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests marked exhaustive too (minutes to hours)",
     )
+    parser.addoption(
+        "--screenshots",
+        metavar="DIRECTORY",
+        help="keep pictures of the HTML reports there, to look at",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -58,6 +58,11 @@ def main() -> None:
         assert read_bfloat16(target)[4] == values[4]
         tensorcast("convert", str(source), str(Path(scratch, "c")), "--to", "float16", status=1)
         assert not Path(scratch, "c").exists()
+        from tensorcast import trace, write_report
+
+        page = write_report(Path(scratch, "report.html"), trace()).read_text(encoding="utf-8")
+        assert "prefers-color-scheme" in page, "the report's style is not in the wheel"
+        assert "sortable" in page, "the report's script is not in the wheel"
     implementation = f"{sys.implementation.name} {sys.version.split()[0]}"
     print(f"tensorcast {version} inspects and converts under {implementation}")
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from .packed import PackedTensor, pack, unpack
     from .policy import Policy
     from .promotion import Promotion, promote
+    from .report.html.writing import write_report
     from .sharing import Verdict
     from .tensors import can_cast, cast, measure
     from .testing import assert_cast_close
@@ -106,6 +107,7 @@ _NAMES = {
     "cast_": "inplace",
     "huge_pages": "kernels.fast",
     "measure": "tensors",
+    "write_report": "report.html.writing",
 }
 
 __all__ = [
@@ -164,6 +166,7 @@ __all__ = [
     "to_tensorflow",
     "trace",
     "unpack",
+    "write_report",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,23 @@ def test_bad_usage(tensorcast: Run) -> None:
     done = tensorcast("trace", "nofile.py")
     assert done.returncode == 2
     assert "there is no file 'nofile.py'; a module's name goes with -m" in done.stderr
+
+
+def test_html(tensorcast: Run, tmp_path: Path) -> None:
+    path = script(tmp_path, "torch.ones(3).double()")
+    done = tensorcast("trace", "--html", "report.html", path, "--epochs", "2")
+    assert done.returncode == 1
+    assert re.fullmatch(r"report  report\.html \([\d.]+ kB\)\n", done.stderr)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"<h1>{path} --epochs 2</h1>" in page
+    assert "script.py:2" in page
+
+
+def test_html_over_something_else_is_refused_before_the_script_runs(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    path = script(tmp_path, "print('ran')")
+    done = tensorcast("trace", "--html", path, path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "is no report of tensorcast and is not replaced" in done.stderr
+    assert Path(path).read_text().endswith("print('ran')\n")

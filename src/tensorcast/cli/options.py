@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -55,6 +56,17 @@ def output_options(command: _Decorated) -> _Decorated:
     )(command)
     return click.option(
         "--json", "as_json", is_flag=True, help="Print a JSON document instead of text."
+    )(command)
+
+
+def html_option(command: _Decorated) -> _Decorated:
+    """Adds --html."""
+    return click.option(
+        "--html",
+        "html",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Write everything as one HTML file too; it needs no network.",
     )(command)
 
 

@@ -7,13 +7,15 @@ import os
 import runpy
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tensorcast import __version__
 
-from .options import output_options
+from .options import html_option, output_options
+from .pages import write_html
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
@@ -27,12 +29,18 @@ _RUNPY = "<frozen runpy>"
     "trace", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
 )
 @click.option("-m", "as_module", is_flag=True, help="SCRIPT is a module's name, as in python -m.")
+@html_option
 @output_options
 @click.argument("script")
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def command(
-    ctx: click.Context, script: str, args: tuple[str, ...], as_module: bool, as_json: bool
+    ctx: click.Context,
+    script: str,
+    args: tuple[str, ...],
+    as_module: bool,
+    as_json: bool,
+    html: Path | None,
 ) -> None:
     """Run SCRIPT with ARGS and say which casts, promotions, transfers and waits it did, where, what
     they cost, and what to write instead.
@@ -42,16 +50,23 @@ def command(
 
     \b
     tensorcast trace train.py --epochs 1
+    tensorcast trace --html report.html train.py
     tensorcast trace --json -m package.evaluate
     """
     if not as_module and not os.path.isfile(script):
         raise click.UsageError(f"there is no file {script!r}; a module's name goes with -m")
+    if html is not None:
+        from tensorcast.report.html.writing import check_destination
+
+        check_destination(html)
     from tensorcast.model.tracing import trace
 
     traced = trace()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = _run(script, args, as_module, traced)
     _report(traced, as_json)
+    if html is not None:
+        write_html(html, traced, title=" ".join([script, *args]))
     ctx.exit(code or int(bool(traced.findings)))
 
 

@@ -35,7 +35,10 @@ class Place:
     @property
     def text(self) -> str:
         """The line itself, without indentation; empty where the file cannot be read."""
-        return linecache.getline(self.file, self.line).strip()
+        try:
+            return linecache.getline(self.file, self.line).strip()
+        except ValueError:  # no name that a file may have
+            return ""
 
     @property
     def is_users(self) -> bool:

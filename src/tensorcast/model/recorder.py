@@ -49,6 +49,7 @@ class Recorder:
 
     Attributes:
         spool: a directory in which forked processes leave what they saw; "": they leave nothing.
+        start: the moment that times count from.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Recorder:
         self.spool = ""
         self._on_event = on_event
         self._process = os.getpid()
-        self._start = time.perf_counter()
+        self.start = time.perf_counter()
         self._made: dict[int, _Made] = {}
         self._cast: dict[tuple[Any, ...], tuple[Any, int]] = {}
         self._room_made = self._room_cast = _MAX_KNOWN  # beyond it, what is gone is forgotten
@@ -181,7 +182,7 @@ class Recorder:
         """Counts one event, with what more is known of it: fields of `Site`."""
         import torch
 
-        now = time.perf_counter() - self._start
+        now = time.perf_counter() - self.start
         node = torch._C._current_autograd_node()
         phase: Phase = "forward"
         known = None

@@ -73,7 +73,7 @@ class Trace:
         self._stack.callback(self._collect)
         self._stack.enter_context(methods)
         self._stack.enter_context(operations)
-        self._begin = time.perf_counter()
+        self._begin = self._recorder.start = time.perf_counter()
         return self
 
     def __exit__(self, *exception: object) -> None:

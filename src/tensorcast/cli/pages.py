@@ -1,0 +1,23 @@
+"""A report as an HTML file, and a line on stderr that says where it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tensorcast.words.text import line, safe
+from tensorcast.words.units import human_bytes
+
+from .terminal import show
+
+if TYPE_CHECKING:
+    from tensorcast.model.tracing import Trace
+
+
+def write_html(path: Path, *seen: Trace, title: str) -> None:
+    """Writes what was seen, as `tensorcast.write_report` does."""
+    from tensorcast.report.html.writing import write_report
+
+    size = write_report(path, *seen, title=title).stat().st_size
+    show([line(f"report  {safe(str(path))} ({human_bytes(size)})")], sys.stderr)

@@ -1,0 +1,1 @@
+"""Traces and profiles as one HTML file: findings first, pictures to drill into, no network."""

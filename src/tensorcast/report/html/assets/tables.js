@@ -1,0 +1,92 @@
+// A table that sorts by its heads, shows its first rows until asked for all, and can be filtered.
+
+function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow = null }) {
+  let by = columns.findIndex((column) => column.first);
+  let descending = by >= 0 && columns[by].first === "descending";
+  let kept = rows;
+  let all = false;
+
+  const heads = columns.map((column, i) =>
+    h(
+      "th",
+      { role: "columnheader", scope: "col", class: column.numeric ? "number" : null },
+      button(column.head, () => sort(i), { title: column.title || null }),
+    ),
+  );
+  const body = h("tbody", { role: "rowgroup" });
+  const more = button("", () => {
+    all = true;
+    draw();
+    body.children[most]?.querySelector("a, button")?.focus();
+  });
+  const note = h("p", { class: "note" });
+  const table = h(
+    "table",
+    { id: name, role: "table" },
+    h("caption", {}, caption),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)),
+    body,
+  );
+
+  function sort(i) {
+    // a column of numbers begins with the largest, one of text with A
+    descending = i === by ? !descending : Boolean(columns[i].numeric);
+    by = i;
+    draw();
+    say(`sorted by ${columns[i].head}, ${descending ? "descending" : "ascending"}`);
+  }
+
+  function sorted() {
+    if (by < 0) return kept;
+    const { value } = columns[by];
+    const sign = descending ? -1 : 1;
+    return [...kept].sort((a, b) => {
+      const [x, y] = [value(a), value(b)];
+      if (typeof x === "string") return sign * x.localeCompare(y, "en", { numeric: true });
+      return sign * ((x ?? -Infinity) - (y ?? -Infinity));
+    });
+  }
+
+  function draw() {
+    heads.forEach((head, i) => {
+      if (i === by) head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+      else head.removeAttribute("aria-sort");
+    });
+    const shown = sorted().slice(0, all ? undefined : most);
+    body.replaceChildren(
+      ...shown.map((row) => {
+        const cells = columns.map((column) =>
+          h(
+            "td",
+            { role: "cell", "data-head": column.head, class: column.numeric ? "number" : null },
+            column.cell(row),
+          ),
+        );
+        const line = h("tr", { role: "row" }, cells);
+        if (onrow) onrow(line, row);
+        return line;
+      }),
+    );
+    const left = kept.length - shown.length;
+    more.hidden = left === 0;
+    more.textContent = `Show ${left === 1 ? "1 more" : `all ${count(kept.length)} ${noun}s`}`;
+    note.hidden = kept.length > 0;
+    note.textContent = `no ${noun} fits the filter`;
+  }
+
+  function only(keep) {
+    kept = keep ? rows.filter(keep) : rows;
+    draw();
+    return kept.length;
+  }
+
+  function replace(next, title) {
+    rows = kept = next;
+    all = false;
+    if (title) table.caption.textContent = title;
+    draw();
+  }
+
+  draw();
+  return { element: h("div", { class: "table" }, table, note, more), only, replace, draw };
+}

@@ -1,0 +1,124 @@
+"""The findings as HTML: they stand in the page itself, for readers without scripts too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Final
+
+from tensorcast.words.units import count, human_bytes, plural
+
+from .embedding import short_path, shown
+
+if TYPE_CHECKING:
+    from tensorcast.model.findings import Finding
+    from tensorcast.model.places import Place
+
+MAX_BYTES: Final = 80_000
+_OPEN: Final = 12
+"""Findings that are not folded away."""
+
+
+def finding_list(findings: Sequence[Finding]) -> str:
+    """Each with what, where, what it costs, what to write instead and what that saves."""
+    if not findings:
+        return '<p class="clean">Nothing to change.</p>'
+    items: list[str] = []
+    used = 0
+    for number, finding in enumerate(findings, 1):
+        item = _item(number, finding)
+        used += len(item.encode())
+        if used > MAX_BYTES:
+            break
+        items.append(item)
+    left = len(findings) - len(items)
+    note = f'<p class="note">{plural(left, "cheaper finding")} left out; --json has all.</p>'
+    first, more = "".join(items[:_OPEN]), "".join(items[_OPEN:])
+    folded = (
+        f"<details><summary>{plural(len(items) - _OPEN, 'more finding')}</summary>"
+        f'<ol class="findings" start="{_OPEN + 1}">{more}</ol></details>'
+    )
+    return f'<ol class="findings">{first}</ol>{folded if more else ""}{note if left else ""}'
+
+
+def _item(number: int, finding: Finding) -> str:
+    wrong = finding.rule == "overflow"
+    label = "wrong values" if wrong else finding.rule.replace("-", " ")
+    figures = [(count(finding.count), "time" if finding.count == 1 else "times")]
+    if finding.n_bytes:
+        figures.append((human_bytes(finding.n_bytes), "moved"))
+    if finding.seconds:
+        figures.append((milliseconds(finding.seconds), "measured"))
+    return (
+        f'<li class="finding{" wrong" if wrong else ""}" id="finding-{number}" tabindex="-1">'
+        f'<div class="what"><h3><span class="rule">{escape(label)}</span> '
+        f"{escape(shown(finding.what))}</h3>"
+        f"{_places(finding)}</div>"
+        f'<dl class="cost">{"".join(_figure(*each) for each in figures)}</dl>'
+        f'<dl class="advice"><dt>Instead</dt><dd>{escape(shown(finding.instead))}</dd>'
+        f"<dt>Saves</dt><dd>{escape(shown(saving(finding)))}</dd></dl></li>"
+    )
+
+
+def _figure(value: str, name: str) -> str:
+    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+
+
+def saving(finding: Finding) -> str:
+    """What the change saves, in units that people read."""
+    if not finding.saves.endswith(" bytes of traffic"):
+        return finding.saves
+    moved = f"{human_bytes(finding.n_bytes)} of traffic"
+    return f"{milliseconds(finding.seconds)} and {moved}" if finding.seconds else moved
+
+
+def milliseconds(seconds: float) -> str:
+    """Measured time with three significant digits.
+
+    Example:
+        >>> milliseconds(0.0274299), milliseconds(3.1e-05), milliseconds(2.5)
+        ('27.4 ms', '31.0 µs', '2.50 s')
+    """
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        value = seconds / scale
+        if value >= 0.9995 or unit == "µs":
+            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+            return f"{value:.{digits}f} {unit}"
+    raise AssertionError(seconds)
+
+
+def _places(finding: Finding) -> str:
+    parts: list[str] = []
+    # the user's own line first: that is where the change goes
+    own = finding.called_from or finding.where
+    if own is not None:
+        code = f" <code>{escape(shown(own.text))}</code>" if own.text else ""
+        parts.append(f'<p class="at">{_place(own)}{code}</p>')
+    if finding.called_from is not None and finding.where is not None:
+        parts.append(f'<p class="within">reaches {_place(finding.where)}</p>')
+    if finding.module:
+        parts.append(f'<p class="within">in <b>{escape(shown(finding.module))}</b></p>')
+    names = finding.parameter.split(", ") if finding.parameter else []
+    if names:
+        parts.append(_names(names))
+    return "".join(parts)
+
+
+def _place(place: Place) -> str:
+    path = shown(short_path(place.file, os.getcwd()))
+    return f'<span class="place">{escape(path)}:{place.line}</span>'
+
+
+def _names(names: Sequence[str], most: int = 200) -> str:
+    if len(names) <= 2:
+        return f'<p class="within">of {_listed(names)}</p>'
+    left = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return (
+        f"<details><summary>of {plural(len(names), 'parameter')}</summary>"
+        f'<p class="names">{_listed(names[:most])}{left}</p></details>'
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"<b>{escape(shown(name))}</b>" for name in names)
