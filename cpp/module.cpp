@@ -254,6 +254,7 @@ PyMethodDef methods[] = {
     {"inplace_uses", (PyCFunction)(void (*)(void))inplace_uses, METH_FASTCALL, nullptr},
     {"inplace_convert", (PyCFunction)(void (*)(void))inplace_convert, METH_FASTCALL, nullptr},
     {"inplace_releases", inplace_releases, METH_NOARGS, nullptr},
+    {"ranges", (PyCFunction)(void (*)(void))ranges, METH_FASTCALL, nullptr},
     {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},
     {"kernels", list_kernels, METH_NOARGS, nullptr},
     {"fast_set_up", (PyCFunction)(void (*)(void))fast_set_up, METH_FASTCALL, nullptr},

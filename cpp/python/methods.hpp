@@ -15,6 +15,9 @@ PyObject* inplace_uses(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* inplace_convert(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* inplace_releases(PyObject*, PyObject*);
 
+// ranges.cpp
+PyObject* ranges(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+
 // sequence_numbers.cpp
 PyObject* sequence_fill(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 

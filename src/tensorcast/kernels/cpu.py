@@ -57,6 +57,27 @@ class RawStats(NamedTuple):
     sum_squared: float
 
 
+class RawRanges(NamedTuple):
+    """What one reading of a block counted, in codes.
+
+    Formats of more than 8 bits: min and max are integers' values (uint64: less 2^63), and floats'
+    codes turned so that they compare as the values do, a negative one's complement being its
+    magnitude's code (min > max: nothing is finite); `smallest` is the least magnitude above zero, a
+    float's as a code (2^64 - 1: there is none); bin b, from `first_bin`, counts the magnitudes in
+    2^e <= |x| < 2^(e + 1), e = b of an integer and b + 1 - bias - mantissa bits of a float. Formats
+    of 8 bits and fewer: bin b counts the code b, and nothing else is set.
+    """
+
+    n_zero: int
+    n_inf: int
+    n_nan: int
+    min: int
+    max: int
+    smallest: int
+    first_bin: int
+    bins: tuple[int, ...]
+
+
 # kinds of numbers beside the formats: plain Python's, and types whose every instance is asked
 PY_BOOL, PY_INT, PY_FLOAT, PY_COMPLEX, CONVERT_EACH = 60, 61, 62, 63, 128
 
@@ -317,6 +338,27 @@ def image_planes(
 def image_computes(kernel: str | None = None) -> bool:
     """Whether the kernels compute pixels faster than they look them up."""
     return _core.image_computes(kernel)
+
+
+def read_ranges(
+    row: Format,
+    address: int,
+    n_elements: int,
+    *,
+    kernel: str | None = None,
+    n_threads: int | None = None,
+) -> RawRanges:
+    """Read contiguous elements of a real format once, a byte each below 8 bits.
+
+    Args:
+        address: of the first, of any alignment.
+        kernel: a name of `available()`; None takes the best.
+        n_threads: at most; None takes `default_threads()`.
+    """
+    counted = _core.ranges(
+        _FORMAT_INDEX[row.name], address, n_elements, n_threads or default_threads(), kernel
+    )
+    return RawRanges(*counted[:7], tuple(memoryview(counted[7]).cast("Q")))
 
 
 def advise_huge(address: int, n_bytes: int) -> None:

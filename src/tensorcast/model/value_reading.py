@@ -3,27 +3,162 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
+
+from tensorcast.formats import Format
+from tensorcast.kernels.cpu import RawRanges, read_ranges
+from tensorcast.reference import Special, decode
 
 from .value_ranges import Values
 
 _CHUNK: Final = 1 << 20  # elements that are read at a time where they have to be copied
+_NONE: Final = (1 << 64) - 1
 
 
-def values_of(tensor: Any) -> Values:
-    """Range, zeros, infinities, NaNs and exponents of a torch tensor that has values."""
+def values_of(tensor: Any, *, kernel: str | None = None) -> Values:
+    """Range, zeros, infinities, NaNs and exponents of a torch tensor that has values.
+
+    Memory without gaps is read where it lies, in any order of dimensions; other strides are copied
+    piece by piece, and other devices count by torch's operations.
+    """
+    from tensorcast.bridges.torch import format_of
+    from tensorcast.bridges.torch_packed import is_pairs
+
+    row = format_of(tensor)
+    tensor = tensor.detach().resolve_conj().resolve_neg()
+    if row.is_complex:
+        tensor, row = _components(tensor), row.component
+    if tensor.device.type != "cpu":
+        return _merged(_by_torch(chunk) for chunk in _chunks(tensor))
+    n_codes = 2 if is_pairs(tensor.dtype) else 1
+    pieces = [tensor] if _is_dense(tensor) else _chunks(tensor)
+    return _merged(
+        values_of_ranges(
+            read_ranges(row, x.data_ptr(), x.numel(), kernel=kernel), row, n_codes * x.numel()
+        )
+        for x in pieces
+    )
+
+
+def _components(tensor: Any) -> Any:
+    """Complex elements as pairs, in the same memory."""
+    import torch
+
+    return torch.view_as_real(tensor)
+
+
+def values_of_ranges(raw: RawRanges, row: Format, n: int) -> Values:
+    """What a kernel counted over n elements, as values."""
+    if row.bits <= 8:
+        return _of_codes(raw, row, n)
+    n_kept = n - raw.n_inf - raw.n_nan
+    low: float | int
+    high: float | int
+    if row.is_integer:
+        shift = 1 << 63 if row.name == "uint64" else 0
+        low, high = (raw.min + shift, raw.max + shift) if n else (0, 0)
+        smallest: float | int | None = raw.smallest
+        first = raw.first_bin
+    else:
+        low, high = (_float(raw.min, row), _float(raw.max, row)) if n_kept else (0.0, 0.0)
+        smallest = _magnitude(raw.smallest, row) if raw.smallest != _NONE else None
+        first = raw.first_bin + 1 - row.bias - row.mantissa_bits
+    return Values(
+        n_values=n,
+        n_zero=raw.n_zero,
+        n_inf=raw.n_inf,
+        n_nan=raw.n_nan,
+        min=low if n_kept else None,
+        max=high if n_kept else None,
+        amax=max(abs(low), abs(high)) if n_kept else None,
+        smallest=smallest if raw.smallest != _NONE else None,
+        first_exponent=first if raw.bins else 0,
+        exponent_counts=raw.bins,
+    )
+
+
+def _float(key: int, row: Format) -> float:
+    """The value of a code in its order; -0 is 0."""
+    return -_magnitude(~key, row) + 0.0 if key < 0 else _magnitude(key, row)
+
+
+def _magnitude(code: int, row: Format) -> float:
+    value = decode(code, row)
+    assert not isinstance(value, (Special, tuple))
+    return float(value)
+
+
+def _of_codes(raw: RawRanges, row: Format, n: int) -> Values:
+    """The counts of each code of a format of 8 bits or fewer."""
+    mask = (1 << row.bits) - 1  # a sub-byte code's other bits are not looked at
+    counts: dict[int, int] = {}
+    for byte, k in enumerate(raw.bins, raw.first_bin):
+        for code in (byte & mask, byte >> 4) if sum(raw.bins) < n else (byte & mask,):
+            counts[code] = counts.get(code, 0) + k
+    kinds = {"nan": 0, "inf": 0}
+    distinct: dict[float | int, int] = {}
+    for code, k in counts.items():
+        if not k:
+            continue
+        value = _number(row, code)
+        if isinstance(value, str):
+            kinds[value] += k
+        else:
+            distinct[value] = distinct.get(value, 0) + k
+    exponents: dict[int, int] = {}
+    for value, k in distinct.items():
+        if value:
+            e = _exponent(value)
+            exponents[e] = exponents.get(e, 0) + k
+    first, last = min(exponents, default=0), max(exponents, default=-1)
+    return Values(
+        n_values=n,
+        n_zero=distinct.get(0, 0),
+        n_inf=kinds["inf"],
+        n_nan=kinds["nan"],
+        min=min(distinct, default=None),
+        max=max(distinct, default=None),
+        amax=max(map(abs, distinct), default=None),
+        smallest=min((abs(x) for x in distinct if x), default=None),
+        first_exponent=first,
+        exponent_counts=tuple(exponents.get(e, 0) for e in range(first, last + 1)),
+    )
+
+
+@cache
+def _number(row: Format, code: int) -> float | int | str:
+    """The value of a code, 0.0 for -0; "nan" or "inf"."""
+    value = decode(code, row)
+    if isinstance(value, Special):
+        return 0.0 if value.kind == "zero" else "nan" if value.kind == "nan" else "inf"
+    assert not isinstance(value, tuple)
+    return float(value) if row.is_float else int(value)
+
+
+def _exponent(value: float | int) -> int:
+    import math
+
+    return math.frexp(value)[1] - 1
+
+
+def _merged(parts: Any) -> Values:
     found: Values | None = None
-    for chunk in _chunks(_real(tensor.detach())):
-        values = _by_torch(chunk)
+    for values in parts:
         found = values if found is None else found.merge(values)
     return found or Values.of_numbers(())
 
 
-def _real(tensor: Any) -> Any:
-    import torch
-
-    tensor = tensor.resolve_conj().resolve_neg()
-    return torch.view_as_real(tensor) if tensor.is_complex() else tensor
+def _is_dense(tensor: Any) -> bool:
+    """Whether the elements fill their memory without gaps or overlaps, in whatever order."""
+    expected = 1
+    for step, n in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if n == 1:
+            continue
+        if step != expected:
+            return not tensor.numel()
+        expected *= n
+    return True
 
 
 def _chunks(tensor: Any) -> Iterator[Any]:
@@ -46,7 +181,7 @@ def _by_torch(x: Any) -> Values:
     if not x.numel():
         return Values.of_numbers(())
     if not x.is_floating_point():
-        return _of_integers(x)
+        return values_of(x.cpu())  # few: indices
     wide = x.to(torch.float64)  # exact, and subnormals of all others are normal there
     infinite, missing = torch.isinf(wide), torch.isnan(wide)
     n_inf, n_nan = int(infinite.sum()), int(missing.sum())
@@ -72,32 +207,4 @@ def _by_torch(x: Any) -> Values:
         smallest=float(magnitudes.min()) if magnitudes.numel() else None,
         first_exponent=first,
         exponent_counts=counts,
-    )
-
-
-def _of_integers(x: Any) -> Values:
-    """The kinds of integers and bool; torch has no arithmetic for the wide unsigned ones."""
-    import numpy as np
-
-    array = x.cpu().numpy()
-    distinct, counts = np.unique(array, return_counts=True)
-    bits: dict[int, int] = {}
-    for n, count in zip(distinct.tolist(), counts.tolist(), strict=True):
-        if n:
-            e = abs(int(n)).bit_length() - 1
-            bits[e] = bits.get(e, 0) + count
-    first = min(bits, default=0)
-    magnitudes = [abs(int(n)) for n in (distinct[0], distinct[-1])]
-    nonzero = np.unique(np.abs(distinct[distinct != 0].astype(object)))
-    return Values(
-        n_values=array.size,
-        n_zero=int(counts[distinct == 0].sum()),
-        n_inf=0,
-        n_nan=0,
-        min=int(distinct[0]),
-        max=int(distinct[-1]),
-        amax=max(magnitudes),
-        smallest=int(nonzero[0]) if nonzero.size else None,
-        first_exponent=first,
-        exponent_counts=tuple(bits.get(e, 0) for e in range(first, max(bits, default=-1) + 1)),
     )
