@@ -46,6 +46,7 @@ FLOORS = {
     "inplace": 3,
     "checkpoint": 4,
     "model": 5,
+    "capability": 5,
     "comm": 5,
     "report": 6,
     "cli": 6,
@@ -63,6 +64,7 @@ TORCH = (
     "testing",
     "inplace",
     "model",
+    "capability",
     "comm",
 )
 

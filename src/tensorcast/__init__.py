@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from . import testing as testing
     from .arrays import as_array, as_tensor, explain
     from .bridges.sequences import array, tensor
+    from .capability.data import Capability
+    from .capability.process import bench
     from .errors import (
         CastError,
         CastNanError,
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
 
 _MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
 _NAMES = {
+    "Capability": "capability.data",
+    "bench": "capability.process",
     "as_array": "arrays",
     "as_tensor": "arrays",
     "explain": "arrays",
@@ -112,6 +116,7 @@ _NAMES = {
 
 __all__ = [
     "FORMATS",
+    "Capability",
     "CastError",
     "CastNanError",
     "CastOverflowError",
@@ -140,6 +145,7 @@ __all__ = [
     "as_array",
     "as_tensor",
     "assert_cast_close",
+    "bench",
     "can_cast",
     "cast",
     "cast_",

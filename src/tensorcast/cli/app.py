@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "run": ("run", "Execute a plan saved by convert --dry-run --json."),
     "diff": ("diff", "Compare two checkpoints tensor by tensor."),
     "trace": ("trace", "Run a script and show its hidden casts, transfers and waits."),
+    "bench": ("bench", "Measure what each format gives on this machine."),
     "promote": ("promote", "Show what torch, NumPy, JAX and TensorFlow make of mixed formats."),
     "formats": ("formats", "List the number formats, or show one in detail."),
     "completion": ("completion", "Print the script that completes commands in your shell."),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
@@ -34,8 +35,17 @@ _EVERY_ON_TERMINAL: Final = 0.1
 _EVERY_ELSEWHERE: Final = 3.0
 
 
+class Facts(Protocol):
+    """How far something is."""
+
+    @property
+    def fraction(self) -> float: ...
+
+    def facts(self) -> list[str]: ...
+
+
 class _Display(Protocol):
-    def show(self, verb: str, meter: Meter) -> None: ...
+    def show(self, verb: str, meter: Facts) -> None: ...
 
     def close(self) -> None: ...
 
@@ -49,6 +59,28 @@ def progress(stream: TextIO | None = None) -> Iterator[Callable[[Progress], None
         yield tracker
     finally:
         tracker.close()
+
+
+@contextmanager
+def steps(verb: str, stream: TextIO | None = None) -> Iterator[Callable[[float, str], None]]:
+    """Yields what a job of steps calls with what is done (0 to 1) and what is next."""
+    tracker = Tracker(sys.stderr if stream is None else stream, monotonic)
+    try:
+        yield lambda done, what: tracker.show(verb, Steps(done, what))
+    finally:
+        tracker.close()
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How far a job of steps is; shown as a `Meter` is."""
+
+    fraction: float
+    what: str
+
+    def facts(self) -> list[str]:
+        """For a person: what is being done."""
+        return [safe(self.what)] if self.what else []
 
 
 class Tracker:
@@ -72,12 +104,17 @@ class Tracker:
         elif now < self._next and report.n_bytes_done < report.n_bytes_total:
             return
         self._meter.update(now, report.n_bytes_done, report.n_bytes_total)
+        self.show(_VERBS.get(self._phase, safe(self._phase)), self._meter)
+
+    def show(self, verb: str, meter: Facts) -> None:
+        """Shows it, unless something was shown a moment ago."""
+        now = self._clock()
         if now < self._next and (self._display is None or not self._screen.is_terminal):
             return
         self._next = now + self._every
         if self._display is None:
             self._display = _display(self._stream, self._screen)
-        self._display.show(_VERBS.get(self._phase, safe(self._phase)), self._meter)
+        self._display.show(verb, meter)
 
     def close(self) -> None:
         """Removes the bar."""
@@ -103,7 +140,7 @@ class _Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def show(self, verb: str, meter: Meter) -> None:
+    def show(self, verb: str, meter: Facts) -> None:
         write(f"{verb}: {meter.fraction:.0%}, {', '.join(meter.facts())}\n", self._stream)
 
     def close(self) -> None:
@@ -117,7 +154,7 @@ class _Bar:
         self._stream = stream
         self._target = target
 
-    def show(self, verb: str, meter: Meter) -> None:
+    def show(self, verb: str, meter: Facts) -> None:
         width = _width(self._target)
         tail = "  ".join([f"{meter.fraction:4.0%}", *meter.facts()])
         room = width - columns(verb) - columns(tail) - 4
@@ -151,7 +188,7 @@ class _RichBar:
         )
         self._task: Any = None
 
-    def show(self, verb: str, meter: Meter) -> None:
+    def show(self, verb: str, meter: Facts) -> None:
         facts = "  ".join(meter.facts())
         if self._task is None:
             self._task = self._bars.add_task(verb, total=1.0, facts=facts)

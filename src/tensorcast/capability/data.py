@@ -1,0 +1,298 @@
+"""What was measured of a machine, as data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import inf, log10
+from pathlib import Path
+from typing import Any, Final
+
+SCHEMA: Final = 1
+"""Of the file. Within one number members are only added."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Seconds of one call, over `n` samples.
+
+    Attributes:
+        n: samples.
+        least, median: of them.
+        low, high: hold the true median with 95% confidence, by the order of the samples alone.
+            Of fewer than six samples they are the least and the most; one or two are trusted to
+            a factor of two only.
+    """
+
+    n: int
+    least: float
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as fast: above 1 is faster. The truth lies from low to high."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        name: of the CPU or GPU.
+        flags: of the CPU, those that decide how fast formats are: avx2, avx512_bf16, amx_bf16.
+        n_cpus: that the process could use.
+        n_bytes_memory: of the device; None if it is not known.
+        compute_capability: of a GPU, as "9.0"; empty for a CPU.
+        system: operating system and its version.
+    """
+
+    device: str
+    name: str
+    flags: tuple[str, ...] = ()
+    n_cpus: int = 1
+    n_bytes_memory: int | None = None
+    compute_capability: str = ""
+    system: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One operation in one format at one size.
+
+    Attributes:
+        operation: "matmul", "linear", "conv2d", "attention", "layer_norm" or "embedding".
+        case: the size in a word or two, as "M=64".
+        sizes: its numbers by name.
+        format: the operands' format; "tf32" is float32 multiplied in tf32.
+        way: how torch does it where there are several ways; empty for the plain operation.
+        seconds: of one call.
+        n_bytes: of the operands and the result.
+        n_operations: additions and multiplications; 0 where memory is what counts.
+        relative_error: |result - exact| / |exact|, in the Euclidean norm; exact is the operation
+            in float64 on operands that float32 holds. Rounding the operands to the format is part
+            of it.
+    """
+
+    operation: str
+    case: str
+    sizes: Mapping[str, int]
+    format: str
+    way: str
+    seconds: Spread
+    n_bytes: int
+    n_operations: int
+    relative_error: float
+
+    @property
+    def sqnr_db(self) -> float:
+        """The error as signal to noise, in decibels; infinite where there is none."""
+        return -20 * log10(self.relative_error) if self.relative_error else inf
+
+    def speedup(self, other: Measurement) -> Ratio:
+        """How many times as fast as `other` this is."""
+        return ratio_of(self.seconds, other.seconds)
+
+
+@dataclass(frozen=True)
+class CastMeasurement:
+    """One cast in one library.
+
+    Attributes:
+        source, target: formats; the same for the copy that stands beside the casts.
+        library: "tensorcast", "torch", "numpy", "tensorflow", "jax"; "copy" for plain copying.
+        into: "new" memory, or memory that is "given".
+        n_elements: that were cast.
+        n_bytes: read and written.
+        seconds: of one call.
+        n_different: results whose bits are not tensorcast's.
+        difference: the first of them in words; empty if there is none.
+    """
+
+    source: str
+    target: str
+    library: str
+    into: str
+    n_elements: int
+    n_bytes: int
+    seconds: Spread
+    n_different: int = 0
+    difference: str = ""
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Read and written, at the median."""
+        return self.n_bytes / self.seconds.median
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What was not measured, and the library's reason.
+
+    Attributes:
+        operation: or "cast".
+        case: the size, or the pair of formats; empty for all.
+        format: or the library's name for casts; empty for all.
+        way: as in `Measurement`.
+        reason: in the library's own words where it gave one.
+    """
+
+    operation: str
+    case: str
+    format: str
+    way: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What each format gives on a machine: `tensorcast.bench` measures it.
+
+    Printed, and shown in a notebook, it is a verdict in words and tables.
+
+    Attributes:
+        machine: what was measured on.
+        versions: of tensorcast, Python and the libraries.
+        n_threads: of the CPU, the same for everyone who can be told.
+        date: ISO 8601, in UTC.
+        seconds: it took.
+        measurements, casts: what was measured.
+        missing: what was not, and why.
+    """
+
+    machine: Machine
+    versions: Mapping[str, str]
+    n_threads: int
+    date: str
+    seconds: float
+    measurements: tuple[Measurement, ...] = ()
+    casts: tuple[CastMeasurement, ...] = ()
+    missing: tuple[Missing, ...] = field(default=())
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """What follows for somebody who chooses a format, a sentence each; nothing is said where
+        the difference lies within the noise."""
+        from .verdicts import verdicts_of
+
+        return verdicts_of(self)
+
+    def find(
+        self, operation: str, format: str | None = None, *, case: str | None = None
+    ) -> tuple[Measurement, ...]:
+        """The measurements of an operation, in a format, at a size; in the order of measuring."""
+        return tuple(
+            m
+            for m in self.measurements
+            if m.operation == operation and format in (None, m.format) and case in (None, m.case)
+        )
+
+    def speedup(
+        self, operation: str, format: str, *, against: str = "float32", case: str | None = None
+    ) -> Ratio | None:
+        """How many times as fast as `against` the operation is in a format, by its fastest way, at
+        the size `case` or else the largest; None where either was not measured."""
+        cases = [m.case for m in self.find(operation, case=case)]
+        if not cases:
+            return None
+        found = [
+            min(self.find(operation, name, case=cases[-1]), key=_median, default=None)
+            for name in (format, against)
+        ]
+        ours, theirs = found
+        return None if ours is None or theirs is None else ours.speedup(theirs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `write` writes and `from_dict` reads, of JSON's own types."""
+        head = {
+            "version": self.versions.get("tensorcast", ""),
+            "schema": SCHEMA,
+            "command": "bench",
+        }
+        body: dict[str, Any] = _lists(asdict(self))
+        for member, measurement in zip(body["measurements"], self.measurements, strict=True):
+            sqnr = measurement.sqnr_db
+            member["sqnr_db"] = "inf" if sqnr == inf else sqnr
+        return {"tensorcast": head, **body, "verdicts": list(self.verdicts)}
+
+    def to_json(self) -> str:
+        """`to_dict` as text, a measurement on each line."""
+        from .reading import dump
+
+        return dump(self.to_dict())
+
+    @classmethod
+    def from_dict(cls, document: object) -> Capability:
+        """What `to_dict` gave. Every member is checked; verdicts are made anew.
+
+        Raises:
+            CorruptFileError: it is no such document; the message says where.
+        """
+        from .reading import capability_of
+
+        return capability_of(document, "capability")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Capability:
+        """The capability file, as `tensorcast bench --out` or `write` wrote it.
+
+        Raises:
+            CorruptFileError: the file is no capability file, or breaks its rules.
+            OSError: it cannot be read.
+
+        Example:
+            >>> made = Capability(Machine("cpu", "some CPU"), {"torch": "2.13.0"}, 2,
+            ...                   "2026-01-31T12:00:00+00:00", 0.0)
+            >>> made.write("capability.json")
+            >>> Capability.read("capability.json") == made
+            True
+        """
+        from .reading import read
+
+        return read(Path(path))
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes the capability file, whole or not at all; an existing one is replaced."""
+        from .reading import write
+
+        write(self, Path(path))
+
+    def __str__(self) -> str:
+        from ..words.text import plain
+        from .wording import lines
+
+        return "\n".join(plain(row) for row in lines(self, 100))
+
+    def _repr_html_(self) -> str:
+        from .wording import as_html
+
+        return as_html(self)
+
+
+def ratio_of(ours: Spread, theirs: Spread) -> Ratio:
+    """How many times as fast as `theirs` ours is, both ends of both spreads counted.
+
+    Example:
+        >>> ratio_of(Spread(9, 1.0, 1.0, 1.0, 1.25), Spread(9, 2.0, 2.0, 2.0, 2.5))
+        Ratio(median=2.0, low=1.6, high=2.5)
+    """
+    return Ratio(theirs.median / ours.median, theirs.low / ours.high, theirs.high / ours.low)
+
+
+def _lists(value: Any) -> Any:
+    """The same with lists for tuples."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _median(measurement: Measurement) -> float:
+    return measurement.seconds.median

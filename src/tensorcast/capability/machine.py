@@ -1,0 +1,109 @@
+"""What a capability is measured on: the CPU or GPU and the versions of the libraries."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from .data import Machine
+
+FLAGS: Final = (
+    "avx avx2 fma f16c avx_vnni avx_vnni_int8 avx_ne_convert "
+    "avx512f avx512bw avx512vl avx512_vnni avx512_bf16 avx512_fp16 "
+    "amx_tile amx_int8 amx_bf16 amx_fp16 "
+    "asimd fphp asimdhp asimddp i8mm bf16 sve sve2 svebf16 svei8mm sme"
+).split()
+"""Of the CPU's flags those that decide how fast a format is."""
+
+LIBRARIES: Final = ("numpy", "ml_dtypes", "torch", "tensorflow", "jax")
+
+
+def cpu() -> Machine:
+    """This machine's CPU."""
+    cpuinfo = _text("/proc/cpuinfo")
+    flags = (_field(cpuinfo, "flags", "Features") or "").split()
+    name = _field(cpuinfo, "model name") or platform.processor() or platform.machine()
+    memory = _field(_text("/proc/meminfo"), "MemTotal")
+    return Machine(
+        "cpu",
+        name,
+        tuple(flag for flag in FLAGS if flag in flags),
+        usable_cpus(),
+        int(memory.split()[0]) * 1024 if memory else None,
+        "",
+        _system(),
+    )
+
+
+def cuda(torch: Any) -> Machine:
+    """The current CUDA device."""
+    properties = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return Machine(
+        "cuda",
+        str(properties.name),
+        (),
+        usable_cpus(),
+        int(properties.total_memory),
+        f"{properties.major}.{properties.minor}",
+        f"{_system()}, CUDA {torch.version.cuda}",
+    )
+
+
+@cache
+def usable_cpus() -> int:
+    """CPUs that this process could use when it was asked first."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def confine(n_threads: int) -> None:
+    """Leaves this process so many of its CPUs, of different cores as far as there are enough, so
+    that libraries that cannot be told use no more threads either (Linux only)."""
+    if not hasattr(os, "sched_setaffinity") or n_threads >= usable_cpus():
+        return
+    seen: dict[str, int] = {}
+    order = []
+    for cpu_number in sorted(os.sched_getaffinity(0)):
+        path = f"/sys/devices/system/cpu/cpu{cpu_number}/topology/thread_siblings_list"
+        core = _text(path) or str(cpu_number)
+        seen[core] = seen.get(core, 0) + 1
+        order.append((seen[core], cpu_number))
+    os.sched_setaffinity(0, [number for _, number in sorted(order)[:n_threads]])
+
+
+def versions(tensorcast: str) -> dict[str, str]:
+    """Of tensorcast, Python and those libraries that are installed."""
+    found = {"tensorcast": tensorcast, "python": platform.python_version()}
+    for library in LIBRARIES:
+        for distribution in (library, f"{library}-cpu"):
+            try:
+                found[library] = metadata.version(distribution)
+                break
+            except metadata.PackageNotFoundError:
+                continue
+    return found
+
+
+def _system() -> str:
+    return f"{platform.system()} {platform.release()}"
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _field(text: str, *names: str) -> str | None:
+    """The value of the first `name : value` line."""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in names:
+            return value.strip()
+    return None

@@ -1,0 +1,271 @@
+"""Measures this machine, in this process."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.util import find_spec
+from math import isfinite
+from typing import Any, Final
+
+from .. import __version__
+from ..errors import MissingLibraryError
+from . import machine
+from .cases import cases_of
+from .casts import PAIRS, LibraryCast, as_array, contenders, difference, values
+from .data import Capability, CastMeasurement, Measurement, Missing
+from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
+from .timing import Clock, Contender, HostClock, race, spread
+
+PARTS: Final = ("cast", *OPERATIONS)
+QUICK_SECONDS: Final = 8.0
+FULL_SECONDS: Final = 45.0
+
+_LEAST_SECONDS: Final = 0.05  # of a case, however late it is
+_WRONG: Final = 0.5  # a relative error that no rounding gives
+_LONGEST_REASON: Final = 200
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        parts: of `PARTS`, in that order.
+        device: "cpu", "cuda", or "" for a CUDA device where there is one, else the CPU.
+        n_threads: of the CPU; 0 for as many as torch takes by itself.
+        sizes: how large everything is; None for those of the device.
+    """
+
+    parts: tuple[str, ...] = PARTS
+    device: str = ""
+    n_threads: int = 0
+    seconds: float = FULL_SECONDS
+    quick: bool = False
+    sizes: Sizes | None = None
+
+
+def measure(plan: Plan, progress: Progress) -> Capability:
+    """What each format gives here.
+
+    Raises:
+        MissingLibraryError: a CUDA device is asked for, and there is none.
+    """
+    begin = time.perf_counter()
+    torch = _torch()
+    device = _device(plan.device, torch)
+    n_threads = plan.n_threads or default_threads()
+    sizes = plan.sizes or (QUICK if plan.quick else ON_GPU if device == "cuda" else Sizes())
+    run = _Run(torch, device, sizes, n_threads, time.perf_counter() + plan.seconds, progress)
+    threads_before = torch.get_num_threads() if torch else 0
+    try:
+        if torch:
+            torch.set_num_threads(n_threads)
+        run.all(plan.parts)
+    finally:
+        if torch:
+            torch.set_num_threads(threads_before)
+    if device == "cpu" and not plan.device:
+        run.missing.append(Missing("all", "", "", "", f"on cuda: {_no_cuda(torch)}"))
+    return Capability(
+        machine.cuda(torch) if device == "cuda" else machine.cpu(),
+        machine.versions(__version__),
+        n_threads,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        time.perf_counter() - begin,
+        tuple(run.measurements),
+        tuple(run.casts),
+        tuple(run.missing),
+    )
+
+
+def default_threads() -> int:
+    """As many as torch takes by itself: one per core; without torch, the CPUs."""
+    torch = _torch()
+    return torch.get_num_threads() if torch else machine.usable_cpus()
+
+
+def _torch() -> Any:
+    return importlib.import_module("torch") if find_spec("torch") else None
+
+
+def _device(asked: str, torch: Any) -> str:
+    has_cuda = torch is not None and torch.cuda.is_available()
+    if asked == "cuda" and not has_cuda:
+        raise MissingLibraryError(f"skipped: no CUDA: {_no_cuda(torch)}")
+    return asked or ("cuda" if has_cuda else "cpu")
+
+
+def _no_cuda(torch: Any) -> str:
+    if torch is None:
+        return "torch is not installed: pip install 'tensorcast[torch]'"
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} is built without CUDA"
+    return f"torch {torch.__version__} finds no CUDA device"
+
+
+class _CudaClock:
+    """The device's own clock."""
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+
+    def seconds(self, call: Callable[[], Any], n_calls: int) -> float:
+        begin, end = (self._torch.cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        for _ in range(n_calls):
+            call()
+        end.record()
+        end.synchronize()
+        return float(begin.elapsed_time(end)) / 1e3 / n_calls
+
+
+class _Run:
+    """What was measured so far, and the time that is left."""
+
+    def __init__(
+        self,
+        torch: Any,
+        device: str,
+        sizes: Sizes,
+        n_threads: int,
+        deadline: float,
+        progress: Progress,
+    ) -> None:
+        self.measurements: list[Measurement] = []
+        self.casts: list[CastMeasurement] = []
+        self.missing: list[Missing] = []
+        self._torch, self._device, self._sizes = torch, device, sizes
+        self._n_threads = n_threads
+        self._begin, self._deadline = time.perf_counter(), deadline
+        self._progress = progress
+        self._clock: Clock = _CudaClock(torch) if device == "cuda" else HostClock()
+
+    def all(self, parts: Sequence[str]) -> None:
+        steps: list[tuple[str, Callable[[float], None]]] = []
+        for part in parts:
+            if part == "cast":
+                steps += [(f"cast {a} -> {b}", partial(self.cast, a, b)) for a, b in PAIRS]
+            elif self._torch is None:
+                reason = "torch is not installed: pip install 'tensorcast[torch]'"
+                self.missing.append(Missing(part, "", "", "", reason))
+            else:
+                bench = Bench(self._torch, self._device, self._sizes)
+                for case in cases_of(part, bench):
+                    steps.append((f"{part} {case.label}", partial(self.operation, case)))
+        for i, (label, step) in enumerate(steps):
+            self._progress(i / len(steps), label)
+            left = self._deadline - time.perf_counter()
+            step(max(_LEAST_SECONDS, left / (len(steps) - i)))
+            gc.collect()
+        self._progress(1.0, "")
+
+    # -- operations ----------------------------------------------------------------------------
+
+    def operation(self, case: Case, seconds: float) -> None:
+        """Every way of one case: verified, then timed in turns, then verified again."""
+        inference = self._torch.inference_mode
+        with inference():
+            exact = case.exact()
+            ready: list[tuple[Way, Work, Contender]] = []
+            for way in case.ways:
+                found = self._first(case, way, exact)
+                if found is not None:
+                    ready.append((way, *found))
+            race([contender for _, _, contender in ready], self._clock, seconds)
+            for way, work, contender in ready:
+                result = contender.again()
+                self.measurements.append(
+                    Measurement(
+                        case.operation,
+                        case.label,
+                        dict(case.sizes),
+                        way.format,
+                        way.name,
+                        spread(contender.samples),
+                        n_bytes_of([*work.operands, result]),
+                        case.n_operations,
+                        relative_error(work.values(result), exact),
+                    )
+                )
+
+    def _first(self, case: Case, way: Way, exact: Any) -> tuple[Work, Contender] | None:
+        """One way's first call, if it works and is right."""
+        try:
+            work = way.prepare()
+            contender = Contender(work.call, work.setting)
+            result = contender.first(self._clock)
+            error = relative_error(work.values(result), exact)
+        except Exception as refusal:  # whatever torch raises is its reason
+            self._miss(case.operation, case.label, way.format, way.name, reason_of(refusal))
+            return None
+        if not error < _WRONG:
+            dtype = str(result.dtype).removeprefix("torch.")
+            reason = f"the result is wrong: it is {dtype}, its relative error {error:.2g}"
+            self._miss(case.operation, case.label, way.format, way.name, reason)
+            return None
+        return work, contender
+
+    def _miss(self, operation: str, case: str, format: str, way: str, reason: str) -> None:
+        self.missing.append(Missing(operation, case, format, way, reason))
+
+    # -- casts ---------------------------------------------------------------------------------
+
+    def cast(self, source: str, target: str, seconds: float) -> None:
+        """One cast in every library: compared with ours, then timed in turns."""
+        array = values(source, target, self._sizes.cast)
+        ready: list[tuple[LibraryCast, Contender, int, str]] = []
+        ours: Any = None
+        for library, make in contenders(target, array, self._torch, self._device):
+            try:
+                for found in make():
+                    contender = Contender(found.call)
+                    result = contender.first(self._clock)
+                    n, text = 0, ""
+                    if library == "tensorcast":
+                        ours = as_array(result) if ours is None else ours
+                    elif library != "copy":
+                        n, text = difference(found.array(result), ours, array)
+                    ready.append((found, contender, n, text))
+                    del result
+            except Exception as refusal:
+                self._miss("cast", f"{source} -> {target}", library, "", reason_of(refusal))
+        race([contender for _, contender, _, _ in ready], self._clock, seconds)
+        n_bytes = array.nbytes + ours.nbytes
+        for found, contender, n, text in ready:
+            to = source if found.library == "copy" else target
+            self.casts.append(
+                CastMeasurement(
+                    source, to, found.library, found.into, array.size, n_bytes,
+                    spread(contender.samples), n, text,
+                )
+            )  # fmt: skip
+
+
+def relative_error(result: Any, exact: Any) -> float:
+    """|result - exact| / |exact|; infinite where the result is not finite, or of another shape."""
+    if result.shape != exact.shape:
+        return float("inf")
+    wide = result.double()
+    error = float((wide - exact).norm() / exact.norm())
+    return error if isfinite(error) else float("inf")
+
+
+def n_bytes_of(tensors: Sequence[Any]) -> int:
+    """Their elements' bytes."""
+    return sum(x.numel() * x.element_size() for x in tensors)
+
+
+def reason_of(refusal: BaseException) -> str:
+    """The error in a line."""
+    text = " ".join(str(refusal).split())
+    if len(text) > _LONGEST_REASON:
+        text = text[: _LONGEST_REASON - 3] + "..."
+    return f"{type(refusal).__name__}: {text}"

@@ -1,0 +1,143 @@
+"""Contenders taking turns, and what their times come to."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from .data import Spread
+
+_MOST_ROUNDS: Final = 25
+_FEWEST_ROUNDS: Final = 3
+_SHORTEST_SAMPLE: Final = 50e-6  # a clock's ticks and its own call vanish in it
+SLOW: Final = 0.25
+"""Seconds of a call that needs no warming up: its first call counts."""
+
+
+class Clock(Protocol):
+    """Seconds of a call, by whatever clock the device has."""
+
+    def seconds(self, call: Callable[[], Any], n_calls: int) -> float: ...
+
+
+class HostClock:
+    """The process's own clock, for work that is done when the call returns."""
+
+    def seconds(self, call: Callable[[], Any], n_calls: int) -> float:
+        """Of one call, out of `n_calls`."""
+        turns = range(n_calls)
+        begin = time.perf_counter()
+        for _ in turns:
+            call()
+        return (time.perf_counter() - begin) / n_calls
+
+
+@dataclass
+class Contender:
+    """Something to time.
+
+    Attributes:
+        call: does it once, and gives the result.
+        setting: entered around its turns, outside the clock.
+        samples: seconds of a call, one per round.
+    """
+
+    call: Callable[[], Any]
+    setting: Callable[[], AbstractContextManager[Any]] = nullcontext
+    samples: list[float] = field(default_factory=list)
+    _expected: float = 0.0
+    _slow_result: Any = None
+
+    def first(self, clock: Clock) -> Any:
+        """The result of the first call. A slow one's time counts; otherwise it warms up."""
+        kept: list[Any] = []
+        with self.setting():
+            seconds = clock.seconds(lambda: kept.append(self.call()), 1)
+        self._expected = seconds
+        if seconds >= SLOW:
+            self.samples.append(seconds)
+            self._slow_result = kept[0]
+        return kept[0]
+
+    def again(self) -> Any:
+        """The result once more, after the race; a slow one's is that of its first call."""
+        if self._slow_result is not None:
+            return self._slow_result
+        with self.setting():
+            return self.call()
+
+    def warm(self, clock: Clock) -> None:
+        """Once more, to know how long a call takes now."""
+        if not self.samples:
+            with self.setting():
+                self._expected = clock.seconds(self.call, 1)
+
+    def turns(self, seconds: float) -> int:
+        """Rounds it takes part in when it has so much time."""
+        expected = max(self._expected, _SHORTEST_SAMPLE)
+        if _FEWEST_ROUNDS * expected > 2 * seconds:
+            return max(0 if self.samples else 1, int(seconds / expected))
+        return max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(seconds / expected)))
+
+    def turn(self, clock: Clock) -> None:
+        """One sample."""
+        n_calls = max(1, math.ceil(_SHORTEST_SAMPLE / max(self._expected, 1e-7)))
+        with self.setting():
+            self.samples.append(clock.seconds(self.call, n_calls))
+
+
+def race(contenders: Sequence[Contender], clock: Clock, seconds: float) -> None:
+    """Fills the samples: A B C, A B C, ...; slow contenders sit out some of the rounds, evenly.
+
+    Each has made its `first` call before. A contender that takes longer than its share of the
+    seconds keeps what it has.
+    """
+    for contender in contenders:
+        contender.warm(clock)
+    turns = [contender.turns(seconds / len(contenders)) for contender in contenders]
+    for number in schedule(turns):
+        contenders[number].turn(clock)
+
+
+def schedule(turns: Sequence[int]) -> Iterator[int]:
+    """Who is next: contender i comes `turns[i]` times, spread over all rounds.
+
+    Example:
+        >>> list(schedule([3, 1, 3]))
+        [0, 2, 0, 2, 0, 1, 2]
+    """
+    n_rounds = max(turns, default=0)
+    for number in range(n_rounds):
+        for i, n in enumerate(turns):
+            if (number + 1) * n // n_rounds > number * n // n_rounds:
+                yield i
+
+
+def spread(samples: Sequence[float]) -> Spread:
+    """What the samples come to.
+
+    Example:
+        >>> spread([3.0, 1.0, 2.0, 9.0, 2.5, 2.2, 2.1])
+        Spread(n=7, least=1.0, median=2.2, low=1.0, high=9.0)
+    """
+    ordered, n = sorted(samples), len(samples)
+    middle = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+    if n < _FEWEST_ROUNDS:
+        return Spread(n, ordered[0], middle, middle / 2, middle * 2)
+    k = _outside(n)
+    return Spread(n, ordered[0], middle, ordered[k], ordered[n - 1 - k])
+
+
+def _outside(n: int) -> int:
+    """How many samples at either end may be left out, so that the true median lies between the
+    rest with 95% confidence: each sample is below it with probability 1/2."""
+    tail, k = 0.0, 0
+    while True:
+        tail += math.comb(n, k) / 2**n
+        if tail > 0.025:
+            return max(0, k - 1)
+        k += 1

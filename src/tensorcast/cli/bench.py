@@ -1,0 +1,92 @@
+"""`tensorcast bench`: what each format gives on this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from .options import output_options
+from .terminal import screen, show, write
+
+PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embedding")
+
+
+@click.command("bench")
+@click.option("--quick", is_flag=True, help="Smaller operands, about 10 seconds.")
+@click.option(
+    "--only",
+    metavar="PART,...",
+    default="",
+    help=f"Some parts only: {', '.join(PARTS)}.",
+)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda if it is there]")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads of the CPU, for everyone. [default: one per core]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds of measuring. [default: 45; 8 if quick]",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the capability file, which tensorcast.Capability.read reads.",
+)
+@output_options
+def command(
+    quick: bool,
+    only: str,
+    device: str | None,
+    threads: int | None,
+    seconds: float | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure what each format gives on this machine: how fast casts, matrix products, convolution,
+    attention and more are, how much memory they take and how far they are from float64.
+
+    Every result is verified before it is timed; the formats take turns. What is only installed
+    (torch, TensorFlow, JAX) is compared, what is missing is named with the reason.
+
+    \b
+    tensorcast bench
+    tensorcast bench --quick --only cast,matmul
+    tensorcast bench --threads 1 --out capability.json
+    """
+    parts = [part for part in only.split(",") if part]
+    for part in parts:
+        if part not in PARTS:
+            raise click.BadParameter(
+                f"{part!r} is none of {', '.join(PARTS)}", param_hint="'--only'"
+            )
+    if out is not None and not out.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no directory {str(out.parent)!r}", param_hint="'--out'")
+    from tensorcast.capability.process import bench
+
+    from .progress import steps
+
+    with steps("measuring") as tracker:
+        found = bench(
+            only=parts,
+            device=device,
+            threads=threads,
+            seconds=seconds,
+            quick=quick,
+            progress=tracker,
+        )
+    if out is not None:
+        found.write(out)
+    if as_json:
+        write(found.to_json() + "\n")
+    else:
+        from tensorcast.capability.wording import lines
+
+        show(lines(found, screen(sys.stdout).width))

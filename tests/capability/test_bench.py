@@ -1,0 +1,158 @@
+"""`tensorcast.bench` and its process, on tiny operands; nothing here looks at a time."""
+
+from __future__ import annotations
+
+import math
+import re
+from importlib.util import find_spec
+
+import pytest
+
+import tensorcast as tc
+from tensorcast.capability import measuring, process
+from tensorcast.capability.measuring import PARTS, Plan, measure
+from tensorcast.capability.operations import Sizes
+
+TINY = Sizes(
+    matmul=((1, 32), 32),
+    linear=((1, 2), 32, 64),
+    conv2d=((1,), 16, 8),
+    attention=((1,), 2, 16, 16),
+    layer_norm=(8, 32),
+    embedding=(64, 32, 16),
+    cast=3000,
+)
+
+
+def tiny(*parts: str) -> tc.Capability:
+    steps: list[tuple[float, str]] = []
+    plan = Plan(parts, "cpu", 1, 0.1, True, TINY)
+    found = measure(plan, lambda done, what: steps.append((done, what)))
+    assert steps[-1] == (1.0, "")
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+    return found
+
+
+@pytest.fixture(scope="module")
+def found() -> tc.Capability:
+    pytest.importorskip("torch")
+    return tiny(*PARTS)
+
+
+def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: tc.Capability) -> None:
+    cases = {(m.operation, m.case) for m in found.measurements}
+    assert {operation for operation, _ in cases} == set(PARTS) - {"cast"}
+    for operation, case in cases:
+        for name in ("float64", "float32", "tf32", "bfloat16", "float16", "float8_e4m3fn", "int8"):
+            measured = found.find(operation, name, case=case)
+            missing = [
+                m
+                for m in found.missing
+                if (m.operation, m.case, m.format) == (operation, case, name)
+            ]
+            assert measured or missing, (operation, case, name)
+            assert all(m.reason for m in missing)
+
+
+def test_errors_are_of_the_size_that_the_format_has(found: tc.Capability) -> None:
+    for m in found.measurements:
+        limit = {
+            "float64": 1e-12, "float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2,
+            "float8_e4m3fn": 0.2, "int8": 0.2,
+        }[m.format]  # fmt: skip
+        assert 0 <= m.relative_error < limit, m
+        assert m.sqnr_db == -20 * math.log10(m.relative_error) if m.relative_error else math.inf
+        assert m.n_bytes > 0
+    by_format = {m.format: m.n_bytes for m in found.find("matmul", case="M=32") if not m.way}
+    assert by_format["float64"] == 2 * by_format["float32"] == 4 * by_format["bfloat16"]
+    assert by_format["float32"] == 3 * 32 * 32 * 4
+
+
+def test_wrong_results_are_named_and_not_timed(found: tc.Capability) -> None:
+    wrong = [m for m in found.missing if (m.operation, m.format, m.way) == ("matmul", "int8", "")]
+    assert wrong
+    assert "the result is wrong: it is int8" in wrong[0].reason
+    assert not [m for m in found.find("matmul", "int8") if not m.way]
+
+
+def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> None:
+    libraries = {c.library for c in found.casts}
+    here = {"tensorcast", "copy", "numpy", "torch"}
+    here |= {name for name in ("jax", "tensorflow") if find_spec(name)}
+    assert libraries == here - {m.format for m in found.missing if m.operation == "cast"}
+    assert {(c.source, c.target) for c in found.casts} >= {("float32", "float8_e4m3fn")}
+    ours = [c for c in found.casts if c.library == "tensorcast"]
+    assert all(c.n_different == 0 for c in ours)
+    of = next(c for c in ours if (c.source, c.target) == ("float64", "float32"))
+    assert (of.n_elements, of.n_bytes) == (3000, 3000 * 12)
+    assert of.bytes_per_second == of.n_bytes / of.seconds.median
+
+
+def test_it_goes_through_its_file(found: tc.Capability) -> None:
+    assert tc.Capability.from_dict(found.to_dict()) == found
+    assert found.machine.device == "cpu"
+    assert found.n_threads == 1
+    assert any("on cuda" in m.reason or m.operation != "all" for m in found.missing)
+
+
+def test_a_table_and_html_are_made_of_it(found: tc.Capability) -> None:
+    text, html = str(found), found._repr_html_()
+    assert max(map(len, text.splitlines())) <= 100
+    for operation in PARTS[1:]:
+        assert operation in text
+        assert operation in html
+    assert "Not measured" in text
+    assert "<script" not in html
+
+
+def test_without_torch_casts_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "_torch", lambda: None)
+    found = tiny(*PARTS)
+    assert {"tensorcast", "numpy", "copy"} <= {c.library for c in found.casts}
+    assert found.measurements == ()
+    reasons = {m.operation: m.reason for m in found.missing}
+    for operation in PARTS[1:]:
+        assert reasons[operation] == "torch is not installed: pip install 'tensorcast[torch]'"
+
+
+def test_a_difference_is_found() -> None:
+    import numpy as np
+
+    from tensorcast.capability.casts import difference
+
+    source = np.array([1.0, 1.5, 2.5], np.float32)
+    ours, theirs = np.array([1, 2, 2], np.int8), np.array([1, 1, 3], np.int8)
+    assert difference(theirs, ours, source) == (2, "1.5 -> code 0x1, ours 0x2")
+    assert difference(ours, ours.view(np.uint8), source) == (0, "")
+    assert difference(ours[:2], ours, source)[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"only": ["matmull"]}, "'matmull' is not a part of the bench; they are cast, matmul"),
+        ({"device": "tpu"}, "'tpu' is neither 'cpu' nor 'cuda'"),
+        ({"threads": 0}, "threads=0: at least one"),
+        ({"seconds": 0}, "seconds=0: above zero"),
+        ({"seconds": math.nan}, "seconds=nan: above zero"),
+    ],
+)
+def test_arguments_out_of_range(arguments: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        tc.bench(**arguments)  # type: ignore[arg-type]
+
+
+def test_cuda_is_refused_by_name_where_there_is_none() -> None:
+    if find_spec("torch"):
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("there is a CUDA device")
+    with pytest.raises(tc.MissingLibraryError, match="skipped: no CUDA: torch"):
+        tc.bench(device="cuda", only=["layer_norm"], seconds=0.1)
+
+
+def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_environment", lambda plan: {"PYTHONPATH": "/nowhere"})
+    with pytest.raises(tc.TensorcastError, match="ended with exit code 1"):
+        tc.bench(only=["cast"], seconds=0.1)

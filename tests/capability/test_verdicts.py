@@ -1,0 +1,79 @@
+"""Verdicts on made-up numbers."""
+
+from __future__ import annotations
+
+import pytest
+from capability.made_up import capability, cast, measured
+
+from tensorcast.capability.verdicts import factor, operation_verdict
+
+
+def test_the_verdict_people_ask_for() -> None:
+    times = {
+        "float32": {"M=1": 1.0, "M=64": 4.0, "M=1024": 40.0},
+        "bfloat16": {"M=1": 2.0, "M=64": 1.0, "M=1024": 10.0},
+        "float16": {"M=1": 4.0, "M=64": 16.0, "M=1024": 160.0},
+    }
+    found = capability(
+        *(measured(f, s, case=case) for f, of in times.items() for case, s in of.items())
+    )
+    assert found.verdicts[0] == (
+        "bfloat16 matmul is 4 times faster than float32 on this CPU from M=64, 2 times slower at "
+        "M=1; float16 4 times slower; use bfloat16, float32 at M=1"
+    )
+
+
+def test_nothing_is_said_within_the_noise() -> None:
+    noisy = [measured("float32", 1.0, noise=0.5), measured("bfloat16", 0.6, noise=0.5)]
+    assert operation_verdict(noisy, "CPU") == (
+        "matmul: no format differs from float32 by more than the noise; use float32"
+    )
+    both = [*noisy, measured("float16", 9.0, noise=0.5)]
+    assert operation_verdict(both, "CPU") == (
+        "float16 matmul is 9 times slower than float32 on this CPU; bfloat16 within the noise; "
+        "use float32"
+    )
+
+
+def test_small_differences_are_not_worth_a_word() -> None:
+    alike = [measured("float32", 1.0, noise=0.001), measured("bfloat16", 0.95, noise=0.001)]
+    assert operation_verdict(alike, "GPU") == (
+        "bfloat16 matmul is as fast as float32 on this GPU; use float32"
+    )
+
+
+def test_of_equals_the_one_with_range_is_advised() -> None:
+    equal = [measured("float32", 4.0), measured("float16", 0.98), measured("bfloat16", 1.0)]
+    assert operation_verdict(equal, "CPU").endswith("; use bfloat16")
+
+
+def test_int8_is_told_with_its_way_and_not_advised() -> None:
+    found = operation_verdict(
+        [measured("float32", 4.0), measured("int8", 1.0, way="_int_mm")], "CPU"
+    )
+    assert found == "int8 by _int_mm matmul is 4 times faster than float32 on this CPU; use float32"
+
+
+def test_without_float32_there_is_no_verdict() -> None:
+    assert capability(measured("bfloat16", 1.0), casts=()).verdicts == ()
+
+
+def test_casts_beside_each_library() -> None:
+    casts = (
+        cast("tensorcast", 1.0),
+        cast("torch", 2.0),
+        cast("numpy", 0.5),
+        cast("jax", 1.0, n_different=1, difference="1 -> 2"),
+    )
+    assert capability(casts=casts).verdicts == (
+        "casts of tensorcast beside torch's: 2 times faster in 1 of 1 (float32 -> float16)",
+        "casts of tensorcast beside NumPy's: 2 times slower in 1 of 1 (float32 -> float16)",
+        "casts of tensorcast beside JAX's: as fast in 1; other results in float32 -> float16",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.04, "1"), (1.06, "1.1"), (9.96, "10"), (99.6, "100"), (1234, "1200")]
+)
+def test_factors(value: float, text: str) -> None:
+    assert factor(value) == text
