@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tensorcast.bridges import is_numpy, is_torch
-from tensorcast.checkpoint.stats import CANDIDATES
+from tensorcast.checkpoint import stats
 from tensorcast.errors import CastError
 from tensorcast.formats import lookup
 
@@ -20,14 +20,14 @@ from .profile_findings import findings_of
 if TYPE_CHECKING:
     from tensorcast.formats import Format
 
-_CANDIDATES = (*CANDIDATES, "int8")
+CANDIDATES: Final = (*stats.CANDIDATES, "int8")
 
 
 def profile(
     model: Any,
     *inputs: Any,
     optimizer: Any = None,
-    candidates: Sequence[Format | str] = _CANDIDATES,
+    candidates: Sequence[Format | str] = CANDIDATES,
     **keywords: Any,
 ) -> Profile:
     """Bytes by module and format, ranges and exponents of every tensor, and a verdict on each
@@ -89,6 +89,13 @@ def profile(
         notes=(),
         seconds=time.perf_counter() - begin,
     )
+
+
+def grad_mode(enabled: bool) -> Any:
+    """The block inside which gradients are on or off."""
+    import torch
+
+    return torch.set_grad_enabled(enabled)
 
 
 def _held(model: Any, runs: bool) -> tuple[list[Held], str]:
