@@ -51,7 +51,7 @@ def capability(*measurements: Measurement, **changes: object) -> Capability:
         "casts": (cast("tensorcast", 1.0), cast("torch", 2.0), cast("copy", 0.9)),
         "missing": (
             Missing("conv2d", "batch 1", "float8_e4m3fn", "", "NotImplementedError: none"),
-            Missing("all", "", "", "", "on cuda: no CUDA device"),
+            Missing("everything", "", "cuda", "", "no CUDA device"),
         ),
     }
     return Capability(**{**made, **changes})  # type: ignore[arg-type]

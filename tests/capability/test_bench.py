@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import re
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 
 import tensorcast as tc
 from tensorcast.capability import measuring, process
 from tensorcast.capability.measuring import PARTS, Plan, measure
-from tensorcast.capability.operations import Sizes
+from tensorcast.capability.operations import Sizes, tf32
 
 TINY = Sizes(
     matmul=((1, 32), 32),
@@ -92,7 +93,7 @@ def test_it_goes_through_its_file(found: tc.Capability) -> None:
     assert tc.Capability.from_dict(found.to_dict()) == found
     assert found.machine.device == "cpu"
     assert found.n_threads == 1
-    assert any("on cuda" in m.reason or m.operation != "all" for m in found.missing)
+    assert not [m for m in found.missing if m.format == "cuda"]  # device="cpu" was asked for
 
 
 def test_a_table_and_html_are_made_of_it(found: tc.Capability) -> None:
@@ -142,14 +143,56 @@ def test_arguments_out_of_range(arguments: dict[str, object], said: str) -> None
         tc.bench(**arguments)  # type: ignore[arg-type]
 
 
-def test_cuda_is_refused_by_name_where_there_is_none() -> None:
-    if find_spec("torch"):
-        import torch
+@pytest.mark.parametrize(
+    ("cuda", "said"),
+    [
+        (None, "skipped: no CUDA: torch 2.13.0 is built without CUDA"),
+        ("13.0", "skipped: no CUDA: torch 2.13.0 finds no CUDA device"),
+    ],
+)
+def test_cuda_is_refused_by_name_where_there_is_none(cuda: str | None, said: str) -> None:
+    torch = SimpleNamespace(
+        cuda=SimpleNamespace(is_available=lambda: False),
+        version=SimpleNamespace(cuda=cuda),
+        __version__="2.13.0",
+    )
+    assert measuring._device("", torch) == "cpu"
+    with pytest.raises(tc.MissingLibraryError, match=re.escape(said)):
+        measuring._device("cuda", torch)
+    with pytest.raises(tc.MissingLibraryError, match="torch is not installed"):
+        measuring._device("cuda", None)
 
-        if torch.cuda.is_available():
-            pytest.skip("there is a CUDA device")
-    with pytest.raises(tc.MissingLibraryError, match="skipped: no CUDA: torch"):
-        tc.bench(device="cuda", only=["layer_norm"], seconds=0.1)
+
+def test_the_clock_of_cuda_reads_its_events() -> None:
+    class Event:
+        now = 0.0
+
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            self.at = Event.now
+
+        def synchronize(self) -> None:
+            pass
+
+        def elapsed_time(self, end: Event) -> float:
+            return end.at - self.at
+
+    def work() -> None:
+        Event.now += 3.0  # milliseconds
+
+    torch = SimpleNamespace(cuda=SimpleNamespace(Event=Event))
+    assert measuring._CudaClock(torch).seconds(work, 4) == pytest.approx(3e-3)
+
+
+def test_tf32_is_switched_on_and_put_back() -> None:
+    torch = pytest.importorskip("torch")
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with tf32(torch):
+        assert torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32
+    assert before == (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 
 
 def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

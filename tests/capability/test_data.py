@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pytest
 from capability.made_up import capability, cast, measured
 
 import tensorcast as tc
+from tensorcast.capability.data import Ratio
 from tensorcast.errors import CorruptFileError
 from tensorcast.report.document import SCHEMA
 
 FULL = capability(
     measured("float32", 1.0, error=0.0),
-    measured("bfloat16", 0.25),
+    replace(measured("bfloat16", 0.25), beside_float32=Ratio(4.0, 3.5, 4.5)),
     measured("int8", 0.5, way="_int_mm"),
     casts=(cast("tensorcast", 1.0), cast("torch", 2.0, n_different=3, difference="1.5 -> 2")),
 )
@@ -78,6 +80,10 @@ MISSING = object()
         (("measurements", 0, "seconds", "n"), 0, "seconds above zero as measurements[0].seconds"),
         (("measurements", 0, "seconds", "median"), 0, "seconds above zero as measurements[0]"),
         (("measurements", 0, "seconds", "low"), 9.0, "low <= median <= high as measurements[0]"),
+        (("measurements", 1, "beside_float32"), 2.0, "an object or null as measurements[1].besid"),
+        (("measurements", 1, "beside_float32"), {}, "measurements[1].beside_float32.median, found"),
+        (("measurements", 1, "beside_float32", "low"), 0, "0 < low <= median <= high as measureme"),
+        (("measurements", 1, "beside_float32"), MISSING, "as measurements[1].beside_float32, fou"),
         (("casts", 0, "library"), "numpyy", "one of tensorcast, torch, numpy, tensorflow, jax"),
         (("casts", 1, "n_different"), None, "a count as casts[1].n_different, found None"),
         (("missing", 0, "reason"), MISSING, "as missing[0].reason, found nothing"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tensorcast.capability.data import Ratio
 from tensorcast.capability.timing import Contender, race, schedule, spread
 
 
@@ -51,7 +52,7 @@ def test_a_slow_one_keeps_its_first_call() -> None:
     slow = Contender(lambda: calls.append(1) or len(calls))
     slow.first(clock)
     race([slow], clock, 1.0)
-    assert slow.samples == [3.0]
+    assert slow.samples == {-1: 3.0}
     assert slow.again() == 1  # not called again
 
 
@@ -66,7 +67,7 @@ def test_short_calls_are_timed_many_at_once() -> None:
 
 @pytest.mark.parametrize("turns", [[], [0], [1, 25], [3, 7, 25], [5, 5, 0]])
 def test_schedule_gives_everyone_their_turns(turns: list[int]) -> None:
-    order = list(schedule(turns))
+    order = [i for _, i in schedule(turns)]
     assert [order.count(i) for i in range(len(turns))] == turns
 
 
@@ -83,3 +84,14 @@ def test_the_interval_of_the_median(n: int, outside: int) -> None:
 def test_one_sample_is_trusted_to_a_factor_of_two() -> None:
     found = spread([4.0])
     assert (found.low, found.median, found.high) == (2, 4, 8)
+
+
+def test_contenders_are_compared_round_by_round() -> None:
+    """A machine that slows down slows both: the ratio stays."""
+    ours, theirs = Contender(lambda: None), Contender(lambda: None)
+    for number, pace in enumerate([1.0, 1.0, 5.0, 9.0, 1.0, 7.0]):
+        ours.samples[number], theirs.samples[number] = pace, 2 * pace
+    theirs.samples[7] = 1e6  # a round of its own counts for nothing
+    assert ours.beside(theirs) == Ratio(2, 2, 2)
+    few = Contender(lambda: None, samples={-1: 4.0})
+    assert few.beside(few) == Ratio(1, 0.25, 4)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from capability.made_up import capability, cast, measured
 
+from tensorcast.capability.data import Ratio
 from tensorcast.capability.verdicts import factor, operation_verdict
 
 
@@ -51,7 +54,10 @@ def test_int8_is_told_with_its_way_and_not_advised() -> None:
     found = operation_verdict(
         [measured("float32", 4.0), measured("int8", 1.0, way="_int_mm")], "CPU"
     )
-    assert found == "int8 by _int_mm matmul is 4 times faster than float32 on this CPU; use float32"
+    assert found == (
+        "int8 (_int_mm) matmul is 4 times faster than float32 on this CPU; use float32, or int8 "
+        "(_int_mm), 4 times faster, where an error of 0.1% will do"
+    )
 
 
 def test_without_float32_there_is_no_verdict() -> None:
@@ -77,3 +83,31 @@ def test_casts_beside_each_library() -> None:
 )
 def test_factors(value: float, text: str) -> None:
     assert factor(value) == text
+
+
+def test_the_summary_says_what_to_use_for_what() -> None:
+    found = capability(
+        measured("float32", 1.0),
+        measured("bfloat16", 0.5),
+        *(measured("float32", 1.0, operation=name) for name in ("conv2d", "attention")),
+        casts=(),
+    )
+    assert found.verdicts[0] == (
+        "on this CPU use bfloat16 for matmul, float32 for conv2d and attention"
+    )
+    assert (
+        capability(measured("float32", 1.0), measured("float32", 1.0, operation="linear")).verdicts[
+            0
+        ]
+        == "on this CPU use float32"
+    )
+
+
+def test_ratios_of_common_rounds_come_before_spreads() -> None:
+    noisy = measured("bfloat16", 0.5, noise=0.9)
+    paired = replace(noisy, beside_float32=Ratio(2.0, 1.9, 2.1))
+    base = measured("float32", 1.0, noise=0.9)
+    assert operation_verdict([base, noisy], "CPU").startswith("matmul: no format differs")
+    assert operation_verdict([base, paired], "CPU").startswith("bfloat16 matmul is 2 times faster")
+    found = capability(base, paired)
+    assert found.speedup("matmul", "bfloat16") == Ratio(2.0, 1.9, 2.1)

@@ -72,7 +72,7 @@ def _linear(bench: Bench) -> Iterator[Case]:
                 *bench.plain(linear, x, w),
                 Way("float8_e4m3fn", "_scaled_mm", partial(_scaled_mm, bench, x, w.t())),
                 Way("int8", "dynamic", partial(_dynamic_linear, bench, x, w)),
-                Way("int8", "weights only", partial(_weights_only, bench, x, w)),
+                Way("int8", "weights", partial(_weights_only, bench, x, w)),
             ],
         )
 
@@ -207,7 +207,7 @@ def _embedding(bench: Bench) -> Iterator[Case]:
         partial(_exact, embedding, indices, table),
         [
             *bench.plain(embedding, indices, table, products=False),
-            Way("int8", "by rows", partial(_byte_embedding, bench, table, indices)),
+            Way("int8", "rows", partial(_byte_embedding, bench, table, indices)),
         ],
     )
 

@@ -9,6 +9,9 @@ from math import inf, log10
 from pathlib import Path
 from typing import Any, Final
 
+BASELINE: Final = "float32"
+"""What every format stands beside."""
+
 SCHEMA: Final = 1
 """Of the file. Within one number members are only added."""
 
@@ -80,6 +83,8 @@ class Measurement:
         relative_error: |result - exact| / |exact|, in the Euclidean norm; exact is the operation
             in float64 on operands that float32 holds. Rounding the operands to the format is part
             of it.
+        beside_float32: how many times as fast as plain float32 at this size, round by round: the
+            median, and its interval of 95% confidence. None where float32 was not measured.
     """
 
     operation: str
@@ -91,6 +96,7 @@ class Measurement:
     n_bytes: int
     n_operations: int
     relative_error: float
+    beside_float32: Ratio | None = None
 
     @property
     def sqnr_db(self) -> float:
@@ -99,6 +105,8 @@ class Measurement:
 
     def speedup(self, other: Measurement) -> Ratio:
         """How many times as fast as `other` this is."""
+        if self.beside_float32 is not None and (other.format, other.way) == (BASELINE, ""):
+            return self.beside_float32
         return ratio_of(self.seconds, other.seconds)
 
 
@@ -115,6 +123,7 @@ class CastMeasurement:
         seconds: of one call.
         n_different: results whose bits are not tensorcast's.
         difference: the first of them in words; empty if there is none.
+        beside_ours: how many times as fast as tensorcast's into such memory, round by round.
     """
 
     source: str
@@ -126,6 +135,7 @@ class CastMeasurement:
     seconds: Spread
     n_different: int = 0
     difference: str = ""
+    beside_ours: Ratio | None = None
 
     @property
     def bytes_per_second(self) -> float:

@@ -17,14 +17,15 @@ from .. import __version__
 from ..errors import MissingLibraryError
 from . import machine
 from .cases import cases_of
-from .casts import PAIRS, LibraryCast, as_array, contenders, difference, values
-from .data import Capability, CastMeasurement, Measurement, Missing
+from .casts import PAIRS, LibraryCast, contenders, copying, difference, values
+from .data import BASELINE, Capability, CastMeasurement, Measurement, Missing
+from .libraries import OTHERS, Library, library, tensorcast
 from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
-from .timing import Clock, Contender, HostClock, race, spread
+from .timing import Clock, Contender, HostClock, race
 
 PARTS: Final = ("cast", *OPERATIONS)
 QUICK_SECONDS: Final = 8.0
-FULL_SECONDS: Final = 45.0
+FULL_SECONDS: Final = 40.0
 
 _LEAST_SECONDS: Final = 0.05  # of a case, however late it is
 _WRONG: Final = 0.5  # a relative error that no rounding gives
@@ -63,17 +64,17 @@ def measure(plan: Plan, progress: Progress) -> Capability:
     device = _device(plan.device, torch)
     n_threads = plan.n_threads or default_threads()
     sizes = plan.sizes or (QUICK if plan.quick else ON_GPU if device == "cuda" else Sizes())
-    run = _Run(torch, device, sizes, n_threads, time.perf_counter() + plan.seconds, progress)
+    run = _Run(torch, device, sizes, n_threads, progress)
     threads_before = torch.get_num_threads() if torch else 0
     try:
         if torch:
             torch.set_num_threads(n_threads)
-        run.all(plan.parts)
+        run.all(plan.parts, plan.seconds)
     finally:
         if torch:
             torch.set_num_threads(threads_before)
     if device == "cpu" and not plan.device:
-        run.missing.append(Missing("all", "", "", "", f"on cuda: {_no_cuda(torch)}"))
+        run.missing.append(Missing("everything", "", "cuda", "", _no_cuda(torch)))
     return Capability(
         machine.cuda(torch) if device == "cuda" else machine.cpu(),
         machine.versions(__version__),
@@ -136,7 +137,6 @@ class _Run:
         device: str,
         sizes: Sizes,
         n_threads: int,
-        deadline: float,
         progress: Progress,
     ) -> None:
         self.measurements: list[Measurement] = []
@@ -144,11 +144,12 @@ class _Run:
         self.missing: list[Missing] = []
         self._torch, self._device, self._sizes = torch, device, sizes
         self._n_threads = n_threads
-        self._begin, self._deadline = time.perf_counter(), deadline
+        self._known: dict[str, Library | str] = {}
         self._progress = progress
         self._clock: Clock = _CudaClock(torch) if device == "cuda" else HostClock()
 
-    def all(self, parts: Sequence[str]) -> None:
+    def all(self, parts: Sequence[str], seconds: float) -> None:
+        """Every part, in so many seconds together, as far as slow formats let it."""
         steps: list[tuple[str, Callable[[float], None]]] = []
         for part in parts:
             if part == "cast":
@@ -160,9 +161,13 @@ class _Run:
                 bench = Bench(self._torch, self._device, self._sizes)
                 for case in cases_of(part, bench):
                     steps.append((f"{part} {case.label}", partial(self.operation, case)))
+        if "cast" in parts:
+            self._progress(0.0, "loading the libraries")
+            self._libraries()
+        deadline = time.perf_counter() + seconds
         for i, (label, step) in enumerate(steps):
             self._progress(i / len(steps), label)
-            left = self._deadline - time.perf_counter()
+            left = deadline - time.perf_counter()
             step(max(_LEAST_SECONDS, left / (len(steps) - i)))
             gc.collect()
         self._progress(1.0, "")
@@ -180,6 +185,9 @@ class _Run:
                 if found is not None:
                     ready.append((way, *found))
             race([contender for _, _, contender in ready], self._clock, seconds)
+            baseline = next(
+                (c for way, _, c in ready if (way.format, way.name) == (BASELINE, "")), None
+            )
             for way, work, contender in ready:
                 result = contender.again()
                 self.measurements.append(
@@ -189,10 +197,11 @@ class _Run:
                         dict(case.sizes),
                         way.format,
                         way.name,
-                        spread(contender.samples),
+                        contender.spread,
                         n_bytes_of([*work.operands, result]),
                         case.n_operations,
                         relative_error(work.values(result), exact),
+                        contender.beside(baseline) if baseline is not None else None,
                     )
                 )
 
@@ -221,32 +230,48 @@ class _Run:
     def cast(self, source: str, target: str, seconds: float) -> None:
         """One cast in every library: compared with ours, then timed in turns."""
         array = values(source, target, self._sizes.cast)
-        ready: list[tuple[LibraryCast, Contender, int, str]] = []
         ours: Any = None
-        for library, make in contenders(target, array, self._torch, self._device):
+        ready: list[tuple[LibraryCast, Contender, int, str]] = []
+        for name, known in self._libraries().items():
+            if isinstance(known, str):
+                continue
             try:
-                for found in make():
+                for found in contenders(known, array, target):
                     contender = Contender(found.call)
-                    result = contender.first(self._clock)
-                    n, text = 0, ""
-                    if library == "tensorcast":
-                        ours = as_array(result) if ours is None else ours
-                    elif library != "copy":
-                        n, text = difference(found.array(result), ours, array)
-                    ready.append((found, contender, n, text))
+                    result = found.array(contender.first(self._clock))
+                    ours = result.copy() if ours is None else ours
+                    ready.append((found, contender, *difference(result, ours, array)))
                     del result
-            except Exception as refusal:
-                self._miss("cast", f"{source} -> {target}", library, "", reason_of(refusal))
+            except Exception as refusal:  # whatever the library raises is its reason
+                self._miss("cast", f"{source} -> {target}", name, "", reason_of(refusal))
+        copy = copying(self._torch, array, target, self._device)
+        contender = Contender(copy.call)
+        contender.first(self._clock)
+        ready.append((copy, contender, 0, ""))
         race([contender for _, contender, _, _ in ready], self._clock, seconds)
         n_bytes = array.nbytes + ours.nbytes
+        our_casts = {x.into: c for x, c, _, _ in ready if x.library == "tensorcast"}
         for found, contender, n, text in ready:
             to = source if found.library == "copy" else target
             self.casts.append(
                 CastMeasurement(
                     source, to, found.library, found.into, array.size, n_bytes,
-                    spread(contender.samples), n, text,
+                    contender.spread, n, text, contender.beside(our_casts[found.into]),
                 )
             )  # fmt: skip
+
+    def _libraries(self) -> dict[str, Library | str]:
+        """Ours first, then the others; the reason for one that is not compared."""
+        if not self._known:
+            self._known["tensorcast"] = tensorcast(self._torch, self._device)
+            for name in OTHERS:
+                try:
+                    found = library(name, self._torch, self._device, self._n_threads)
+                    self._known[name] = found
+                except Exception as refusal:  # its import may raise anything
+                    self._known[name] = reason = reason_of(refusal)
+                    self._miss("cast", "", name, "", reason)
+        return self._known
 
 
 def relative_error(result: Any, exact: Any) -> float:

@@ -20,6 +20,7 @@ from .data import (
     Machine,
     Measurement,
     Missing,
+    Ratio,
     Spread,
 )
 
@@ -123,6 +124,7 @@ def _measurement(m: _Members) -> Measurement:
         m.count("n_bytes"),
         m.count("n_operations"),
         m.number("relative_error"),
+        _ratio(m, "beside_float32"),
     )
 
 
@@ -137,6 +139,7 @@ def _cast(m: _Members) -> CastMeasurement:
         _spread(m.inner("seconds")),
         m.count("n_different"),
         m.text("difference"),
+        _ratio(m, "beside_ours"),
     )
 
 
@@ -146,6 +149,19 @@ def _spread(m: _Members) -> Spread:
         raise m.wrong("", "samples, and seconds above zero", found)
     if not found.low <= found.median <= found.high:
         raise m.wrong("", "low <= median <= high", found)
+    return found
+
+
+def _ratio(m: _Members, key: str) -> Ratio | None:
+    if (
+        m.take(key, lambda value: value is None or isinstance(value, dict), "an object or null")
+        is None
+    ):
+        return None
+    inner = m.inner(key)
+    found = Ratio(*(inner.number(name) for name in ("median", "low", "high")))
+    if not 0 < found.low <= found.median <= found.high:
+        raise m.wrong(key, "0 < low <= median <= high", found)
     return found
 
 

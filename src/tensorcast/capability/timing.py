@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from .data import Spread
+from .data import Ratio, Spread, ratio_of
 
 _MOST_ROUNDS: Final = 25
 _FEWEST_ROUNDS: Final = 3
@@ -43,12 +43,12 @@ class Contender:
     Attributes:
         call: does it once, and gives the result.
         setting: entered around its turns, outside the clock.
-        samples: seconds of a call, one per round.
+        samples: seconds of a call by round; a slow first call counts as round -1.
     """
 
     call: Callable[[], Any]
     setting: Callable[[], AbstractContextManager[Any]] = nullcontext
-    samples: list[float] = field(default_factory=list)
+    samples: dict[int, float] = field(default_factory=dict)
     _expected: float = 0.0
     _slow_result: Any = None
 
@@ -59,9 +59,23 @@ class Contender:
             seconds = clock.seconds(lambda: kept.append(self.call()), 1)
         self._expected = seconds
         if seconds >= SLOW:
-            self.samples.append(seconds)
+            self.samples[-1] = seconds
             self._slow_result = kept[0]
         return kept[0]
+
+    @property
+    def spread(self) -> Spread:
+        """What its samples come to."""
+        return spread(list(self.samples.values()))
+
+    def beside(self, other: Contender) -> Ratio:
+        """How many times as fast as `other` it is, round by round; of fewer than three common
+        rounds, by both spreads."""
+        common = sorted((self.samples.keys() & other.samples.keys()) - {-1})
+        if len(common) < _FEWEST_ROUNDS:
+            return ratio_of(self.spread, other.spread)
+        found = spread([other.samples[number] / self.samples[number] for number in common])
+        return Ratio(found.median, found.low, found.high)
 
     def again(self) -> Any:
         """The result once more, after the race; a slow one's is that of its first call."""
@@ -74,7 +88,7 @@ class Contender:
         """Once more, to know how long a call takes now."""
         if not self.samples:
             with self.setting():
-                self._expected = clock.seconds(self.call, 1)
+                self._expected = min(self._expected, clock.seconds(self.call, 1))
 
     def turns(self, seconds: float) -> int:
         """Rounds it takes part in when it has so much time."""
@@ -83,11 +97,11 @@ class Contender:
             return max(0 if self.samples else 1, int(seconds / expected))
         return max(_FEWEST_ROUNDS, min(_MOST_ROUNDS, int(seconds / expected)))
 
-    def turn(self, clock: Clock) -> None:
-        """One sample."""
+    def turn(self, clock: Clock, number: int) -> None:
+        """The sample of a round."""
         n_calls = max(1, math.ceil(_SHORTEST_SAMPLE / max(self._expected, 1e-7)))
         with self.setting():
-            self.samples.append(clock.seconds(self.call, n_calls))
+            self.samples[number] = clock.seconds(self.call, n_calls)
 
 
 def race(contenders: Sequence[Contender], clock: Clock, seconds: float) -> None:
@@ -99,22 +113,22 @@ def race(contenders: Sequence[Contender], clock: Clock, seconds: float) -> None:
     for contender in contenders:
         contender.warm(clock)
     turns = [contender.turns(seconds / len(contenders)) for contender in contenders]
-    for number in schedule(turns):
-        contenders[number].turn(clock)
+    for number, i in schedule(turns):
+        contenders[i].turn(clock, number)
 
 
-def schedule(turns: Sequence[int]) -> Iterator[int]:
-    """Who is next: contender i comes `turns[i]` times, spread over all rounds.
+def schedule(turns: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """(round, who is next): contender i comes `turns[i]` times, spread over all rounds.
 
     Example:
-        >>> list(schedule([3, 1, 3]))
-        [0, 2, 0, 2, 0, 1, 2]
+        >>> list(schedule([2, 1]))
+        [(0, 0), (1, 0), (1, 1)]
     """
     n_rounds = max(turns, default=0)
     for number in range(n_rounds):
         for i, n in enumerate(turns):
             if (number + 1) * n // n_rounds > number * n // n_rounds:
-                yield i
+                yield number, i
 
 
 def spread(samples: Sequence[float]) -> Spread:

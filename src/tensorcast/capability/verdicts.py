@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import Final, Literal
 
-from .data import Capability, Measurement, Ratio, ratio_of
+from .data import BASELINE, Capability, CastMeasurement, Measurement, Ratio, ratio_of
 
 State = Literal["faster", "slower", "alike", "unclear"]
 
-BASELINE: Final = "float32"
 TITLES: Final = {"numpy": "NumPy", "tensorflow": "TensorFlow", "jax": "JAX"}
 
 _WORTH: Final = 1.1  # a smaller difference is not worth a word
@@ -40,11 +39,32 @@ class Comparison:
 
 
 def verdicts_of(capability: Capability) -> tuple[str, ...]:
-    """A sentence per operation, then one per library of casts."""
+    """What to use, a sentence per operation, one per library of casts."""
     device = "GPU" if capability.machine.device == "cuda" else "CPU"
     operations = dict.fromkeys(m.operation for m in capability.measurements)
     found = [operation_verdict(capability.find(name), device) for name in operations]
-    return tuple(text for text in [*found, *_cast_verdicts(capability)] if text)
+    found = [_summary(capability, device), *found, *_cast_verdicts(capability)]
+    return tuple(text for text in found if text)
+
+
+def _summary(capability: Capability, device: str) -> str:
+    """What to use for what, at the largest sizes; empty for a single operation."""
+    uses: dict[str, list[str]] = {}
+    for operation in dict.fromkeys(m.operation for m in capability.measurements):
+        measurements = capability.find(operation)
+        if any(m.format == BASELINE for m in measurements):
+            uses.setdefault(_best(measurements, measurements[-1].case), []).append(operation)
+    if sum(map(len, uses.values())) < 2:
+        return ""
+    if len(uses) == 1:
+        return f"on this {device} use {next(iter(uses))}"
+    ranked = sorted(uses.items(), key=lambda item: _ADVISED.index(item[0]) or len(_ADVISED))
+    texts = [f"{name} for {_listed(operations)}" for name, operations in ranked]
+    return f"on this {device} use {', '.join(texts)}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
 def operation_verdict(measurements: Sequence[Measurement], device: str) -> str:
@@ -57,7 +77,7 @@ def operation_verdict(measurements: Sequence[Measurement], device: str) -> str:
         compared = comparisons(measurements, name, way)
         if (name, way) == (BASELINE, "") or not compared:
             continue
-        label = f"{name} by {way}" if way else name
+        label = label_of(name, way)
         phrases = phrases_of(compared)
         if phrases:
             told.append((label, phrases))
@@ -76,6 +96,11 @@ def operation_verdict(measurements: Sequence[Measurement], device: str) -> str:
     return "; ".join([*clauses, _advice(measurements)])
 
 
+def label_of(format: str, way: str) -> str:
+    """The format, and the way in brackets."""
+    return f"{format} ({way})" if way else format
+
+
 def _rank(way: tuple[str, str]) -> int:
     return _TOLD.index(way[0]) if way[0] in _TOLD else len(_TOLD)
 
@@ -92,7 +117,7 @@ def comparisons(measurements: Sequence[Measurement], format: str, way: str) -> l
         ours = next((m for m in at if (m.format, m.way) == (format, way)), None)
         base = next((m for m in at if (m.format, m.way) == (BASELINE, "")), None)
         if ours is not None and base is not None:
-            found.append(Comparison(case, ratio_of(ours.seconds, base.seconds)))
+            found.append(Comparison(case, ours.speedup(base)))
     return found
 
 
@@ -150,19 +175,34 @@ def _where(members: Sequence[Comparison], order: Sequence[Comparison]) -> str:
 
 
 def _advice(measurements: Sequence[Measurement]) -> str:
-    """What to use: the fastest of the formats a model is moved to without further thought."""
+    """What to use: the fastest of the formats a model is moved to without further thought, and
+    what is faster still and costs more of the values."""
     cases = list(dict.fromkeys(m.case for m in measurements))
     best = {case: _best(measurements, case) for case in cases}
-    names = dict.fromkeys(best.values())
-    if len(names) == 1:
-        return f"use {best[cases[-1]]}"
     last = best[cases[-1]]
-    others = [
-        f"{name} at {' and '.join(case for case in cases if best[case] == name)}"
-        for name in names
-        if name != last
+    parts = [f"use {last}"]
+    for name in dict.fromkeys(best.values()):
+        if name != last:
+            parts.append(f"{name} at {_listed([case for case in cases if best[case] == name])}")
+    at_last = [m for m in measurements if m.case == cases[-1]]
+    chosen = next(m for m in at_last if (m.format, m.way) == (last, ""))
+    faster = [
+        m
+        for m in at_last
+        if m.format not in (*_ADVISED, "float64")
+        and Comparison("", m.speedup(chosen)).state == "faster"
     ]
-    return f"use {last}, {', '.join(others)}"
+    if faster:
+        m = min(faster, key=lambda m: m.seconds.median)
+        error, times = percent_of(m.relative_error), factor(m.speedup(chosen).median)
+        label = label_of(m.format, m.way)
+        parts.append(f"or {label}, {times} times faster, where an error of {error} will do")
+    return ", ".join(parts)
+
+
+def percent_of(error: float) -> str:
+    """A relative error of a coarse format: "2.7%"."""
+    return f"{100 * error:.2g}%"
 
 
 def _best(measurements: Sequence[Measurement], case: str) -> str:
@@ -174,6 +214,13 @@ def _best(measurements: Sequence[Measurement], case: str) -> str:
     return chosen
 
 
+def _ours_beside(ours: CastMeasurement, theirs: CastMeasurement) -> Ratio:
+    r = theirs.beside_ours
+    if r is None:
+        return ratio_of(ours.seconds, theirs.seconds)
+    return Ratio(1 / r.median, 1 / r.high, 1 / r.low)
+
+
 def _cast_verdicts(capability: Capability) -> list[str]:
     """How tensorcast's casts stand beside each library's, new memory for everyone."""
     casts = [c for c in capability.casts if c.into == "new"]
@@ -182,9 +229,8 @@ def _cast_verdicts(capability: Capability) -> list[str]:
     for library in dict.fromkeys(c.library for c in casts if c.library != "tensorcast"):
         theirs = [c for c in casts if c.library == library and (c.source, c.target) in ours]
         compared = [
-            Comparison(f"{c.source} -> {c.target}", ratio_of(mine.seconds, c.seconds))
+            Comparison(f"{c.source} -> {c.target}", _ours_beside(ours[c.source, c.target], c))
             for c in theirs
-            for mine in (ours[c.source, c.target],)
         ]
         states: dict[State, list[Comparison]] = {}
         for comparison in compared:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Final
 
 from ..words.table import Column, layout
 from ..words.text import Line, Span, Style, line, plain, safe, wrap
 from ..words.units import duration, human_bytes
-from .data import Capability, CastMeasurement, Measurement, Missing, Spread
-from .verdicts import BASELINE, TITLES, Comparison, comparisons, factor
+from .data import BASELINE, Capability, CastMeasurement, Measurement, Missing, Spread
+from .verdicts import TITLES, Comparison, comparisons, factor, label_of, percent_of
 
 _WIDE: Final = 100
+_LEGEND: Final = (
+    "memory: of operands and result; it and the error are those of the largest size. Beside each "
+    "time: how many times as fast as float32 it is; ~ where that is within the noise"
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Table:
     title: str
     heads: tuple[Column, ...]
     rows: tuple[tuple[Span, ...], ...]
+    notes: tuple[str, ...] = ()
 
 
 def lines(capability: Capability, width: int | None) -> list[Line]:
@@ -34,7 +39,9 @@ def lines(capability: Capability, width: int | None) -> list[Line]:
     for table in tables(capability):
         found += [line(""), line(Span(safe(table.title), "title"))]
         found += layout(table.heads, table.rows, width=width)
-    missing = list(_missing(capability.missing))
+        for note in table.notes:
+            found += [line(Span(row, "dim")) for row in wrap(safe(note), width, indent="  ")]
+    missing = list(_missing(capability))
     if missing:
         found += [line(""), line(Span("Not measured", "title"))]
         heads = (Column(""), Column("", wrap=True))
@@ -68,6 +75,8 @@ def tables(capability: Capability) -> list[Table]:
     found = []
     for operation in dict.fromkeys(m.operation for m in capability.measurements):
         found.append(_operation(capability.find(operation)))
+    if found:
+        found[-1] = replace(found[-1], notes=(_LEGEND,))
     if capability.casts:
         found.append(_casts(capability.casts))
     return found
@@ -76,7 +85,7 @@ def tables(capability: Capability) -> list[Table]:
 def _operation(measurements: Sequence[Measurement]) -> Table:
     """A row per format and way; per size the time and how many times as fast as float32."""
     cases = list(dict.fromkeys(m.case for m in measurements))
-    heads = [Column("format"), Column("operands", "right"), Column("error", "right"),
+    heads = [Column("format"), Column("memory", "right"), Column("error", "right"),
              Column("SQNR", "right", drop=1)]  # fmt: skip
     for case in cases:
         heads += [Column(case, "right"), Column("", "right")]
@@ -86,7 +95,7 @@ def _operation(measurements: Sequence[Measurement]) -> Table:
         last = of[list(of)[-1]]
         beside = {c.case: c for c in comparisons(measurements, name, way)}
         row = [
-            Span(safe(f"{name} {way}".rstrip()), "name"),
+            Span(safe(label_of(name, way)), "name"),
             Span(human_bytes(last.n_bytes)),
             Span(error_text(last.relative_error)),
             Span(f"{last.sqnr_db:.0f} dB" if last.relative_error else ""),
@@ -95,8 +104,10 @@ def _operation(measurements: Sequence[Measurement]) -> Table:
             row.append(Span(time_text(of[case].seconds) if case in of else "-"))
             row.append(_times(beside.get(case)) if name != BASELINE or way else Span(""))
         rows.append(tuple(row))
-    sizes = measurements[-1].sizes
-    title = f"{measurements[0].operation}  {', '.join(f'{k}={v}' for k, v in sizes.items())}"
+    last_sizes = measurements[-1].sizes
+    same = [k for k in last_sizes if len({m.sizes.get(k) for m in measurements}) == 1]
+    sizes = ", ".join(f"{k} {last_sizes[k]}" for k in same) if len(cases) > 1 else ""
+    title = "  ".join(filter(None, [measurements[0].operation, sizes]))
     return Table(title, tuple(heads), tuple(rows))
 
 
@@ -110,7 +121,9 @@ def _times(comparison: Comparison | None) -> Span:
 
 def ratio_text(value: float) -> str:
     """How many times as fast: "4.1x"; slower ones by their quotient: "1/160"."""
-    return f"{factor(value)}x" if value >= 0.995 else f"1/{factor(1 / value)}"
+    if 0.95 <= value < 1.05:
+        return "1x"
+    return f"{factor(value)}x" if value > 1 else f"1/{factor(1 / value)}"
 
 
 def time_text(spread: Spread) -> str:
@@ -126,15 +139,17 @@ def error_text(error: float) -> str:
     """A relative error: "0.31%", "2.9e-07", "exact"."""
     if error == 0:
         return "exact"
-    return f"{100 * error:.2g}%" if error >= 1e-5 else f"{error:.1e}"
+    return percent_of(error) if error >= 1e-5 else f"{error:.1e}"
 
 
 def _casts(casts: Sequence[CastMeasurement]) -> Table:
     """A row per pair of formats, a column per library, GB/s read and written."""
     columns = list(dict.fromkeys((c.library, c.into) for c in casts if c.library != "copy"))
     columns.sort(key=lambda column: column[1] == "given")
-    heads = [Column("read and written, GB/s")]
-    heads += [Column(_heading(library, into), "right") for library, into in columns]
+    heads = [Column("GB/s, read and written")]
+    for library, into in columns:  # in a narrow terminal the others' memory given goes
+        drop = 0 if into == "new" or library == "tensorcast" else 1 + (library == "torch")
+        heads.append(Column(_heading(library, into), "right", drop=drop))
     heads.append(Column("copy", "right"))
     rows = []
     pairs = dict.fromkeys((c.source, c.target) for c in casts if c.library == "tensorcast")
@@ -148,9 +163,14 @@ def _casts(casts: Sequence[CastMeasurement]) -> Table:
         copy = next(copies, None)
         row.append(Span(f"{copy.bytes_per_second / 1e9:.1f}" if copy else "", "dim"))
         rows.append(tuple(row))
-    n = casts[0].n_elements
-    return Table(f"casts of {n:,} elements, into new memory and memory given", tuple(heads),
-                 tuple(rows))  # fmt: skip
+    notes = [
+        f"* {_heading(c.library, c.into)}, {c.source} -> {c.target}: {c.n_different:,} of "
+        f"{c.n_elements:,} results are not ours, the first {c.difference}"
+        for c in casts
+        if c.n_different
+    ]
+    title = f"cast  {casts[0].n_elements:,} elements into new memory; out: into memory given"
+    return Table(title, tuple(heads), tuple(rows), tuple(notes))
 
 
 def _heading(library: str, into: str) -> str:
@@ -164,23 +184,29 @@ def _speed(cast: CastMeasurement | None, ours: CastMeasurement | None) -> Span:
     text = f"{cast.bytes_per_second / 1e9:.1f}" + ("*" if cast.n_different else "")
     if cast.library == "tensorcast" or ours is None:
         return Span(text)
-    return Span(text, "good" if cast.seconds.high < ours.seconds.low else "")
+    faster = cast.beside_ours is not None and cast.beside_ours.low > 1
+    return Span(text, "good" if faster else "")
 
 
-def _missing(missing: Sequence[Missing]) -> Iterator[tuple[Span, Span]]:
-    """What is missing for one reason is one row."""
+def _missing(capability: Capability) -> Iterator[tuple[Span, Span]]:
+    """What is missing for one reason is one row; of an operation that is missing in all its cases
+    only the name."""
+    cases: dict[str, set[str]] = {}
+    measured: tuple[Measurement | Missing, ...] = (*capability.measurements, *capability.missing)
+    for known in measured:
+        cases.setdefault(known.operation, set()).add(known.case)
     groups: dict[tuple[str, str], list[Missing]] = {}
-    for m in missing:
-        groups.setdefault((f"{m.format} {m.way}".strip(), m.reason), []).append(m)
+    for m in capability.missing:
+        groups.setdefault((label_of(m.format, m.way), m.reason), []).append(m)
     for (name, reason), members in groups.items():
         places: dict[str, list[str]] = {}
         for m in members:
             places.setdefault(m.operation, []).append(m.case)
-        where = ", ".join(
-            " ".join([operation, *([", ".join(filter(None, cases))] if len(cases) < 4 else [])])
-            for operation, cases in places.items()
-        )
-        yield Span(safe(name), "name"), Span(safe(f"{where.strip()}: {reason}"))
+        where = [
+            operation if set(of) == cases[operation] else f"{operation} {', '.join(of)}".rstrip()
+            for operation, of in places.items()
+        ]
+        yield Span(safe(name), "name"), Span(safe(f"{', '.join(where)}: {reason}"))
 
 
 def as_html(capability: Capability) -> str:
@@ -207,7 +233,8 @@ def as_html(capability: Capability) -> str:
             )
             parts.append(f"<tr>{cells}</tr>")
         parts.append("</table>")
-    missing = list(_missing(capability.missing))
+        parts += [f"<p>{escape(note)}</p>" for note in table.notes]
+    missing = list(_missing(capability))
     if missing:
         parts.append("<p>Not measured</p><ul>")
         parts += [f"<li>{escape(plain(row))}</li>" for row in missing]
