@@ -187,6 +187,24 @@ def test_what_is_no_model_is_refused() -> None:
             block.__enter__()
 
 
+def test_long_traces_keep_an_even_sample_of_their_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MAX_TIMELINE", 200)
+    x = torch.ones(2)
+    with tc.trace(values=False) as t:
+        for _ in range(500):
+            x.half()  # two lines in turns: every second event is the same line's
+            x.double()
+        for _ in range(1000):
+            x.bfloat16()  # and what comes late is kept as well
+    assert [site.count for site in t.sites] == [500, 500, 1000]
+    assert len(t.timeline) == 200
+    assert list(t.timeline) == sorted(t.timeline)
+    of = [sum(index == i for _, _, index in t.timeline) for i in range(3)]
+    assert 30 < of[0] < 70, of
+    assert 30 < of[1] < 70, of
+    assert 75 < of[2] < 125, of
+
+
 def test_long_traces_forget_what_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "_MAX_KNOWN", 8)
     monkeypatch.setattr(recorder, "_MAX_FORWARD", 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 MAX_TIMELINE: Final = 20_000
-"""Events kept one by one; the counts of `Site` go on without end."""
+"""Events kept one by one, of more an even sample; the counts of `Site` go on without end."""
 _MAX_KNOWN: Final = 4096
 _MAX_FORWARD: Final = 100_000
 
@@ -62,6 +63,8 @@ class Recorder:
         self.sites: dict[What, Site] = {}
         self.timeline: list[tuple[float, float, What]] = []
         self.n_operations = 0
+        self._n_events = 0
+        self._random = random.Random(0)  # so that a run gives the same sample again
         self._owners = Owners(model)
         self._values = values
         self.spool = ""
@@ -215,9 +218,19 @@ class Recorder:
         if self._on_event is not None:
             self._on_event(what, event)
         self._count(event)
+        self._keep(at, seconds, what)
+        return what
+
+    def _keep(self, at: float, seconds: float, what: What) -> None:
+        """Keeps an event, or of too many an even sample of all (reservoir sampling, Vitter 1985):
+        every n-th would see the same few of a loop's body."""
+        self._n_events += 1
         if len(self.timeline) < MAX_TIMELINE:
             self.timeline.append((at, seconds, what))
-        return what
+            return
+        place = int(self._random.random() * self._n_events)
+        if place < MAX_TIMELINE:
+            self.timeline[place] = at, seconds, what
 
     def _count(self, event: Site) -> None:
         if os.getpid() != self._process:

@@ -47,8 +47,8 @@ class Trace:
     Attributes:
         sites: what happened, one `Site` for all that is alike at a line, in the order seen; there
             when the block has ended, also when it raised.
-        timeline: the first 20,000 events: seconds from the start, seconds in the operation, index
-            of the site in `sites`.
+        timeline: the events of this process in order, of more than 20,000 an even sample: seconds
+            from the start, seconds in the operation, index of the site in `sites`.
         seconds: in the block.
         n_operations: torch's operations seen.
     """
@@ -91,7 +91,8 @@ class Trace:
         shutil.rmtree(self._spool, ignore_errors=True)
         self.sites = tuple(recorder.sites.values())
         index = {what: i for i, what in enumerate(recorder.sites)}
-        self.timeline = tuple((at, took, index[what]) for at, took, what in recorder.timeline)
+        events = ((at, took, index[what]) for at, took, what in recorder.timeline)
+        self.timeline = tuple(sorted(events))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
