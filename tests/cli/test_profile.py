@@ -71,6 +71,19 @@ def test_json(tensorcast: Run) -> None:
 
 
 @pytest.mark.usefixtures("models")
+def test_html(tensorcast: Run, tmp_path: Path) -> None:
+    done = tensorcast("profile", "--html", "report.html", "models:clean")
+    assert done.returncode == 0
+    assert done.stderr.startswith("report  report.html (")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "<h1>models:clean</h1>" in page
+    assert '<section id="ranges"' in page
+    refused = tensorcast("profile", "--html", "models.py", "models:loud")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "models.py is no report of tensorcast and is not replaced" in refused.stderr
+
+
+@pytest.mark.usefixtures("models")
 @pytest.mark.parametrize(
     ("target", "said"),
     [

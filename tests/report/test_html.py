@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.made import HOSTILE, a_hostile_trace, a_long_trace, a_trace
+from report.made import (
+    HOSTILE,
+    a_hostile_profile,
+    a_hostile_trace,
+    a_large_profile,
+    a_long_trace,
+    a_profile,
+    a_trace,
+)
 
 import tensorcast as tc
 from tensorcast.errors import DestinationError
@@ -211,3 +219,79 @@ def test_paths_are_short() -> None:
     assert short_path("/home/me/a/b.py", "/home/me") == "a/b.py"
     assert short_path("/home/you/b.py", "/home/me") == "/home/you/b.py"
     assert short_path("<string>") == "<string>"
+
+
+def profile_of(text: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The embedded profile, and its tensors by name."""
+    profile = embedded(text)["profile"]
+    columns = profile["columns"]
+    tensors = []
+    for row in profile["tensors"]:
+        tensor = dict(zip(columns["tensors"], row, strict=True))
+        tensor["name"] = profile["texts"][tensor["name"]]
+        if tensor["values"]:
+            tensor["values"] = dict(zip(columns["values"], tensor["values"], strict=True))
+        tensors.append(tensor)
+    return profile, tensors
+
+
+def test_a_profile_as_data() -> None:
+    profile, tensors = profile_of(page(a_profile()))
+    assert [tensor["name"] for tensor in tensors] == [
+        "encoder.1",  # overflows
+        "head.weight",  # NaN
+        "encoder.0.weight", "encoder.1.weight",
+        "head.scale",  # nothing to see
+    ]  # fmt: skip
+    assert [target["name"] for target in profile["targets"]] == [
+        "float16", "bfloat16", "float8_e4m3fn", "int8",
+    ]  # fmt: skip
+    half, wide, _, scaled = profile["targets"]
+    assert (half["smallest"], half["normal"], half["max"]) == (-24, -14, 15.999)
+    assert (wide["smallest"], wide["normal"]) == (-133, -126)
+    assert "max" not in scaled
+    values = tensors[2]["values"]
+    assert (values["first"], values["n"], values["zeros"], values["peak"]) == (-2, 8, 1, 1)
+    # exponents -2 to 3 hold 1, 1, 1, 2, 1, 1 values: the tallest is the last level
+    assert values["levels"] == "1" * 3 + "z" + "1" * 2
+    assert values["peakShare"] == 0.25
+    assert sum(row[6] for row in profile["sizes"]) == a_profile().n_bytes_of()
+
+
+def test_a_large_profile_stays_small_and_adds_up() -> None:
+    whole = a_large_profile()
+    text = page(whole, a_long_trace())
+    assert len(text.encode()) < MAX_BYTES
+    profile, tensors = profile_of(text)
+    assert sum(row[6] for row in profile["sizes"]) == whole.n_bytes_of()
+    assert profile["depth"] == 2  # decoder.layers
+    assert len(tensors) + profile["left"] == 8000
+    assert len(tensors) > 100
+
+
+def test_both_in_one_page_with_wrong_values_first() -> None:
+    text = page(a_trace(), a_profile())
+    heads = re.findall(r'<li class="finding( wrong)?" id="finding-(\d)"', text)
+    assert heads == [(" wrong", "1"), (" wrong", "2"), ("", "3"), ("", "4"), ("", "5")]
+    assert [row["finding"] for row in lines_of(text)] == [0, 2, 3, -1]
+    reader = Reader(text)
+    ids = [attributes["id"] for attributes in reader.of("section")]
+    assert ids == ["findings", "sizes", "formats", "ranges", "timeline", "lines"]
+
+
+def test_hostile_profiles_are_texts() -> None:
+    reader = Reader(page(a_hostile_profile()))
+    assert len(reader.of("script")) == 2
+    assert not reader.of("img")
+    profile, _ = profile_of(page(a_hostile_profile()))
+    assert set(map(shown, HOSTILE)) <= set(profile["texts"])
+
+
+def test_a_model_without_tensors_has_a_page() -> None:
+    from dataclasses import replace
+
+    empty = replace(
+        a_profile(), tensors=(), sizes=(), peak=None, candidates=(), findings=(), notes=()
+    )
+    profile, tensors = profile_of(page(empty))
+    assert (profile["sizes"], tensors, profile["targets"]) == ([], [], [])

@@ -13,7 +13,15 @@ from typing import Any
 
 import pytest
 from browser import ELEMENT, KEYS, Browser, why_missing
-from report.made import HOSTILE, a_hostile_trace, a_long_trace, a_trace
+from report.made import (
+    HOSTILE,
+    a_hostile_profile,
+    a_hostile_trace,
+    a_large_profile,
+    a_long_trace,
+    a_profile,
+    a_trace,
+)
 
 import tensorcast as tc
 
@@ -70,19 +78,21 @@ def pictures(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Browse
     return keep
 
 
-def column(browser: Browser, head: str) -> list[str]:
+def column(browser: Browser, head: str, table: str = "lines") -> list[str]:
     found: list[str] = browser.run(
-        "return [...document.querySelectorAll('#lines-table tbody tr')].map("
+        "return [...document.querySelectorAll(`#${arguments[1]}-table tbody tr`)].map("
         "(row) => row.querySelector(`td[data-head='${arguments[0]}']`).innerText.split('\\n')[0])",
         head,
+        table,
     )
     return found
 
 
-def sorted_by(browser: Browser) -> dict[str, str]:
+def sorted_by(browser: Browser, table: str = "lines") -> dict[str, str]:
     found: dict[str, str] = browser.run(
-        "return Object.fromEntries([...document.querySelectorAll('#lines-table th[aria-sort]')]"
-        ".map((head) => [head.innerText, head.getAttribute('aria-sort')]))"
+        "return Object.fromEntries([...document.querySelectorAll(`#${arguments[0]}-table "
+        "th[aria-sort]`)].map((head) => [head.innerText, head.getAttribute('aria-sort')]))",
+        table,
     )
     return found
 
@@ -196,6 +206,118 @@ def test_the_timeline_by_mouse_and_by_keyboard(opened: Open) -> None:
     assert axis() != before
 
 
+def tiles(browser: Browser) -> list[str]:
+    found: list[str] = browser.run(
+        "return [...document.querySelectorAll('.tile')].map((tile) => tile.title)"
+    )
+    return found
+
+
+def crumbs(browser: Browser) -> list[str]:
+    found: list[str] = browser.run(
+        "return [...document.querySelectorAll('.crumbs li')].map((item) => item.innerText)"
+    )
+    return found
+
+
+def test_drilling_by_mouse(opened: Open) -> None:
+    browser = opened(a_profile())
+    assert tiles(browser) == ["encoder, 4.10 MB, 97%", "head, 108 kB, 2.6%"]
+    assert column(browser, "Module", "sizes") == ["encoder", "head"]
+    browser.click(".tile")
+    assert crumbs(browser) == ["Net", "encoder"]
+    assert tiles(browser) == ["encoder.1, 2.30 MB, 55%", "encoder.0, 1.80 MB, 43%"]
+    browser.click("#sizes-table tbody tr:nth-child(2) button")
+    assert crumbs(browser) == ["Net", "encoder", "encoder.0"]
+    assert column(browser, "Module", "sizes") == ["optimizer, float32", "parameters, float32"]
+    assert not browser.all("button.tile")  # nothing further down
+    browser.click(".crumbs li:first-child button")
+    assert crumbs(browser) == ["Net"]
+
+
+def test_drilling_by_keyboard(opened: Open) -> None:
+    browser = opened(a_profile())
+    browser.run("document.querySelector('button.tile').focus()")
+    browser.press("Enter")
+    assert crumbs(browser) == ["Net", "encoder"]
+    label = browser.label(browser.run("return document.activeElement")[ELEMENT])
+    assert label.startswith("encoder: 4.10 MB.")
+    assert browser.text("[role=status].unseen") == "encoder: 4.10 MB"
+    browser.press("Tab", "Space")
+    assert crumbs(browser) == ["Net", "encoder", "encoder.1"]
+    browser.press("Escape")
+    assert crumbs(browser) == ["Net", "encoder"]
+    browser.press("Escape", "Escape")
+    assert crumbs(browser) == ["Net"]
+
+
+def test_what_is_counted_is_chosen(opened: Open) -> None:
+    browser = opened(a_profile())
+    toggles = browser.run(
+        "return [...document.querySelectorAll('.toggle')].map((b) => b.innerText)"
+    )
+    assert [re.sub(r"\s+", " ", text) for text in toggles] == [
+        "Parameters 1.00 MB", "Buffers 8.00 kB", "Optimizer 1.20 MB",
+        "Activations at the peak 2.00 MB",
+    ]  # fmt: skip
+    browser.click(".tile")
+    browser.click(".toggle:nth-child(4)")
+    browser.click(".toggle:nth-child(3)")
+    assert crumbs(browser) == ["Net", "encoder"]  # where one was
+    assert column(browser, "Bytes", "sizes") == ["600 kB", "300 kB"]
+    assert column(browser, "Share", "sizes") == ["60%", "30%"]
+    for i in (1, 2):
+        browser.click(f".toggle:nth-child({i})")
+    assert tiles(browser) == []
+    browser.click(".toggle:nth-child(2)")
+    assert tiles(browser) == ["buffers, int64, 8.00 kB, 100%"]
+
+
+def test_areas_are_bytes(opened: Open) -> None:
+    browser = opened(a_profile())
+    browser.click(".tile")
+    areas = browser.run(
+        "return [...document.querySelectorAll('.tile')].map((tile) => {"
+        "const b = tile.getBoundingClientRect(); return (b.width + 2) * (b.height + 2)})"
+    )
+    assert areas[0] / sum(areas) == pytest.approx(2.3 / 4.1, abs=0.01)
+
+
+def test_ranges_against_each_format(opened: Open) -> None:
+    browser = opened(a_profile())
+    assert browser.text("#range-name") == "encoder.1"
+    assert browser.text(".sentence") == (
+        "float16 overflows: 3 values of 8 beyond 65504; SQNR 60.0 dB"
+    )
+    label = browser.label(browser.one(".histogram"))
+    assert label.startswith("Magnitudes of encoder.1: 2^-100 to 2^17, most, 38%, at 2^16.")
+    assert len(browser.all(".histogram .bar-over")) == 1
+    assert len(browser.all(".histogram .outside")) == 2
+    browser.run("document.getElementById('target-0').focus()")
+    browser.press("Down")
+    assert browser.text(".sentence").startswith("bfloat16 fits: the range holds every value")
+    assert browser.all(".histogram .bar-over") == []
+    assert column(browser, "Overflow", "ranges") == ["0", "\u2013", "0", "0"]
+    browser.click("label[for=target-0]")
+    assert column(browser, "Overflow", "ranges") == ["3", "\u2013", "0", "0"]
+    browser.click("#ranges-table tbody tr:nth-child(4) button")
+    assert browser.text("#range-name") == "encoder.1.weight"
+    assert "4 values (50%) become 0, below half of 5.96e-08" in browser.text(".sentence")
+    assert browser.run("return document.activeElement.id") == "range-name"
+    browser.click("#ranges-table th:nth-child(5) button")
+    assert column(browser, "Largest", "ranges") == ["100000", "8", "4", "2"]
+
+
+def test_formats_are_judged(opened: Open) -> None:
+    browser = opened(a_profile())
+    assert column(browser, "Verdict", "candidates") == ["loses", "fits", "overflows"]
+    browser.click("#candidates-table th:nth-child(5) button")
+    assert column(browser, "Of", "candidates") == ["activations", "weights", "weights"]
+    assert sorted_by(browser, "candidates") == {"Overflow": "descending"}
+    assert "At the peak of the forward 2.00 MB of activations are alive" in browser.text("#sizes")
+    assert "one tensor could not be seen" in browser.text("#sizes")
+
+
 def tab_stops(browser: Browser, most: int = 300) -> dict[str, float]:
     """Every element that Tab reaches, in order, and how wide its outline is then."""
     browser.run("document.activeElement.blur(); scrollTo(0, 0)")
@@ -218,25 +340,27 @@ def html_of(browser: Browser, element: str) -> str:
 
 
 def test_every_control_is_reached_named_and_shown(opened: Open) -> None:
-    browser = opened(a_trace())
+    browser = opened(a_profile(), a_trace())
     browser.run("for (const d of document.querySelectorAll('details')) d.open = true")
     stops = tab_stops(browser)
     for name, width in stops.items():
         assert width >= 2, html_of(browser, name)
     controls = {
         name
-        for name in browser.all("button, a[href], input, summary")
+        for name in browser.all("button, a[href], input:not([type=radio]), input:checked, summary")
         if browser.run("return arguments[0].checkVisibility()", {ELEMENT: name})
     }
     assert controls <= set(stops)
     for name in controls:
         role = browser.role(name)
         assert browser.label(name).strip(), html_of(browser, name)
-        assert role in {"button", "link", "switch", "searchbox", "DisclosureTriangle"}, role
+        assert role in {
+            "button", "link", "switch", "searchbox", "radio", "DisclosureTriangle",
+        }, role  # fmt: skip
 
 
 def test_a_screen_reader_is_told_the_structure(opened: Open) -> None:
-    browser = opened(a_trace())
+    browser = opened(a_trace(), a_profile())
     assert browser.run("return document.documentElement.lang") == "en"
     levels = browser.run(
         "return [...document.querySelectorAll('h1,h2,h3,h4')].map((e) => +e.tagName[1])"
@@ -296,7 +420,8 @@ for (const e of document.querySelectorAll("body *")) {
     const r = ratio(rgb(colour), behind(e));
     if (r < 4.5) found.push([r.toFixed(2), e.outerHTML.slice(0, 120)]);
   } else if (e.tagName === "path" && style.fill !== "none") {
-    const r = ratio(rgb(style.fill), behind(e));
+    const drawn = [style.fill, ...(style.stroke === "none" ? [] : [style.stroke])];
+    const r = Math.max(...drawn.map((colour) => ratio(rgb(colour), behind(e))));
     if (r < 3) found.push([r.toFixed(2), e.parentElement.outerHTML.slice(0, 120)]);
   }
 }
@@ -307,7 +432,7 @@ return found;
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_contrast(opened: Open, theme: str) -> None:
     """Text 4.5 to 1, marks 3 to 1: WCAG 2.2, success criteria 1.4.3 and 1.4.11."""
-    browser = opened(a_trace(), prefers_color_scheme=theme)
+    browser = opened(a_trace(), a_profile(), prefers_color_scheme=theme)
     assert browser.run(CONTRAST) == []
 
 
@@ -337,7 +462,8 @@ def test_the_theme_follows_the_system_until_it_is_chosen(opened: Open) -> None:
 def test_the_layout_holds(
     opened: Open, pictures: Callable[[Browser, str], None], width: int, theme: str
 ) -> None:
-    browser = opened(a_trace(), title="train.py", width=width, prefers_color_scheme=theme)
+    seen = (a_trace(), a_profile())
+    browser = opened(*seen, title="train.py", width=width, prefers_color_scheme=theme)
     assert browser.run("return document.documentElement.scrollWidth") <= width
     outside = browser.run(
         "return [...document.querySelectorAll('main *')].filter((e) => {"
@@ -346,27 +472,27 @@ def test_the_layout_holds(
         "}).map((e) => e.outerHTML.slice(0, 100))"
     )
     assert outside == []
-    pictures(browser, f"trace-{width}-{theme}")
+    pictures(browser, f"report-{width}-{theme}")
 
 
 def test_print_has_the_findings_and_no_controls(
     opened: Open, pictures: Callable[[Browser, str], None]
 ) -> None:
-    browser = opened(a_trace(), **DARK)
+    browser = opened(a_trace(), a_profile(), **DARK)
     browser.media("print", **DARK)
     assert background(browser) == "rgb(255, 255, 255)"
     assert browser.run(CONTRAST) == []
     shown = "return [...document.querySelectorAll(arguments[0])].some((e) => e.checkVisibility())"
     assert not browser.run(shown, ".tools button, nav a, [role=switch]")
     assert browser.run(shown, "#finding-1")
-    pictures(browser, "trace-print")
+    pictures(browser, "report-print")
     pdf = browser.command("Page.printToPDF", printBackground=True)
     assert len(pdf["data"]) > 10_000
     browser.media()
 
 
 def test_hostile_names_do_nothing(opened: Open) -> None:
-    browser = opened(a_hostile_trace(), title=HOSTILE[0])
+    browser = opened(a_hostile_trace(), a_hostile_profile(), title=HOSTILE[0])
     assert browser.run("return document.title").startswith("</script><script>")
     assert "owned" not in browser.run("return document.title").replace("document.title='owned'", "")
     assert (
@@ -377,9 +503,10 @@ def test_hostile_names_do_nothing(opened: Open) -> None:
         "return [...document.querySelectorAll('*')].every((e) => [...e.attributes].every("
         "(a) => !a.name.startsWith('on')))"
     )
-    shown = browser.text("#lines-table")
-    for name in HOSTILE[:3]:
-        assert name in shown
+    for table in ("#lines-table", "#ranges-table"):
+        shown = browser.text(table)
+        for name in HOSTILE[:3]:
+            assert name in shown
     browser.click(".lane:nth-child(2) .lane-name")
     for button in browser.all("main button"):
         browser.run("arguments[0].dispatchEvent(new MouseEvent('mouseover'))", {ELEMENT: button})
@@ -402,7 +529,7 @@ def test_a_script_that_gets_in_does_not_run(opened: Open) -> None:
 
 
 def test_a_large_report_is_quick(opened: Open) -> None:
-    browser = opened(a_long_trace())
+    browser = opened(a_long_trace(), a_large_profile())
     assert "left out" in browser.text("#lines")
     assert len(browser.all("#lines-table tbody tr")) == 40
     browser.click("#lines .table > button")

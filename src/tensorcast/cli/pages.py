@@ -12,12 +12,23 @@ from tensorcast.words.units import human_bytes
 from .terminal import show
 
 if TYPE_CHECKING:
+    from tensorcast.model.profile_data import Profile
     from tensorcast.model.tracing import Trace
 
 
-def write_html(path: Path, *seen: Trace, title: str) -> None:
-    """Writes what was seen, as `tensorcast.write_report` does."""
+def refuse_others(path: Path | None) -> None:
+    """Refuses a path where something else than a report stands, before the user's code runs."""
+    if path is not None:
+        from tensorcast.report.html.writing import check_destination
+
+        check_destination(path)
+
+
+def write_html(path: Path | None, seen: Trace | Profile, *, title: str) -> None:
+    """Writes what was seen, as `tensorcast.write_report` does; no path: nothing."""
+    if path is None:
+        return
     from tensorcast.report.html.writing import write_report
 
-    size = write_report(path, *seen, title=title).stat().st_size
+    size = write_report(path, seen, title=title).stat().st_size
     show([line(f"report  {safe(str(path))} ({human_bytes(size)})")], sys.stderr)

@@ -17,7 +17,8 @@ import click
 from tensorcast import __version__
 from tensorcast.formats import Format
 
-from .options import FormatType, output_options
+from .options import FormatType, html_option, output_options
+from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ _FORM = "write it as package.module:function or path/to/file.py:function"
     "[default: the usual 16-bit and 8-bit floats, and int8]",
 )
 @click.option("--no-grad", is_flag=True, help="Run the model under torch.no_grad(), to infer.")
+@html_option
 @output_options
 @click.argument("target", metavar="MODULE:FUNCTION")
 @click.pass_context
@@ -45,6 +47,7 @@ def command(
     candidates: tuple[Format, ...],
     no_grad: bool,
     as_json: bool,
+    html: Path | None,
 ) -> None:
     """Show what a model takes and holds: bytes by module and format, activations at the peak,
     ranges, and what other formats would make of it.
@@ -58,13 +61,16 @@ def command(
 
     \b
     tensorcast profile train.py:make_model
-    tensorcast profile --no-grad --json package.models:example
+    tensorcast profile --html report.html --no-grad train.py:make_model
+    tensorcast profile --json package.models:example
     """
+    refuse_others(html)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         profiled = _profiled(_loaded(target), candidates, no_grad)
     if profiled is None:
         ctx.exit(1)
     _report(profiled, as_json)
+    write_html(html, profiled, title=target)
     ctx.exit(int(bool(profiled.findings)))
 
 

@@ -15,7 +15,7 @@ import click
 from tensorcast import __version__
 
 from .options import html_option, output_options
-from .pages import write_html
+from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
@@ -55,18 +55,14 @@ def command(
     """
     if not as_module and not os.path.isfile(script):
         raise click.UsageError(f"there is no file {script!r}; a module's name goes with -m")
-    if html is not None:
-        from tensorcast.report.html.writing import check_destination
-
-        check_destination(html)
+    refuse_others(html)
     from tensorcast.model.tracing import trace
 
     traced = trace()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         code = _run(script, args, as_module, traced)
     _report(traced, as_json)
-    if html is not None:
-        write_html(html, traced, title=" ".join([script, *args]))
+    write_html(html, traced, title=" ".join([script, *args]))
     ctx.exit(code or int(bool(traced.findings)))
 
 

@@ -16,18 +16,28 @@ if TYPE_CHECKING:
     from tensorcast.model.places import Place
 
 MAX_BYTES: Final = 80_000
+_WRONG: Final = ("overflow", "raised", "nan", "infinite")
 _OPEN: Final = 12
 """Findings that are not folded away."""
 
 
-def finding_list(findings: Sequence[Finding]) -> str:
-    """Each with what, where, what it costs, what to write instead and what that saves."""
+def is_cost(finding: Finding) -> bool:
+    """Whether a finding is of cost; those of wrong values come first."""
+    return finding.rule not in _WRONG
+
+
+def finding_list(findings: Sequence[tuple[Finding, bool]]) -> str:
+    """Each with what, where, what it costs, what to write instead and what that saves.
+
+    Args:
+        findings: each with whether it is a trace's, whose bytes were moved; a profile's are held.
+    """
     if not findings:
         return '<p class="clean">Nothing to change.</p>'
     items: list[str] = []
     used = 0
-    for number, finding in enumerate(findings, 1):
-        item = _item(number, finding)
+    for number, (finding, traced) in enumerate(findings, 1):
+        item = _item(number, finding, traced)
         used += len(item.encode())
         if used > MAX_BYTES:
             break
@@ -42,12 +52,14 @@ def finding_list(findings: Sequence[Finding]) -> str:
     return f'<ol class="findings">{first}</ol>{folded if more else ""}{note if left else ""}'
 
 
-def _item(number: int, finding: Finding) -> str:
-    wrong = finding.rule == "overflow"
+def _item(number: int, finding: Finding, traced: bool) -> str:
+    wrong = not is_cost(finding)
     label = "wrong values" if wrong else finding.rule.replace("-", " ")
-    figures = [(count(finding.count), "time" if finding.count == 1 else "times")]
+    figures = []
+    if traced:
+        figures.append((count(finding.count), "time" if finding.count == 1 else "times"))
     if finding.n_bytes:
-        figures.append((human_bytes(finding.n_bytes), "moved"))
+        figures.append((human_bytes(finding.n_bytes), "moved" if traced else "held"))
     if finding.seconds:
         figures.append((milliseconds(finding.seconds), "measured"))
     return (

@@ -9,44 +9,64 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from tensorcast.model.profile_data import Profile
 from tensorcast.model.tracing import Trace
 
 from .embedding import as_json, shown
-from .finding_list import finding_list
+from .finding_list import finding_list, is_cost
+from .profile_part import profile_part
 from .trace_part import trace_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tensorcast.model.findings import Finding
+
 MAX_BYTES: Final = 500_000
 BEGIN: Final = "<!doctype html>\n<!-- tensorcast report -->\n"
 """What every report begins with."""
 
-_STYLES: Final = ("page.css", "parts.css")
-_SCRIPTS: Final = ("elements.js", "theme.js", "tables.js", "timeline.js", "lines.js", "main.js")
+_STYLES: Final = ("page.css", "parts.css", "pictures.css")
+_SCRIPTS: Final = (
+    "elements.js", "theme.js", "tables.js", "timeline.js", "lines.js", "sizes.js", "ranges.js",
+    "main.js",
+)  # fmt: skip
 
 
-def page(*seen: Trace, title: str = "") -> str:
-    """Traces and profiles as one HTML page that needs nothing else and asks no network.
+def page(*seen: Trace | Profile, title: str = "") -> str:
+    """A trace, a profile, or one of each as one HTML page that needs nothing else and asks no
+    network.
 
     Raises:
-        TypeError: one of them is neither.
+        TypeError: it is of something else.
     """
-    traces = [each for each in seen if isinstance(each, Trace)]
-    if len(traces) != len(seen) or len(traces) > 1:
-        names = ", ".join(type(each).__name__ for each in seen)
+    kinds = [type(each) for each in seen]
+    if not set(kinds) <= {Trace, Profile} or len(set(kinds)) < len(kinds):
+        names = ", ".join(kind.__name__ for kind in kinds)
         raise TypeError(f"a report is of a trace, a profile or one of each, not of {names}")
+    found = [(finding, isinstance(each, Trace)) for each in seen for finding in each.findings]
+    found.sort(key=lambda item: is_cost(item[0]))
     parts: dict[str, Any] = {}
-    for trace in traces:
-        parts["trace"] = trace_part(trace)
-    title = shown(title or " and ".join(parts) or "nothing")
-    return _document(title, _body(title, traces), as_json(parts))
+    for each in seen:
+        if isinstance(each, Trace):
+            parts["trace"] = trace_part(
+                each, [(n, finding) for n, (finding, traced) in enumerate(found) if traced]
+            )
+        else:
+            parts["profile"] = profile_part(each)
+    title = shown(title or _title(parts))
+    return _document(title, _body(title, found, parts), as_json(parts))
 
 
-def _body(title: str, traces: Sequence[Trace]) -> str:
-    findings = [finding for trace in traces for finding in trace.findings]
+def _title(parts: dict[str, Any]) -> str:
+    return str(parts["profile"]["model"]) if "profile" in parts else "trace" if parts else "nothing"
+
+
+def _body(title: str, findings: Sequence[tuple[Finding, bool]], parts: dict[str, Any]) -> str:
     sections = [("findings", "Findings", finding_list(findings))]
-    if traces:
+    if "profile" in parts:
+        sections += [("sizes", "Sizes", ""), ("formats", "Formats", ""), ("ranges", "Ranges", "")]
+    if "trace" in parts:
         sections += [("timeline", "Timeline", ""), ("lines", "By source line", "")]
     links = "".join(f'<a href="#{name}">{head}</a>' for name, head, _ in sections)
     drawn = "".join(

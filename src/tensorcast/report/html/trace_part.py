@@ -45,11 +45,14 @@ class _Line:
         return self.sum("n_overflow") > 0, n_bytes / 1e10 + seconds, n_bytes, self.sum("count")
 
 
-def trace_part(trace: Trace) -> dict[str, Any]:
-    """What the page draws of a trace; what did not fit is counted under `left`."""
+def trace_part(trace: Trace, found: Sequence[tuple[int, Finding]]) -> dict[str, Any]:
+    """What the page draws of a trace; what did not fit is counted under `left`.
+
+    Args:
+        found: its findings, each with its number in the page.
+    """
     texts = Texts()
     lines = sorted(_lines(trace.sites), key=lambda line: line.cost, reverse=True)
-    found = trace.findings
     rows = within((_row(line, texts, found) for line in lines), texts, LINES_BYTES)
     left = lines[len(rows) :]
     number = {site: row for row, line in enumerate(lines[: len(rows)]) for site in line.indices}
@@ -85,7 +88,7 @@ def _lines(sites: Sequence[Site]) -> list[_Line]:
     return list(found.values())
 
 
-def _row(line: _Line, texts: Texts, findings: Sequence[Finding]) -> list[Any]:
+def _row(line: _Line, texts: Texts, findings: Sequence[tuple[int, Finding]]) -> list[Any]:
     members = sorted(line.sites, key=lambda site: site.n_bytes_read, reverse=True)
     what = members[0].what
     place, caller = what.place, what.called_from
@@ -111,7 +114,7 @@ def _row(line: _Line, texts: Texts, findings: Sequence[Finding]) -> list[Any]:
         _rounded(line.sum("seconds")),
         _rounded(min(site.first_at for site in line.sites)),
         next(
-            (n for n, f in enumerate(findings) if any(_belongs(site, f) for site in line.sites)), -1
+            (n for n, f in findings if any(_belongs(site, f) for site in line.sites)), -1
         ),
         len(members),
         [_member(site, texts) for site in members[:_MOST_MEMBERS]],

@@ -12,10 +12,11 @@ from tensorcast.errors import DestinationError
 from .page import BEGIN, page
 
 if TYPE_CHECKING:
+    from tensorcast.model.profile_data import Profile
     from tensorcast.model.tracing import Trace
 
 
-def write_report(path: str | os.PathLike[str], *seen: Trace, title: str = "") -> Path:
+def write_report(path: str | os.PathLike[str], *seen: Trace | Profile, title: str = "") -> Path:
     """Writes what was seen as one HTML file that opens anywhere, without a network, and gives its
     path.
 
@@ -24,7 +25,7 @@ def write_report(path: str | os.PathLike[str], *seen: Trace, title: str = "") ->
 
     Args:
         path: the file. One that is there is replaced if it is such a report.
-        *seen: traces and profiles, in any order.
+        *seen: a trace, a profile, or one of each.
         title: what the page is called; "": by what was seen.
 
     Raises:

@@ -4,7 +4,36 @@ function figure(name, value) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
+function asides(profile) {
+  const { peak, depth, notes, error } = profile;
+  const told = [];
+  if (peak) {
+    const parts = [`At the peak of the forward ${bytes(peak.bytes)} of activations are alive`];
+    if (peak.module) parts.push(`, in ${peak.module} (${peak.op.replace("aten::", "")})`);
+    if (peak.saved) parts.push(`; ${bytes(peak.saved)} of them are kept for the backward pass`);
+    parts.push(`; ${bytes(peak.after)} when it is done.`);
+    if (peak.allocator) parts.push(` The allocator says ${bytes(peak.allocator)}.`);
+    told.push(parts.join(""));
+  }
+  if (depth) told.push(`Modules more than ${plural(depth, "name")} deep are counted in what they stand in.`);
+  if (error) told.push(`The forward raised ${error}; what was seen before it is here.`);
+  return [...told, ...notes].map((text) => h("p", { class: "note aside" }, text));
+}
+
 byId("switch").append(themeSwitch());
+
+if (data.profile) {
+  const { profile } = data;
+  const total = (role) =>
+    profile.sizes.reduce((sum, row) => sum + (profile.texts[row[0]] === role ? row[6] : 0), 0);
+  const roles = Object.keys(ROLES).filter((role) => total(role));
+  byId("figures").append(
+    ...roles.map((role) => figure(ROLES[role], bytes(total(role)))),
+  );
+  byId("sizes").append(sizes(profile), ...asides(profile));
+  byId("formats").append(candidates(profile));
+  byId("ranges").append(ranges(profile));
+}
 
 if (data.trace) {
   const { trace } = data;

@@ -6,10 +6,11 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
   let kept = rows;
   let all = false;
 
+  const kindOf = (column) => (column.numeric ? "number" : column.word ? "word" : null);
   const heads = columns.map((column, i) =>
     h(
       "th",
-      { role: "columnheader", scope: "col", class: column.numeric ? "number" : null },
+      { role: "columnheader", scope: "col", class: kindOf(column) },
       button(column.head, () => sort(i), { title: column.title || null }),
     ),
   );
@@ -58,7 +59,7 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
         const cells = columns.map((column) =>
           h(
             "td",
-            { role: "cell", "data-head": column.head, class: column.numeric ? "number" : null },
+            { role: "cell", "data-head": column.head, class: kindOf(column) },
             column.cell(row),
           ),
         );
@@ -87,6 +88,11 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
     draw();
   }
 
+  const caption_ = (text) => {
+    table.caption.textContent = text;
+  };
   draw();
-  return { element: h("div", { class: "table" }, table, note, more), only, replace, draw };
+  return {
+    element: h("div", { class: "table" }, table, note, more), only, replace, draw, caption: caption_,
+  };
 }

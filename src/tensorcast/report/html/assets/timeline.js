@@ -252,7 +252,7 @@ function timeline(trace, sites, { onsite }) {
     `${plural(kept, "event")} in ${plural(lanes.length, "lane")}, from ${duration(trace.timeline.begin)} `,
     `to ${duration(trace.timeline.end)} after the start, the most expensive lines first.`,
   ];
-  if (kept < n) parts.push(` The first ${count(kept)} of ${count(n)} events are drawn; the table counts all.`);
+  if (kept < n) parts.push(` They are an even sample of ${count(n)} events; the table counts all.`);
   if (moments) parts.push(" Events of a line close together are drawn as one.");
   parts.push(" The table below holds the same lines with their numbers.");
   return h(

@@ -1,0 +1,300 @@
+// What the values reach, against what each format can hold.
+
+const WORDS = { exact: "exact", fits: "fits", coarse: "coarse", loses: "loses", overflows: "overflows" };
+const verdict = (word) => h("span", { class: "verdict", "data-verdict": word }, WORDS[word] || word);
+const decibels = (value) =>
+  value === null || value === undefined ? "\u2013" : value === "inf" ? "exact" : `${Number(value).toFixed(1)} dB`;
+
+function figureOf(value) {
+  if (value === null || value === undefined) return "\u2013";
+  if (typeof value !== "number") return value;
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e7 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+}
+
+function tensorsOf(profile) {
+  const { columns, levels } = profile;
+  const named = (names, row) => row && Object.fromEntries(names.map((name, i) => [name, row[i]]));
+  const rows = rowsOf(profile, columns.tensors, profile.tensors,
+    new Set(["name", "role", "kind", "format", "shape", "place", "note"]));
+  return rows.map((row, index) => {
+    const values = named(columns.values, row.values);
+    if (values) values.heights = [...values.levels].map((c) => levels.indexOf(c) / (levels.length - 1));
+    return { ...row, index, values, losses: row.losses.map((loss) => named(columns.losses, loss)) };
+  });
+}
+
+const LEAST = -42;
+const MOST = 66;
+
+// Where a bar lies in a format: exponent e holds 2^e <= |x| < 2^(e+1).
+function zone(e, limits) {
+  if (limits.max === undefined) return "";
+  if (e > limits.max) return "over";
+  if (e + 1 <= limits.smallest - 1) return "under"; // half of the smallest and less becomes 0
+  return e < limits.normal ? "subnormal" : "";
+}
+
+function bars(values, limits, from, to, width, tall, base) {
+  const step = width / (to - from);
+  const paths = {};
+  const within = new Map();
+  values.heights.forEach((height, i) => {
+    const e = Math.min(Math.max(values.first + i, from), to - 1);
+    within.set(e, Math.max(height, within.get(e) || 0));
+  });
+  within.forEach((height, e) => {
+    if (!height) return;
+    const kind = zone(e, limits) || "inside";
+    const gap = step > 5 ? 1 : 0;
+    const up = Math.max(1.5, height * tall);
+    paths[kind] = `${paths[kind] || ""}M${((e - from) * step).toFixed(1)} ${base}h${(step - gap).toFixed(1)}`
+      + `v${(-up).toFixed(1)}h${(gap - step).toFixed(1)}z`;
+  });
+  return Object.entries(paths).map(([kind, d]) => svg("path", { class: `bar-${kind}`, d }));
+}
+
+function ranges(profile) {
+  const tensors = tensorsOf(profile);
+  const seen = tensors.filter((t) => t.values && t.values.heights.length);
+  if (!seen.length) {
+    const why = tensors.find((t) => t.note)?.note;
+    return h("p", { class: "note" }, `No values could be looked at${why ? `: ${why}` : ""}.`);
+  }
+  const { targets } = profile;
+  const drawnLimits = targets.filter((limits) => limits.max !== undefined);
+  let chosen = seen[0];
+  const overflowing = targets.findIndex((_, i) => tensors.some((t) => t.losses[i]?.over));
+  let target = overflowing >= 0 ? overflowing : 0;
+  // one axis for all; what little lies beyond it is drawn at its ends
+  const from = Math.max(LEAST, Math.min(-27, ...seen.map((t) => t.values.first)) - 1);
+  const to = Math.min(MOST, Math.max(22, ...seen.map((t) => t.values.first + t.values.heights.length)) + 1);
+
+  const x = (e, width) => ((Math.min(Math.max(e, from), to) - from) / (to - from)) * width;
+
+  const title = h("h3", { id: "range-name" });
+  const facts = h("p", { class: "note" });
+  const field = svg("svg", { class: "histogram", role: "img" });
+  const rowsBelow = h("div", { class: "limits", role: "radiogroup", "aria-label": "Judge as" });
+  const sentence = h("p", { class: "sentence", role: "status" });
+
+  const table = sortable({
+    name: "ranges-table",
+    caption: "",
+    noun: "tensor",
+    rows: seen,
+    most: 24,
+    columns: [
+      {
+        head: "Tensor", value: (t) => t.name,
+        cell: (t) => [
+          button(t.name || "output", () => choose(t), { class: "link" }),
+          h("span", { class: "sub" }, `${t.role} ${t.shape}`),
+        ],
+      },
+      { head: "Format", word: true, value: (t) => t.format, cell: (t) => chip(t.format) },
+      { head: "Range", value: (t) => t.values.largest, cell: (t) => strip(t) },
+      {
+        head: "Smallest", numeric: true, value: (t) => t.values.smallest,
+        cell: (t) => figureOf(t.values.smallest),
+      },
+      {
+        head: "Largest", numeric: true, value: (t) => t.values.largest,
+        cell: (t) => figureOf(t.values.largest),
+      },
+      {
+        head: "Overflow", numeric: true, value: (t) => t.losses[target]?.over ?? -1,
+        cell: (t) => (t.losses[target] ? count(t.losses[target].over) : "\u2013"),
+      },
+      {
+        head: "To zero", numeric: true, value: (t) => t.losses[target]?.under ?? -1,
+        cell: (t) => (t.losses[target] ? count(t.losses[target].under) : "\u2013"),
+      },
+      {
+        head: "SQNR", numeric: true,
+        value: (t) => {
+          const sqnr = t.losses[target]?.sqnr;
+          return sqnr === "inf" ? Infinity : sqnr ?? -Infinity;
+        },
+        cell: (t) => decibels(t.losses[target]?.sqnr),
+      },
+      {
+        head: "Verdict", word: true, value: (t) => Object.keys(WORDS).indexOf(t.losses[target]?.verdict) + 1 + "",
+        cell: (t) => (t.losses[target] ? verdict(t.losses[target].verdict) : "\u2013"),
+      },
+    ],
+    onrow: (row, t) => {
+      row.dataset.tensor = t.index;
+      row.classList.toggle("chosen", t === chosen);
+    },
+  });
+
+  function strip(t) {
+    const words = `2^${t.values.first} to 2^${t.values.first + t.values.heights.length}`;
+    return svg("svg", { class: "spark", "data-family": family(targets[target]?.name || t.format), viewBox: "0 0 160 24", role: "img", "aria-label": words },
+      ...limitLines(targets[target], 160, 24),
+      ...bars(t.values, targets[target] || {}, from, to, 160, 22, 24));
+  }
+
+  function limitLines(limits, width, tall) {
+    if (!limits || limits.max === undefined) return [];
+    const found = [];
+    const low = x(limits.smallest - 1, width);
+    const high = x(limits.max, width);
+    if (low > 0) found.push(svg("rect", { class: "outside", x: 0, y: 0, width: low, height: tall }));
+    if (high < width)
+      found.push(svg("rect", { class: "outside", x: high, y: 0, width: width - high, height: tall }));
+    return found;
+  }
+
+  const inputs = targets.map((limits, i) => {
+    const input = h("input", {
+      type: "radio", name: "target", value: limits.name, id: `target-${i}`,
+      onchange: () => {
+        target = i;
+        draw();
+        table.draw();
+      },
+    });
+    const line = svg("svg", { class: "limit-line", "aria-hidden": "true", "data-family": family(limits.name) });
+    const told = h("span", { class: "limit-told" });
+    const label = h("label", { for: `target-${i}` }, h("span", { class: "limit-name" }, chip(limits.name)));
+    const row = h("div", { class: "limit" }, input, label, line, told);
+    rowsBelow.append(row);
+    return { input, line, told, row, limits };
+  });
+
+  function choose(t) {
+    chosen = t;
+    draw();
+    for (const row of document.querySelectorAll("#ranges-table tr[data-tensor]"))
+      row.classList.toggle("chosen", Number(row.dataset.tensor) === t.index);
+    title.setAttribute("tabindex", "-1");
+    title.focus({ preventScroll: true });
+    show(byId("range-picture"));
+  }
+
+  function inWords_(t, i) {
+    const loss = t.losses[i];
+    const { name, maxText, smallestText } = targets[i];
+    if (!loss) return `${name}: not measured for this tensor`;
+    const parts = [];
+    const n = t.values.n;
+    if (loss.over)
+      parts.push(`${plural(loss.over, "value")} of ${count(n)} beyond ${maxText || "its range"}`);
+    if (loss.nanLost) parts.push(`${plural(loss.nanLost, "NaN")} lost`);
+    if (loss.under)
+      parts.push(`${plural(loss.under, "value")} (${share(loss.under, n)}) become 0`
+        + (smallestText ? `, below half of ${smallestText}` : ""));
+    if (!parts.length) parts.push("the range holds every value");
+    const sqnr = loss.sqnr === "inf" ? "" : `; SQNR ${decibels(loss.sqnr)}`;
+    return `${name} ${WORDS[loss.verdict] || loss.verdict}: ${parts.join(", ")}${sqnr}`;
+  }
+
+  function draw() {
+    const { values } = chosen;
+    const width = field.getBoundingClientRect().width || 600;
+    const tall = 132;
+    const limits = targets[target] || {};
+    title.textContent = chosen.name || "output";
+    const of = [
+      `${ROLES[chosen.role] ? chosen.role : chosen.role}, ${chosen.format} ${chosen.shape}`,
+      `from ${figureOf(values.min)} to ${figureOf(values.max)}`,
+    ];
+    if (values.zeros) of.push(`${plural(values.zeros, "zero")} (${share(values.zeros, values.n)})`);
+    if (values.nan) of.push(`${count(values.nan)} NaN`);
+    if (values.infinite) of.push(`${count(values.infinite)} infinite`);
+    if (chosen.place) of.push(`made at ${chosen.place}`);
+    facts.textContent = of.join("; ");
+    field.setAttribute(
+      "aria-label",
+      `Magnitudes of ${chosen.name}: 2^${values.first} to 2^${values.first + values.heights.length}, `
+      + `most, ${share(values.peakShare, 1)}, at 2^${values.peak}. ${targets.length ? inWords_(chosen, target) : ""}`,
+    );
+    field.setAttribute("data-family", family(limits.name || chosen.format));
+    field.setAttribute("viewBox", `0 0 ${width} ${tall + 24}`);
+    const step = width < 500 ? 12 : 6;
+    const marks = [];
+    for (let e = Math.ceil(from / step) * step; e <= to; e += step) marks.push(e);
+    field.replaceChildren(
+      ...limitLines(limits, width, tall),
+      ...zoneNames(limits, width),
+      ...bars(values, limits, from, to, width, tall - 26, tall),
+      svg("line", { class: "base", x1: 0, x2: width, y1: tall, y2: tall }),
+      ...marks.map((e) =>
+        svg("text", { x: x(e, width), y: tall + 16, "text-anchor": x(e, width) < 14 ? "start" : x(e, width) > width - 14 ? "end" : "middle" },
+          "2", svg("tspan", { dy: "-4", "font-size": "9" }, String(e).replace("-", "\u2212")))),
+    );
+    for (const { input, line, told, row, limits: own } of inputs) {
+      const i = targets.indexOf(own);
+      input.checked = i === target;
+      row.classList.toggle("chosen", i === target);
+      const w = line.getBoundingClientRect().width || 400;
+      line.setAttribute("viewBox", `0 0 ${w} 16`);
+      if (own.max === undefined) {
+        line.replaceChildren(svg("text", { x: 0, y: 12, class: "quiet" }, "scaled to each row, no range of its own"));
+      } else {
+        const [low, normal, high] = [own.smallest, own.normal, own.max].map((e) => x(e, w));
+        line.replaceChildren(
+          svg("rect", { class: "subnormal", x: low, y: 5, width: Math.max(0, normal - low), height: 6 }),
+          svg("rect", { class: "normal", x: normal, y: 5, width: Math.max(0, high - normal), height: 6 }),
+        );
+      }
+      const loss = chosen.losses[i];
+      told.replaceChildren(
+        ...(loss
+          ? [verdict(loss.verdict), h("span", { class: "sub" }, decibels(loss.sqnr))]
+          : [h("span", { class: "sub" }, chosen.format === own.name ? "as it is" : "not measured")]),
+      );
+    }
+    sentence.textContent = targets.length ? inWords_(chosen, target) : "";
+    const as = targets[target]?.name;
+    table.caption(
+      `${plural(seen.length, "tensor")}${as ? `; overflow, values that become 0, SQNR and verdict as ${as}` : ""}`,
+    );
+  }
+
+  function zoneNames(limits, width) {
+    if (limits.max === undefined) return [];
+    const low = x(limits.smallest - 1, width);
+    const high = x(limits.max, width);
+    const found = [];
+    if (low > 70) found.push(svg("text", { class: "zone", x: low - 6, y: 14, "text-anchor": "end" }, "becomes 0"));
+    if (width - high > 62) found.push(svg("text", { class: "zone", x: high + 6, y: 14 }, "overflows"));
+    return found;
+  }
+
+  const picture = h("figure", { id: "range-picture", "aria-labelledby": "range-name" }, title, facts,
+    h("div", { class: "range-grid" }, field, rowsBelow), sentence,
+    h("figcaption", {},
+      "Bars count values between two powers of 2, their height on a logarithmic scale. Below them each "
+      + "format's range, pale where it is subnormal; red is what the chosen one cannot hold."));
+  new ResizeObserver(draw).observe(field);
+  if (!drawnLimits.length) rowsBelow.hidden = !targets.length;
+  draw();
+  const left = profile.left
+    ? h("p", { class: "note" }, `${plural(profile.left, "smaller tensor")} left out here; --json has all.`)
+    : null;
+  return h("div", {}, picture, table.element, left);
+}
+
+function candidates(profile) {
+  const table = sortable({
+    name: "candidates-table",
+    caption: "All weights together, and all activations, in another format",
+    noun: "format",
+    rows: profile.candidates,
+    columns: [
+      { head: "Of", word: true, value: (c) => c.of, cell: (c) => c.of },
+      { head: "Format", word: true, value: (c) => c.target, cell: (c) => chip(c.target) },
+      { head: "Verdict", word: true, value: (c) => c.verdict, cell: (c) => verdict(c.verdict) },
+      { head: "Saves", numeric: true, value: (c) => c.before - c.after, cell: (c) => bytes(c.before - c.after) },
+      { head: "Overflow", numeric: true, value: (c) => c.over, cell: (c) => count(c.over) },
+      { head: "To zero", numeric: true, value: (c) => c.under, cell: (c) => (c.under === null ? "\u2013" : count(c.under)) },
+      { head: "SQNR", numeric: true, value: (c) => (c.sqnr === "inf" ? Infinity : c.sqnr), cell: (c) => decibels(c.sqnr) },
+      { head: "Why", value: (c) => c.sentence, cell: (c) => c.sentence },
+    ],
+  });
+  return table.element;
+}

@@ -1,0 +1,191 @@
+"""A profile as data for the page: sizes by module, ranges by tensor, limits of the candidates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from math import log, log2
+from typing import TYPE_CHECKING, Any, Final
+
+from tensorcast.errors import FormatError
+from tensorcast.formats import lookup
+from tensorcast.words.units import number
+
+from .embedding import Texts, short_path, shown, within
+
+if TYPE_CHECKING:
+    from tensorcast.loss import Loss
+    from tensorcast.model.profile_data import Candidate, Profile, Size, TensorProfile
+    from tensorcast.model.value_ranges import Values
+
+SIZES_BYTES: Final = 70_000
+TENSORS_BYTES: Final = 110_000
+
+SIZES: Final = ("role", "module", "kind", "format", "device", "n", "bytes")
+TENSORS: Final = (
+    "name", "role", "kind", "format", "shape", "bytes", "times", "place", "note", "values",
+    "losses",
+)  # fmt: skip
+VALUES: Final = (
+    "n", "zeros", "infinite", "nan", "min", "max", "largest", "smallest", "first", "levels", "peak",
+    "peakShare",
+)  # fmt: skip
+LOSSES: Final = ("over", "under", "nanLost", "sqnr", "error", "verdict")
+
+LEVELS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""How tall a bar is, 0 for none; the others are logarithms of counts, up to the tallest's."""
+
+
+def profile_part(profile: Profile) -> dict[str, Any]:
+    """What the page draws of a profile; what did not fit is counted under `left`."""
+    texts = Texts()
+    sizes, depth = _sizes(profile.sizes, texts)
+    targets = list(dict.fromkeys(target for one in profile.tensors for target in one.losses))
+    order = sorted(profile.tensors, key=_interest, reverse=True)
+    kept = within((_tensor(one, targets, texts) for one in order), texts, _room(texts))
+    peak = profile.peak
+    return {
+        "model": shown(profile.model),
+        "seconds": profile.seconds,
+        "inputs": profile.has_inputs,
+        "columns": {"sizes": SIZES, "tensors": TENSORS, "values": VALUES, "losses": LOSSES},
+        "texts": texts.all,
+        "sizes": sizes,
+        "depth": depth,
+        "tensors": kept,
+        "left": len(order) - len(kept),
+        "targets": [_limits(target) for target in targets],
+        "levels": LEVELS,
+        "candidates": [_candidate(each) for each in profile.candidates],
+        "peak": None if peak is None else {
+            "bytes": peak.n_bytes, "n": peak.n_tensors, "module": shown(peak.module),
+            "op": shown(peak.op), "saved": peak.saved, "after": peak.after,
+            "allocator": peak.allocator,
+        },
+        "notes": [shown(note) for note in profile.notes[:20]],
+        "error": shown(f"{type(profile.error).__name__}: {profile.error}") if profile.error else "",
+    }  # fmt: skip
+
+
+def _room(texts: Texts) -> int:
+    """`within` counts the texts from before too."""
+    return TENSORS_BYTES + texts.n_bytes
+
+
+def _sizes(sizes: Sequence[Size], texts: Texts) -> tuple[list[Sequence[Any]], int]:
+    """Rows that add up to all the bytes, and how many names deep modules are told apart (0: all):
+    where they are too many, the deepest are counted in what they stand in."""
+    deepest = max((size.module.count(".") + 1 for size in sizes), default=1)
+    for depth in range(deepest, -1, -1):
+        joined: dict[tuple[str, ...], list[Any]] = {}
+        for size in sizes:
+            path = size.module.split(".")
+            module = ".".join(path[:depth])
+            kind = size.kind if len(path) <= depth else ""
+            row = joined.setdefault((size.role, module, size.format, size.device), [kind, 0, 0])
+            row[1] += size.n_tensors
+            row[2] += size.n_bytes
+        trial = Texts()
+        if len(within((_size(k, v, trial) for k, v in joined.items()), trial, SIZES_BYTES)) == len(
+            joined
+        ):
+            break
+    rows: list[Sequence[Any]] = [_size(key, row, texts) for key, row in joined.items()]
+    return rows, 0 if depth == deepest else depth
+
+
+def _size(key: tuple[str, ...], row: Sequence[Any], texts: Texts) -> list[Any]:
+    role, module, format_, device = key
+    kind, n_tensors, n_bytes = row
+    return [
+        texts(role), texts(module), texts(kind), texts(format_), texts(device), n_tensors, n_bytes,
+    ]  # fmt: skip
+
+
+def _interest(one: TensorProfile) -> tuple[bool, bool, int]:
+    values = one.values
+    wrong = values is not None and bool(values.n_nan or values.n_inf)
+    wrong = wrong or any(loss.n_overflow for loss in one.losses.values())
+    return wrong, values is not None, one.n_elements
+
+
+def _tensor(one: TensorProfile, targets: Sequence[str], texts: Texts) -> list[Any]:
+    place = one.called_from or one.place
+    at = f"{short_path(place.file, os.getcwd())}:{place.line}" if place else ""
+    return [
+        texts(one.name),
+        texts(one.role),
+        texts(one.kind),
+        texts(one.format),
+        texts("[" + ", ".join(map(str, one.shape)) + "]"),
+        one.n_bytes,
+        one.count,
+        texts(at),
+        texts(f"shares the memory of {one.shared_with}" if one.shared_with else one.note),
+        _values(one.values) if one.values else None,
+        [_loss(one.losses[name]) if name in one.losses else None for name in targets],
+    ]
+
+
+def _values(values: Values) -> list[Any]:
+    counts = values.exponent_counts
+    top = max(counts, default=0)
+    scale = (len(LEVELS) - 2) / log(top) if top > 1 else 0.0
+    levels = "".join(LEVELS[1 + round(log(n) * scale)] if n else LEVELS[0] for n in counts)
+    return [
+        values.n_values, values.n_zero, values.n_inf, values.n_nan, _short(values.min),
+        _short(values.max), _short(values.amax), _short(values.smallest), values.first_exponent,
+        levels, values.first_exponent + counts.index(top) if top else None,
+        _short(top / values.n_values) if top else None,
+    ]  # fmt: skip
+
+
+def _loss(loss: Loss) -> list[Any]:
+    from tensorcast.model.profile_data import verdict_of
+
+    return [
+        loss.n_overflow, loss.n_underflow, loss.n_nan_lost, _short(loss.sqnr_db),
+        _short(loss.max_abs_error), verdict_of(loss),
+    ]  # fmt: skip
+
+
+def _short(value: float | int | None) -> float | int | None:
+    """Four digits: enough to read, and to draw."""
+    if value is None or isinstance(value, int):
+        return value
+    return float(f"{value:.4g}")
+
+
+def _limits(name: str) -> dict[str, Any]:
+    """Where a format's range begins and ends, as exponents of 2; none where a scale decides."""
+    try:
+        row = lookup(name)
+    except FormatError:
+        return {"name": name}
+    if not row.is_float or row.is_complex:
+        return {"name": name, "bits": row.bits}
+    return {
+        "name": name,
+        "bits": row.bits,
+        "max": round(log2(row.max), 3),
+        "normal": round(log2(row.smallest_normal), 3),
+        "smallest": round(log2(row.smallest), 3),
+        "maxText": number(row.max),
+        "smallestText": number(row.smallest),
+    }
+
+
+def _candidate(each: Candidate) -> dict[str, Any]:
+    total = each.total
+    return {
+        "of": each.of,
+        "target": total.target,
+        "verdict": total.verdict,
+        "sentence": shown(each.sentence),
+        "before": each.n_bytes_before,
+        "after": each.n_bytes_after,
+        "over": total.n_overflow,
+        "under": total.n_underflow,
+        "sqnr": _short(total.sqnr_db),
+        "worst": shown(total.worst or ""),
+    }
