@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from math import log, log2
 from typing import TYPE_CHECKING, Any, Final
 
-from tensorcast.errors import FormatError
 from tensorcast.formats import lookup
 from tensorcast.words.units import number
 
@@ -103,10 +102,11 @@ def _size(key: tuple[str, ...], row: Sequence[Any], texts: Texts) -> list[Any]:
 
 
 def _interest(one: TensorProfile) -> tuple[bool, bool, int]:
+    """Wrong values first, and what 16 bits do not hold; then what is largest."""
     values = one.values
     wrong = values is not None and bool(values.n_nan or values.n_inf)
-    wrong = wrong or any(loss.n_overflow for loss in one.losses.values())
-    return wrong, values is not None, one.n_elements
+    wide = [loss for name, loss in one.losses.items() if lookup(name).bits >= 16]
+    return wrong or any(loss.n_overflow for loss in wide), values is not None, one.n_elements
 
 
 def _tensor(one: TensorProfile, targets: Sequence[str], texts: Texts) -> list[Any]:
@@ -158,10 +158,7 @@ def _short(value: float | int | None) -> float | int | None:
 
 def _limits(name: str) -> dict[str, Any]:
     """Where a format's range begins and ends, as exponents of 2; none where a scale decides."""
-    try:
-        row = lookup(name)
-    except FormatError:
-        return {"name": name}
+    row = lookup(name)
     if not row.is_float or row.is_complex:
         return {"name": name, "bits": row.bits}
     return {

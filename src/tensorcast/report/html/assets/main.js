@@ -1,5 +1,8 @@
 // Puts the page together.
 
+const found = document.querySelectorAll(".finding");
+byId("figures").append(figure("Findings", count(found.length)));
+
 function figure(name, value) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
@@ -39,9 +42,7 @@ if (data.trace) {
   const { trace } = data;
   const sites = sitesOf(trace);
   const total = (key) => sites.reduce((sum, site) => sum + site[key], 0);
-  const found = document.querySelectorAll(".finding");
   byId("figures").append(
-    figure("Findings", count(found.length)),
     figure("Events", count(total("count") + trace.left.count)),
     figure("Moved", bytes(total("read") + total("written") + trace.left.bytes)),
     figure("In conversions", duration(total("seconds"))),

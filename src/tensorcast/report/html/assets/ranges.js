@@ -65,7 +65,8 @@ function ranges(profile) {
   const { targets } = profile;
   const drawnLimits = targets.filter((limits) => limits.max !== undefined);
   let chosen = seen[0];
-  const overflowing = targets.findIndex((_, i) => tensors.some((t) => t.losses[i]?.over));
+  const overflowing = targets.findIndex(
+    ({ bits }, i) => bits >= 16 && tensors.some((t) => t.losses[i]?.over));
   let target = overflowing >= 0 ? overflowing : 0;
   // one axis for all; what little lies beyond it is drawn at its ends
   const from = Math.max(LEAST, Math.min(-27, ...seen.map((t) => t.values.first)) - 1);

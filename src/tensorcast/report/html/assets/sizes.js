@@ -123,14 +123,24 @@ function put(element, { x, y, w, h: tall }) {
 
 // What a tile shows within: modules down to where they are too small to see.
 function innards(part, box, within, depth) {
-  if (!isModule(part) || box.w * box.h < 500 || depth > 6) {
+  if (!isModule(part) || box.w * box.h < 300 || depth > 6) {
     const [format] = formatsOf(part)[0] || [""];
-    return [put(h("span", { class: "area", "data-family": family(format) }), box)];
+    const role = isModule(part) ? null : part.role;
+    const area = h("span", { class: "area", "data-family": family(format), "data-role": role });
+    if (role && depth > 1 && depth <= 3 && box.w > 84 && box.h > 22)
+      area.append(h("span", { class: "inner-name" }, ROLES[role].toLowerCase()));
+    return [put(area, box)];
   }
   return squarified(bySize(partsOf(part)), box).flatMap((placed) => {
-    const found = innards(placed.part, placed, part, depth + 1);
-    if (depth === 1 && placed.w > 76 && placed.h > 20 && partsOf(part).length > 1)
-      found.push(put(h("span", { class: "inner-name" }, nameOf(placed.part, part)), placed));
+    const gap = depth === 1 ? 1.5 : 0;
+    const room = { x: placed.x + gap, y: placed.y + gap, w: placed.w - 2 * gap, h: placed.h - 2 * gap };
+    const named = depth === 1 && room.w > 76 && room.h > 34 && isModule(placed.part);
+    const rest = named ? { ...room, y: room.y + 17, h: room.h - 17 } : room;
+    const found = innards(placed.part, rest, part, depth + 1);
+    if (named) {
+      const name = h("span", { class: "inner-name" }, nameOf(placed.part, part));
+      found.push(put(name, { ...room, h: 17 }));
+    }
     return found;
   });
 }
@@ -187,7 +197,8 @@ function sizes(profile) {
   const toggles = roles.map((role) => {
     const total = all.reduce((sum, s) => sum + (s.role === role ? s.bytes : 0), 0);
     const control = button(
-      [h("span", {}, ROLES[role]), h("b", {}, bytes(total))].map((part) => part),
+      [h("span", { class: "area", "data-role": role, "aria-hidden": "true" }),
+        h("span", {}, ROLES[role]), h("b", {}, bytes(total))],
       () => {
         if (drawn.has(role)) drawn.delete(role);
         else drawn.add(role);
