@@ -64,7 +64,10 @@ def test_clean_models(tensorcast: Run, target: str) -> None:
 def test_json(tensorcast: Run) -> None:
     done = tensorcast("profile", "--json", "--no-grad", "models:loud")
     found = json.loads(done.stdout)
+    assert done.returncode == 1
     assert done.stderr == "said\n"
+    assert found["findings"][0]["what"].startswith("float16: second's output reaches ")
+    assert found["findings"][0]["where"]["file"].endswith("models.py")
     assert found["tensorcast"]["command"] == "profile"
     assert found["schema"] == 1
     assert found["n_bytes"]["parameter"] == 2 * (4 * 8 + 8 + 8 * 2 + 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -58,6 +58,17 @@ class Holdings:
         return known.name if known else ""
 
 
+def storages_of(tensors: Iterable[Any]) -> set[int]:
+    """Identities of the storages that tensors stand in."""
+    found = set()
+    for tensor in tensors:
+        for part in parts_of(tensor):
+            storage = storage_of(part)
+            if storage is not None:
+                found.add(storage._cdata)
+    return found
+
+
 def storage_of(tensor: Any) -> Any:
     """The storage of a strided tensor; None where there is none to see."""
     try:
@@ -71,6 +82,8 @@ def parts_of(tensor: Any, depth: int = 0) -> Iterator[Any]:
     subclass wraps; of most, itself."""
     import torch
 
+    if is_lazy(tensor):
+        return
     layout = tensor.layout
     if layout is torch.sparse_coo:
         yield from (tensor._indices(), tensor._values())
@@ -109,3 +122,8 @@ def _cover(seen: list[tuple[int, int]], extent: tuple[int, int]) -> int:
             merged.append((a, b))
     seen[:] = merged
     return sum(b - a for a, b in merged) - before
+
+
+def is_lazy(tensor: Any) -> bool:
+    """Whether a parameter has no shape before the first forward."""
+    return type(tensor).__name__ in ("UninitializedParameter", "UninitializedBuffer")

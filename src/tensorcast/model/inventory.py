@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Final
 
 from tensorcast.bridges import is_numpy, is_torch
 from tensorcast.errors import CastError
 
+from .holdings import is_lazy
 from .profile_data import Role
+
+_DEEPEST: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +66,18 @@ def of_optimizer(optimizer: Any, held: list[Held]) -> list[Held]:
         owner = owners.get(id(parameter))
         name, module, kind = (owner.name, owner.module, owner.kind) if owner else (f"[{i}]", "", "")
         found += [
-            Held(f"{name}.{key}", "optimizer", module, kind, tensor)
-            for key, tensor in _tensors(states, "")
+            Held(".".join(map(str, (name, *key))), "optimizer", module, kind, tensor)
+            for key, tensor in tensors_in(states)
         ]
     return found
 
 
 def of_tensors(data: Any) -> list[Held]:
     """Of a state dict (nested ones, lists, optimizers' too) or of one tensor."""
-    found = [
-        Held(name or "tensor", "tensor", name.rpartition(".")[0], "", tensor)
-        for name, tensor in _tensors(data, "")
-    ]
+    found = []
+    for key, tensor in tensors_in(_with_arrays(data)):
+        name = ".".join(map(str, key))
+        found.append(Held(name or "tensor", "tensor", name.rpartition(".")[0], "", tensor))
     if found or isinstance(data, Mapping):
         return found
     raise CastError(
@@ -82,21 +85,46 @@ def of_tensors(data: Any) -> list[Held]:
     )
 
 
-def _tensors(data: Any, name: str) -> Iterator[tuple[str, Any]]:
+def of_inputs(inputs: tuple[Any, ...], keywords: Mapping[str, Any]) -> list[Held]:
+    """The tensors among a forward's inputs."""
+    named = [(f"input{i}", value) for i, value in enumerate(inputs)] + list(keywords.items())
+    return [
+        Held(name + "".join(f"[{part!r}]" for part in key), "input", "", "", tensor)
+        for name, value in named
+        for key, tensor in tensors_in(value)
+    ]
+
+
+def tensors_in(data: Any, depth: int = 0) -> Iterator[tuple[tuple[object, ...], Any]]:
+    """(keys, tensor) of each torch tensor in mappings, sequences and dataclasses."""
     if is_torch(data):
-        yield name, data
-    elif is_numpy(data):
+        yield (), data
+    elif depth == _DEEPEST:
+        return
+    else:
+        for key, value in _items(data):
+            for keys, tensor in tensors_in(value, depth + 1):
+                yield (key, *keys), tensor
+
+
+def _items(data: Any) -> Iterable[tuple[object, Any]]:
+    if isinstance(data, Mapping):
+        return list(data.items())
+    if isinstance(data, (list, tuple)):
+        return enumerate(data)
+    if is_dataclass(data) and not isinstance(data, type):
+        return [(one.name, getattr(data, one.name, None)) for one in fields(data)]
+    return ()
+
+
+def _with_arrays(data: Any) -> Any:
+    """The data with NumPy's arrays as tensors on their memory."""
+    if is_numpy(data):
         from tensorcast.arrays import as_tensor
 
-        yield name, as_tensor(data, on_read_only="alias")
-    elif isinstance(data, Mapping):
-        for key, value in data.items():
-            yield from _tensors(value, f"{name}.{key}" if name else str(key))
-    elif isinstance(data, (list, tuple)):
-        for i, value in enumerate(data):
-            yield from _tensors(value, f"{name}.{i}" if name else str(i))
-
-
-def is_lazy(tensor: Any) -> bool:
-    """Whether a parameter has no shape before the first forward."""
-    return type(tensor).__name__ in ("UninitializedParameter", "UninitializedBuffer")
+        return as_tensor(data, on_read_only="alias")
+    if isinstance(data, Mapping):
+        return {key: _with_arrays(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_with_arrays(value) for value in data]
+    return data

@@ -10,9 +10,9 @@ from tensorcast.errors import TensorcastError
 from tensorcast.formats import FORMATS, lookup
 from tensorcast.loss_totals import total
 
-from .holdings import Holdings
+from .holdings import Holdings, is_lazy
 from .int8_rows import measure_rows, scale_bytes
-from .inventory import Held, is_lazy
+from .inventory import Held
 from .profile_data import Candidate, Size, TensorProfile
 from .value_reading import values_of
 

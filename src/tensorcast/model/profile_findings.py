@@ -9,6 +9,7 @@ from tensorcast.formats import FORMATS
 from tensorcast.words.units import human_bytes, percent, plural
 
 from .findings import Finding
+from .forward_run import Outcome
 from .judging import figure, holder
 from .profile_data import Candidate, TensorProfile
 
@@ -30,9 +31,20 @@ def findings_of(
     return sorted(found, key=_order)
 
 
+def raised(outcome: Outcome) -> Finding:
+    """What the forward raised, and where."""
+    lines = str(outcome.error).splitlines()
+    what = f"the forward raised {type(outcome.error).__name__}" + (f": {lines[0]}" if lines else "")
+    return Finding(
+        "raised", what, outcome.place, outcome.called_from, outcome.failed_in, "", 1, 0, 0.0,
+        "the rest is what was seen before it", "",
+    )  # fmt: skip
+
+
 def _order(finding: Finding) -> tuple[int, int]:
-    rank = _FIRST.index(finding.rule) if finding.rule in _FIRST else len(_FIRST)
-    return rank, -finding.n_bytes
+    if finding.rule in _FIRST:
+        return _FIRST.index(finding.rule), 0  # in the order in which they came
+    return len(_FIRST), -finding.n_bytes
 
 
 def _of(
@@ -135,7 +147,7 @@ def _wide(tensors: Sequence[TensorProfile], candidates: Sequence[Candidate]) -> 
     what = f"{plural(len(wide), 'weight')} of {human_bytes(n_bytes)} are float32; {best} holds them"
     return [
         Finding(
-            "wide", what, None, None, "", "", len(wide), n_bytes, 0.0,
+            "wide", what, None, None, "", "", 1, n_bytes, 0.0,
             f"for inference: tensorcast.cast_(model, {best!r}), in place; the largest is "
             f"{largest.name}, {share} of it",
             human_bytes(n_bytes // 2),

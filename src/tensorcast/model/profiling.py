@@ -11,11 +11,13 @@ from tensorcast.checkpoint import stats
 from tensorcast.errors import CastError
 from tensorcast.formats import lookup
 
-from .holdings import Holdings
-from .inventory import Held, of_model, of_optimizer, of_tensors
+from .alive import sizes_at_peak
+from .forward_run import Forward, Outcome
+from .holdings import Holdings, storages_of
+from .inventory import Held, of_inputs, of_model, of_optimizer, of_tensors
 from .judging import candidates_of, judged, sizes_of
-from .profile_data import Profile
-from .profile_findings import findings_of
+from .profile_data import Profile, TensorProfile
+from .profile_findings import findings_of, raised
 
 if TYPE_CHECKING:
     from tensorcast.formats import Format
@@ -51,7 +53,8 @@ def profile(
 
     Raises:
         CastError: the model is none of these, or has inputs and no forward; the optimizer is none;
-            or the forward has a parameter called `optimizer` or `candidates` (pass it by position).
+            or its forward has a parameter called `optimizer` or `candidates`, and that keyword is
+            given (pass the model's by position).
         FormatError: no format is called so.
 
     Example:
@@ -67,26 +70,45 @@ def profile(
     """
     begin = time.perf_counter()
     rows = [lookup(candidate) for candidate in candidates]
-    held, name = _held(model, bool(inputs or keywords))
-    if optimizer is not None:
-        held += of_optimizer(optimizer, held)
+    runs = bool(inputs or keywords)
+    given_keywords = {
+        "optimizer": optimizer is not None,
+        "candidates": candidates is not CANDIDATES,
+    }
+    _refuse_collision(model, len(inputs), given_keywords)
+    name = _name_of(model, runs)
+    outcome: Outcome | None = None
+    given = of_inputs(inputs, keywords)
+    if runs:
+        known = storages_of(one.tensor for one in [*_held(model, optimizer), *given])
+        outcome = Forward(model, known, rows).run(inputs, keywords)
+    held = _held(model, optimizer)  # after the forward: lazy modules have their shapes now
     holdings = Holdings()
-    tensors = [judged(one, holdings, i, rows) for i, one in enumerate(held)]
+    tensors = [judged(one, holdings, i, rows) for i, one in enumerate([*held, *given])]
+    sizes = [*sizes_of(tensors)]
+    if outcome is not None:
+        outcome.alive.forget(storages_of(one.tensor for one in held))
+        sizes += sizes_at_peak(outcome.alive)
+        tensors += outcome.outputs
     found = candidates_of(tensors, rows)
     import torch
 
     trains = optimizer is not None or any(one.role == "gradient" for one in tensors)
+    findings = findings_of(tensors, found, trains=trains)
+    if outcome is not None and outcome.error is not None:
+        findings.insert(0, raised(outcome))
     return Profile(
         model=name,
         torch=torch.__version__,
-        has_inputs=bool(inputs or keywords),
-        with_grad=False,
+        has_inputs=runs,
+        with_grad=runs and torch.is_grad_enabled(),
         tensors=tuple(tensors),
-        sizes=sizes_of(tensors),
-        peak=None,
+        sizes=tuple(sizes),
+        peak=outcome.peak if outcome else None,
         candidates=tuple(found),
-        findings=tuple(findings_of(tensors, found, trains=trains)),
-        notes=(),
+        findings=tuple(findings),
+        notes=tuple(_not_understood(tensors)),
+        error=outcome.error if outcome else None,
         seconds=time.perf_counter() - begin,
     )
 
@@ -98,14 +120,59 @@ def grad_mode(enabled: bool) -> Any:
     return torch.set_grad_enabled(enabled)
 
 
-def _held(model: Any, runs: bool) -> tuple[list[Held], str]:
-    """Every tensor of the model, and what it is called."""
-    if hasattr(model, "named_modules"):
-        return of_model(model), type(model).__name__
+def _name_of(model: Any, runs: bool) -> str:
+    """What the model is called.
+
+    Raises:
+        CastError: it is none, or cannot be run.
+    """
+    kind = type(model).__name__
+    if hasattr(model, "named_modules") and not isinstance(model, type):
+        return kind
+    if isinstance(model, type) and hasattr(model, "named_modules"):
+        raise CastError(
+            f"model is the class {model.__name__}; make one of it: {model.__name__}(...)"
+        )
     if runs:
-        kind = type(model).__name__
         raise CastError(f"model is of type {kind}, which has no forward to give the inputs to")
-    name = "tensor" if is_torch(model) or is_numpy(model) else "state dict"
-    if isinstance(model, Mapping) or name == "tensor":
-        return of_tensors(model), name
-    return of_tensors(model), type(model).__name__
+    if is_torch(model) or is_numpy(model):
+        return "tensor"
+    return "state dict" if isinstance(model, Mapping) else kind
+
+
+def _held(model: Any, optimizer: Any) -> list[Held]:
+    """Every tensor of the model and its optimizer."""
+    held = of_model(model) if hasattr(model, "named_modules") else of_tensors(model)
+    return held + of_optimizer(optimizer, held) if optimizer is not None else held
+
+
+def _refuse_collision(model: Any, n_inputs: int, given: Mapping[str, bool]) -> None:
+    """Where a keyword that was given is also a parameter of the model's forward.
+
+    Raises:
+        CastError: it is, and the forward does not get its own by position.
+    """
+    import inspect
+
+    try:
+        parameters = list(inspect.signature(model.forward).parameters)
+    except (TypeError, ValueError, AttributeError):
+        return
+    for name, is_given in given.items():
+        if is_given and name in parameters[n_inputs:]:
+            raise CastError(
+                f"{name} is a parameter of {type(model).__name__}.forward and of "
+                "tensorcast.profile; pass the model's by position, and tensorcast's by keyword"
+            )
+
+
+def _not_understood(tensors: Sequence[TensorProfile]) -> list[str]:
+    """What could not be seen, by reason."""
+    reasons: dict[str, list[str]] = {}
+    for one in tensors:
+        if one.note and not one.note.startswith("sparse"):
+            reasons.setdefault(one.note, []).append(one.name)
+    return [
+        f"{note}: {names[0]}" + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
+        for note, names in reasons.items()
+    ]

@@ -1,0 +1,248 @@
+"""One forward of a model, watched: what is alive, what each module gives, what is never read."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from .alive import Alive, saved_storages
+from .holdings import storage_of
+from .inventory import tensors_in
+from .judging import format_name, look
+from .places import Place
+from .places import look as look_at_stack
+from .profile_data import Peak, TensorProfile
+
+if TYPE_CHECKING:
+    from tensorcast.formats import Format
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a forward showed.
+
+    Attributes:
+        outputs: of each module, in the order in which they first came.
+        alive: all that it made.
+        peak: None where no operation ran.
+        error: what the forward raised.
+        failed_in: the path of the innermost module that it raised in.
+        place, called_from: the line that raised.
+        unread: identities of known storages that no operation read.
+    """
+
+    outputs: list[TensorProfile]
+    alive: Alive
+    peak: Peak | None
+    error: Exception | None
+    failed_in: str
+    place: Place | None
+    called_from: Place | None
+    unread: set[int]
+
+
+class Forward:
+    """Runs a model once.
+
+    Args:
+        known: identities of the storages of its parameters, buffers and inputs.
+        rows: formats to judge outputs by.
+    """
+
+    def __init__(self, model: Any, known: set[int], rows: Sequence[Format]) -> None:
+        self._model = model
+        self._rows = rows
+        self._alive = Alive(known)
+        self._known = known
+        self._read: set[int] = set()
+        self._running: list[tuple[str, str]] = []
+        self._outputs: dict[str, TensorProfile] = {}
+        self._first: dict[tuple[Any, ...], str] = {}
+        self._quiet = False
+        self._failed_in: str | None = None
+
+    def run(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Outcome:
+        """The forward; an Exception of it is kept, others come out."""
+        import torch
+
+        cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        if cuda:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+        error: Exception | None = None
+        result: Any = None
+        removers = self._hook()
+        try:
+            with _mode(self._operation):
+                result = self._model(*inputs, **keywords)
+        except Exception as raised:
+            error = raised
+        finally:
+            for remove in removers:
+                remove()
+        after = self._alive.n_bytes
+        saved = self._alive.indices(saved_storages(x for _, x in tensors_in(result)))
+        place, called_from = _raised_at(error)
+        del result
+        if error is not None:
+            traceback.clear_frames(error.__traceback__)  # what they hold is not kept with it
+        outcome = Outcome(
+            outputs=list(self._outputs.values()),
+            alive=self._alive,
+            peak=self._peak(saved, after),
+            error=error,
+            failed_in=self._failed_in or "",
+            place=place,
+            called_from=called_from,
+            unread=self._known - self._read,
+        )
+        if cuda and outcome.peak is not None:
+            torch.cuda.synchronize()
+            allocated = torch.cuda.max_memory_allocated() - before
+            outcome.peak = replace(outcome.peak, allocator=allocated)
+        return outcome
+
+    def _peak(self, saved: set[int], after: int) -> Peak | None:
+        alive = self._alive
+        if not alive.pieces:
+            return None
+        present = alive.at_peak()
+        last = max(present, key=lambda i: alive.pieces[i].born)
+        kept = sum(alive.pieces[i].n_bytes for i in saved & set(present))
+        return Peak(
+            n_bytes=alive.peak_bytes,
+            n_tensors=len(present),
+            module=alive.pieces[last].path,
+            op=alive.pieces[last].op,
+            saved=kept,
+            after=after,
+        )
+
+    # operations
+
+    def _operation(self, operator: Any, args: Any, kwargs: Any) -> Any:
+        """Runs one operation below autograd, and looks at what it reads and gives."""
+        result = operator(*args, **kwargs)
+        if self._quiet:
+            return result
+        path, kind = self._running[-1] if self._running else ("", "")
+        for _, tensor in tensors_in((args, kwargs)):
+            storage = storage_of(tensor)
+            if storage is not None:
+                self._read.add(storage._cdata)
+        schema = getattr(operator, "_schema", None)  # higher-order operators have none
+        name = schema.name if schema else str(operator)
+        for _, tensor in tensors_in(result):
+            self._alive.see(tensor, path, kind, name, format_name(tensor))
+            if schema and schema.is_mutable:
+                self._alive.written(tensor)
+        return result
+
+    # modules
+
+    def _hook(self) -> list[Callable[[], None]]:
+        """Hooks on every module, and what removes them."""
+        removers = []
+        for path, module in self._model.named_modules():
+            try:
+                before = module.register_forward_pre_hook(self._enter(path, module), prepend=True)
+                removers.append(before.remove)
+                after = module.register_forward_hook(self._leave(path, module), always_call=True)
+                removers.append(after.remove)
+            except (RuntimeError, AttributeError):  # a scripted one: seen from outside
+                continue
+        return removers
+
+    def _enter(self, path: str, module: Any) -> Callable[[Any, Any], None]:
+        name = (path, type(module).__name__)
+
+        def enter(*_: Any) -> None:
+            self._running.append(name)
+
+        return enter
+
+    def _leave(self, path: str, module: Any) -> Callable[[Any, Any, Any], None]:
+        kind = type(module).__name__
+
+        def leave(_module: Any, _inputs: Any, output: Any) -> None:
+            if self._running and self._running[-1] == (path, kind):
+                self._running.pop()
+            if output is None and self._failed_in is None and sys.exc_info()[0] is not None:
+                self._failed_in = path or kind
+            self._quiet = True
+            try:
+                self._look(path, kind, output)
+            finally:
+                self._quiet = False
+
+        return leave
+
+    def _look(self, path: str, kind: str, output: Any) -> None:
+        """What a module gives."""
+        for key, tensor in tensors_in(output):
+            name = (path or kind) + "".join(f"[{part!r}]" for part in key)
+            before = self._outputs.get(name)
+            which = self._alive.number(tensor)
+            shared = ""
+            if which is not None:
+                own = (*which, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+                shared = self._first.setdefault(own, name)
+            if shared in ("", name):
+                values, losses, note = look(tensor.detach(), "activation", self._rows)
+                shared = ""
+            else:
+                values, losses, note = None, {}, ""
+            n_bytes = tensor.numel() * tensor.element_size()
+            if before is None:
+                stack = look_at_stack(sys._getframe(1))
+                self._outputs[name] = TensorProfile(
+                    name, "activation", path, kind, format_name(tensor), tuple(tensor.shape),
+                    tensor.numel(), n_bytes, str(tensor.device), shared, 1, stack.place,
+                    stack.called_from, note, values, losses,
+                )  # fmt: skip
+                continue
+            if n_bytes > before.n_bytes:
+                before = replace(
+                    before, shape=tuple(tensor.shape), n_elements=tensor.numel(), n_bytes=n_bytes
+                )
+            if values is not None and before.values is not None:
+                values = before.values.merge(values)
+                losses = {
+                    target: before.losses[target].merge(loss)
+                    for target, loss in losses.items()
+                    if target in before.losses and before.losses[target].source == loss.source
+                }
+            self._outputs[name] = replace(
+                before,
+                count=before.count + 1,
+                values=values or before.values,
+                losses=losses or before.losses,
+                shared_with=before.shared_with and shared,
+            )
+
+
+def _raised_at(error: Exception | None) -> tuple[Place | None, Place | None]:
+    """The line that an exception comes from, and the user's own above it."""
+    if error is None or error.__traceback__ is None:
+        return None, None
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    stack = look_at_stack(trace.tb_frame)
+    return stack.place, stack.called_from
+
+
+def _mode(operation: Callable[[Any, Any, Any], Any]) -> Any:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Operations(cast(Any, TorchDispatchMode)):  # type: ignore[misc]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            return operation(func, args, kwargs or {})
+
+    return Operations()
