@@ -458,7 +458,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 768, 1280, 1600])
+@pytest.mark.parametrize("width", [400, 768, 880, 1280, 1600])
 def test_the_layout_holds(
     opened: Open, pictures: Callable[[Browser, str], None], width: int, theme: str
 ) -> None:
@@ -472,6 +472,13 @@ def test_the_layout_holds(
         "}).map((e) => e.outerHTML.slice(0, 100))"
     )
     assert outside == []
+    for table in browser.all(".table"):
+        assert (
+            browser.run(
+                "return arguments[0].scrollWidth - arguments[0].clientWidth", {ELEMENT: table}
+            )
+            <= 0
+        )
     pictures(browser, f"report-{width}-{theme}")
 
 

@@ -26,7 +26,7 @@ MAX_BYTES: Final = 500_000
 BEGIN: Final = "<!doctype html>\n<!-- tensorcast report -->\n"
 """What every report begins with."""
 
-_STYLES: Final = ("page.css", "parts.css", "pictures.css")
+_STYLES: Final = ("page.css", "parts.css", "pictures.css", "print.css")
 _SCRIPTS: Final = (
     "elements.js", "theme.js", "tables.js", "timeline.js", "lines.js", "sizes.js", "ranges.js",
     "main.js",

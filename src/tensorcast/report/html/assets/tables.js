@@ -21,6 +21,7 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
     body.children[most]?.querySelector("a, button")?.focus();
   });
   const note = h("p", { class: "note" });
+  const printed = h("p", { class: "note printed" });
   const table = h(
     "table",
     { id: name, role: "table" },
@@ -71,6 +72,8 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
     const left = kept.length - shown.length;
     more.hidden = left === 0;
     more.textContent = `Show ${left === 1 ? "1 more" : `all ${count(kept.length)} ${noun}s`}`;
+    printed.hidden = left === 0;
+    printed.textContent = `and ${plural(left, `more ${noun}`)}`;
     note.hidden = kept.length > 0;
     note.textContent = `no ${noun} fits the filter`;
   }
@@ -93,6 +96,6 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
   };
   draw();
   return {
-    element: h("div", { class: "table" }, table, note, more), only, replace, draw, caption: caption_,
+    element: h("div", { class: "table" }, table, note, more, printed), only, replace, draw, caption: caption_,
   };
 }

@@ -101,6 +101,12 @@ function timeline(trace, sites, { onsite }) {
     });
   }
 
+  // a picture that paper, or a window being resized, stretches
+  const stretched = (strip, width, tall) => {
+    strip.setAttribute("viewBox", `0 0 ${width} ${tall}`);
+    strip.setAttribute("preserveAspectRatio", "none");
+    return strip;
+  };
   const position = (at, width) => ((at - from) / (to - from)) * width;
   const widthOf = () => density.getBoundingClientRect().width || 600;
 
@@ -179,7 +185,7 @@ function timeline(trace, sites, { onsite }) {
         last = x + wide;
         path += `M${x.toFixed(1)} 4h${wide.toFixed(1)}v14h${(-wide).toFixed(1)}z`;
       }
-      lane.strip.replaceChildren(svg("path", { d: path }));
+      stretched(lane.strip, width, 22).replaceChildren(svg("path", { d: path }));
     }
     const top = Math.max(...bins, 1);
     let path = "";
@@ -189,11 +195,12 @@ function timeline(trace, sites, { onsite }) {
         path += `M${i * 4} 34h3v${-tall.toFixed(1)}h-3z`;
       }
     });
-    density.replaceChildren(svg("path", { d: path }));
+    stretched(density, width, 36).replaceChildren(svg("path", { d: path }));
     axis.replaceChildren(
       ...ticks(from, to, width).flatMap(([at, text]) => {
-        const x = position(at, width);
-        const anchor = x < 30 ? "start" : x > width - 30 ? "end" : "middle";
+        const share_ = position(at, 100);
+        const anchor = share_ < 4 ? "start" : share_ > 96 ? "end" : "middle";
+        const x = `${share_.toFixed(3)}%`;
         return [
           svg("line", { x1: x, x2: x, y1: 0, y2: 5 }),
           svg("text", { x, y: 17, "text-anchor": anchor }, text),
