@@ -30,6 +30,7 @@ FLOORS = {
     "casting": 2,
     "loss": 2,
     "loss_totals": 2,
+    "loss_table": 2,
     "promotion": 2,
     "promotion_rules": 2,
     "scaled": 3,

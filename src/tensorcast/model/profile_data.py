@@ -222,7 +222,7 @@ class Profile:
 
         from .profile_text import lines
 
-        return "\n".join(text_of(line) for line in lines(self, width=None))
+        return "\n".join(text_of(line) for line in lines(self, width=100))
 
     def _repr_html_(self) -> str:
         from .profile_html import as_html

@@ -4,11 +4,13 @@ of it."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from tensorcast.loss_table import table, verdicts
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, Style, line, safe, wrap
+from tensorcast.words.tree import Entry, grow
 from tensorcast.words.units import count, human_bytes, percent, plural
 
 from .wording import details, headline
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from .findings import Finding
     from .profile_data import Profile, Size
 
+_SHOWN: Final = 0.01  # of the memory: a module that takes less stands within its parent
 _WRONG: Final = ("raised", "nan", "infinite", "overflow")
 ROLES: Final = {
     "parameter": "parameters",
@@ -37,8 +40,29 @@ def lines(profile: Profile, width: int | None) -> list[Line]:
     n = len(profile.findings)
     head = plural(n, "finding") if n else "nothing to change"
     found.append(line(Span(head, "bad" if n else "good")))
-    found += [(), *_sizes(profile, width)]
+    for part in (
+        [line(Span(safe(title(profile)), "title")), *_sizes(profile, width)],
+        _peak(profile, width),
+        _modules(profile, width),
+        _candidates(profile, "weights", width),
+        _candidates(profile, "activations", width),
+        [
+            line(Span(row, "dim"))
+            for note in profile.notes
+            for row in wrap(safe(note), width or 100)
+        ],
+    ):
+        if part:
+            found += [(), *part]
     return found
+
+
+def title(profile: Profile) -> str:
+    """The model, and what was done with it."""
+    if not profile.has_inputs:
+        return f"{profile.model}, not run"
+    how = "with gradients" if profile.with_grad else "without gradients"
+    return f"{profile.model}, run once {how}"
 
 
 def _finding(finding: Finding, width: int | None) -> list[Line]:
@@ -73,3 +97,75 @@ def _summed(sizes: Iterable[Size], whole: int) -> list[str]:
     n_bytes = sum(size.n_bytes for size in sizes)
     n_tensors = sum(size.n_tensors for size in sizes)
     return [count(n_tensors), human_bytes(n_bytes), percent(n_bytes, whole)]
+
+
+def _peak(profile: Profile, width: int | None) -> list[Line]:
+    """Where the forward needs most."""
+    peak = profile.peak
+    if peak is None:
+        return []
+    text = f"most activations are alive in {peak.module or profile.model} ({peak.op})"
+    if peak.saved:
+        kept = percent(peak.saved, peak.n_bytes)
+        text += f"; {human_bytes(peak.saved)} ({kept}) of them wait for the backward pass"
+    if peak.allocator is not None:
+        text += f"; the GPU's allocator says {human_bytes(peak.allocator)}"
+    return [line(row) for row in wrap(safe(text), width or 100)]
+
+
+def _modules(profile: Profile, width: int | None) -> list[Line]:
+    """The modules as a tree, small ones within their parents."""
+    sizes: dict[str, tuple[int, int]] = {}
+    for size in profile.sizes:
+        held, alive = sizes.get(size.module, (0, 0))
+        if size.role == "activation":
+            alive += size.n_bytes
+        elif size.role != "input":
+            held += size.n_bytes
+        sizes[size.module] = held, alive
+    if len(sizes) < 2:
+        return []
+    least = sum(map(sum, sizes.values())) * _SHOWN
+    for path in sorted(sizes, key=lambda path: -path.count(".")):
+        if path and sum(sizes[path]) < least:
+            parent = path.rpartition(".")[0]
+            before = sizes.get(parent, (0, 0))
+            held, alive = sizes.pop(path)
+            if parent in sizes or not parent:
+                sizes[parent] = before[0] + held, before[1] + alive
+            else:
+                sizes[parent] = held, alive
+    return _tree(sizes, profile.model, width)
+
+
+def _tree(sizes: Mapping[str, tuple[int, int]], model: str, width: int | None) -> list[Line]:
+    entries = [Entry(path or model, (), both) for path, both in sizes.items() if any(both)]
+    whole = [sum(column) for column in zip(*sizes.values(), strict=True)]
+    heads = [Column("module", elastic=True)]
+    heads += [Column(name, "right") for name in ("held", "activations")]
+    rows: list[list[str | Span]] = []
+    for row in grow(entries):
+        cells: list[str | Span] = [row.label]
+        for n_bytes, total in zip(row.sizes, whole, strict=True):
+            copies = f"{row.copies} x " if row.copies > 1 else ""
+            cells.append(f"{copies}{human_bytes(n_bytes)}" if n_bytes and total else "")
+        rows.append(cells)
+    return layout(heads, rows, width=width)
+
+
+def _candidates(profile: Profile, of: str, width: int | None) -> list[Line]:
+    """What if I cast this?"""
+    here = [candidate for candidate in profile.candidates if candidate.of == of]
+    if not here:
+        return []
+    n_bytes = {one.total.target: one.n_bytes_after for one in here}
+    before = human_bytes(max(one.n_bytes_before for one in here))
+    among = plural(max(one.total.n_tensors for one in here), "tensor")
+    return [
+        line(Span(f"What if I cast the {of}?", "title"), f" {among}, {before}"),
+        *table([one.total for one in here], n_bytes, width=width),
+        (),
+        *verdicts(
+            {one.total.target: (one.total.verdict, one.sentence) for one in here}, width=width
+        ),
+    ]

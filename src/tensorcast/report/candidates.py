@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
-from typing import Final
 
 from tensorcast.checkpoint.protocol import Checkpoint
 from tensorcast.formats import lookup
-from tensorcast.loss_totals import Total, Verdict, total
-from tensorcast.words.table import Column, layout
-from tensorcast.words.text import Line, Span, Style, columns, line, pad, wrap
-from tensorcast.words.units import count, decibels, human_bytes, number, plural
+from tensorcast.loss_table import table, verdicts
+from tensorcast.loss_totals import Total, total
+from tensorcast.words.text import Line, Span, line
+from tensorcast.words.units import number, plural
 
 from .document import Json
 from .inspection import Losses
-
-STYLES: Final[dict[Verdict, Style]] = {
-    "exact": "good",
-    "fits": "good",
-    "coarse": "warn",
-    "loses": "bad",
-    "overflows": "bad",
-}
 
 
 def totals(losses: Losses) -> list[Total]:
@@ -50,45 +40,15 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
     values = [value for loss in seen for value in (loss.min, loss.max) if value is not None]
     n_values = sum(loss.n_elements for loss in seen)
     reach = f" from {number(min(values))} to {number(max(values))}" if values else ""
-    heads = [
-        Column("to"),
-        Column("bytes", "right"),
-        Column("overflow", "right"),
-        Column("underflow", "right"),
-        Column("SQNR", "right"),
-        Column("worst", "right"),
-    ]
-    rows: list[list[str | Span]] = [
-        [
-            Span(one.target, "name"),
-            human_bytes(n_bytes_after(source, losses, one.target)),
-            Span(count(one.n_overflow), "bad" if one.n_overflow else ""),
-            "-" if one.n_underflow is None else count(one.n_underflow),
-            decibels(one.sqnr_db),
-            decibels(one.worst_db) if one.worst else "",
-        ]
-        for one in sums
-    ]
-    found = [
+    n_bytes = {one.target: n_bytes_after(source, losses, one.target) for one in sums}
+    return [
         line(Span("What if I cast this?", "title")),
         line(f"{plural(len(losses), 'floating tensor')}, {plural(n_values, 'value')}{reach}"),
         (),
-        *layout(heads, rows, width=width),
+        *table(sums, n_bytes, width=width),
         (),
+        *verdicts({one.target: (one.verdict, one.sentence()) for one in sums}, width=width),
     ]
-    indent = max(columns(one.target) for one in sums) + 2
-    for one in sums:
-        first, *rest = wrap(one.sentence(), max(20, width - indent) if width else sys.maxsize)
-        word, _, reasons = first.partition(":")
-        found.append(
-            line(
-                Span(pad(one.target, indent), "name"),
-                Span(word, STYLES[one.verdict]),
-                ":" + reasons,
-            )
-        )
-        found += [line(" " * indent, text) for text in rest]
-    return found
 
 
 def n_bytes_after(source: Checkpoint, losses: Losses, target: str) -> int:
