@@ -151,9 +151,21 @@ def test_a_page_stays_small_and_counts_what_it_leaves_out() -> None:
     assert moved + trace["left"]["bytes"] == sum(i * 1500 for i in range(5000))
     assert sum(trace["timeline"]["flat"][3::4]) == 20_000  # all, some joined
     assert "cheaper findings left out" in text
+    assert embedded(text)["findings"] == 5000 - 1
     long = tc.Trace()
     long.sites = a_long_trace(2).sites
     assert len(page(long, title="n" * 10_000_000)) < 100_000
+
+
+def test_the_budgets_add_up() -> None:
+    from tensorcast.report.html import finding_list, profile_part, trace_part
+
+    budgets = [
+        finding_list.MAX_BYTES, profile_part.SIZES_BYTES, profile_part.TENSORS_BYTES,
+        trace_part.LINES_BYTES, trace_part.TIMELINE_BYTES,
+    ]  # fmt: skip
+    least = len(page(tc.Trace()).encode())  # style and script
+    assert least + sum(budgets) + 20_000 < MAX_BYTES
 
 
 def test_the_same_trace_gives_the_same_bytes() -> None:
@@ -210,7 +222,7 @@ def test_json_steers_no_parser(text: str) -> None:
 def test_rows_within_a_budget_count_their_texts() -> None:
     texts = Texts()
     rows = within(([texts("x" * 200 + str(i))] for i in range(100)), texts, 2000)
-    assert 8 <= len(rows) <= 9
+    assert len(rows) == 2000 // (160 + 3 + 4 + 1)  # the text, its quotes and comma; [i] and comma
     assert within([[1]], Texts(), 1000) == [[1]]
 
 
@@ -252,8 +264,8 @@ def test_a_profile_as_data() -> None:
     assert "max" not in scaled
     values = tensors[2]["values"]
     assert (values["first"], values["n"], values["zeros"], values["peak"]) == (-2, 8, 1, 1)
-    # exponents -2 to 3 hold 1, 1, 1, 2, 1, 1 values: the tallest is the last level
-    assert values["levels"] == "1" * 3 + "z" + "1" * 2
+    # exponents -2 to 3 hold 1, 1, 1, 2, 1, 1 values: log(2) is 0.63 of log(3)
+    assert values["levels"] == "ccczcc"
     assert values["peakShare"] == 0.25
     assert sum(row[6] for row in profile["sizes"]) == a_profile().n_bytes_of()
 
@@ -264,7 +276,10 @@ def test_a_large_profile_stays_small_and_adds_up() -> None:
     assert len(text.encode()) < MAX_BYTES
     profile, tensors = profile_of(text)
     assert sum(row[6] for row in profile["sizes"]) == whole.n_bytes_of()
-    assert profile["depth"] == 2  # decoder.layers
+    own = [row for row in profile["sizes"] if profile["texts"][row[1]].endswith((".up", ".down"))]
+    assert len(own) > 200
+    assert profile["smaller"] == 16_000 - len(own)
+    assert min(row[6] for row in own) >= 1000 + 8000 - len(own)  # the largest have their own
     assert len(tensors) + profile["left"] == 8000
     assert len(tensors) > 100
 

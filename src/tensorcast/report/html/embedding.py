@@ -10,7 +10,7 @@ from typing import Any, Final
 from tensorcast.report.document import finite
 from tensorcast.words.text import safe, shorten
 
-MAX_NAME: Final = 240
+MAX_NAME: Final = 160
 """Characters of a name; a longer one is cut in its middle."""
 
 _STEERING: Final = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tensorcast.model.findings import Finding
     from tensorcast.model.places import Place
 
-MAX_BYTES: Final = 80_000
+MAX_BYTES: Final = 70_000
 _WRONG: Final = ("overflow", "raised", "nan", "infinite")
 _OPEN: Final = 12
 """Findings that are not folded away."""

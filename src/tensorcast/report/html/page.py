@@ -46,7 +46,7 @@ def page(*seen: Trace | Profile, title: str = "") -> str:
         raise TypeError(f"a report is of a trace, a profile or one of each, not of {names}")
     found = [(finding, isinstance(each, Trace)) for each in seen for finding in each.findings]
     found.sort(key=lambda item: is_cost(item[0]))
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = {"findings": len(found)}
     for each in seen:
         if isinstance(each, Trace):
             parts["trace"] = trace_part(
@@ -59,7 +59,9 @@ def page(*seen: Trace | Profile, title: str = "") -> str:
 
 
 def _title(parts: dict[str, Any]) -> str:
-    return str(parts["profile"]["model"]) if "profile" in parts else "trace" if parts else "nothing"
+    if "profile" in parts:
+        return str(parts["profile"]["model"])
+    return "trace" if "trace" in parts else "nothing"
 
 
 def _body(title: str, findings: Sequence[tuple[Finding, bool]], parts: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from math import log, log2
+from math import log1p, log2
 from typing import TYPE_CHECKING, Any, Final
 
 from tensorcast.formats import lookup
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tensorcast.model.profile_data import Candidate, Profile, Size, TensorProfile
     from tensorcast.model.value_ranges import Values
 
-SIZES_BYTES: Final = 70_000
-TENSORS_BYTES: Final = 110_000
+SIZES_BYTES: Final = 60_000
+TENSORS_BYTES: Final = 100_000
 
 SIZES: Final = ("role", "module", "kind", "format", "device", "n", "bytes")
 TENSORS: Final = (
@@ -38,10 +38,10 @@ LEVELS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 def profile_part(profile: Profile) -> dict[str, Any]:
     """What the page draws of a profile; what did not fit is counted under `left`."""
     texts = Texts()
-    sizes, depth = _sizes(profile.sizes, texts)
+    sizes, smaller = _sizes(profile.sizes, texts)
     targets = list(dict.fromkeys(target for one in profile.tensors for target in one.losses))
     order = sorted(profile.tensors, key=_interest, reverse=True)
-    kept = within((_tensor(one, targets, texts) for one in order), texts, _room(texts))
+    kept = within((_tensor(one, targets, texts) for one in order), texts, TENSORS_BYTES)
     peak = profile.peak
     return {
         "model": shown(profile.model),
@@ -50,7 +50,7 @@ def profile_part(profile: Profile) -> dict[str, Any]:
         "columns": {"sizes": SIZES, "tensors": TENSORS, "values": VALUES, "losses": LOSSES},
         "texts": texts.all,
         "sizes": sizes,
-        "depth": depth,
+        "smaller": smaller,
         "tensors": kept,
         "left": len(order) - len(kept),
         "targets": [_limits(target) for target in targets],
@@ -66,31 +66,37 @@ def profile_part(profile: Profile) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _room(texts: Texts) -> int:
-    """`within` counts the texts from before too."""
-    return TENSORS_BYTES + texts.n_bytes
-
-
 def _sizes(sizes: Sequence[Size], texts: Texts) -> tuple[list[Sequence[Any]], int]:
-    """Rows that add up to all the bytes, and how many names deep modules are told apart (0: all):
-    where they are too many, the deepest are counted in what they stand in."""
-    deepest = max((size.module.count(".") + 1 for size in sizes), default=1)
+    """Rows that add up to all the bytes, and how many were too small for one of their own: those
+    are counted in the module they stand in."""
+    rows: dict[tuple[str, ...], list[Any]] = {}
+    for size in sizes:
+        rows[size.role, size.module, size.format, size.device] = [
+            size.kind,
+            size.n_tensors,
+            size.n_bytes,
+        ]
+    order = sorted(rows, key=lambda key: rows[key][2], reverse=True)
+    trial = Texts()
+    own = len(within((_size(key, rows[key], trial) for key in order), trial, SIZES_BYTES))
+    if own < len(order):
+        own = own * 3 // 4
+    joined = {key: rows[key] for key in order[:own]}
+    deepest = max((key[1].count(".") for key in order), default=0)
     for depth in range(deepest, -1, -1):
-        joined: dict[tuple[str, ...], list[Any]] = {}
-        for size in sizes:
-            path = size.module.split(".")
-            module = ".".join(path[:depth])
-            kind = size.kind if len(path) <= depth else ""
-            row = joined.setdefault((size.role, module, size.format, size.device), [kind, 0, 0])
-            row[1] += size.n_tensors
-            row[2] += size.n_bytes
-        trial = Texts()
-        if len(within((_size(k, v, trial) for k, v in joined.items()), trial, SIZES_BYTES)) == len(
-            joined
-        ):
+        rest: dict[tuple[str, ...], list[Any]] = {}
+        for key in order[own:]:
+            role, module, format_, device = key
+            above = (role, ".".join(module.split(".")[:depth]), format_, device)
+            row = rest.setdefault(above, ["", 0, 0])
+            row[1] += rows[key][1]
+            row[2] += rows[key][2]
+        if len(rest) <= max(own // 3, 1):
             break
-    rows: list[Sequence[Any]] = [_size(key, row, texts) for key, row in joined.items()]
-    return rows, 0 if depth == deepest else depth
+    for key, row in rest.items():
+        known = joined.setdefault(key, [row[0], 0, 0])
+        joined[key] = [known[0], known[1] + row[1], known[2] + row[2]]
+    return [_size(key, row, texts) for key, row in joined.items()], len(order) - own
 
 
 def _size(key: tuple[str, ...], row: Sequence[Any], texts: Texts) -> list[Any]:
@@ -130,8 +136,8 @@ def _tensor(one: TensorProfile, targets: Sequence[str], texts: Texts) -> list[An
 def _values(values: Values) -> list[Any]:
     counts = values.exponent_counts
     top = max(counts, default=0)
-    scale = (len(LEVELS) - 2) / log(top) if top > 1 else 0.0
-    levels = "".join(LEVELS[1 + round(log(n) * scale)] if n else LEVELS[0] for n in counts)
+    scale = (len(LEVELS) - 1) / log1p(top) if top else 0.0
+    levels = "".join(LEVELS[max(1, round(log1p(n) * scale))] if n else LEVELS[0] for n in counts)
     return [
         values.n_values, values.n_zero, values.n_inf, values.n_nan, _short(values.min),
         _short(values.max), _short(values.amax), _short(values.smallest), values.first_exponent,

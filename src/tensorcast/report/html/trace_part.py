@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tensorcast.model.sites import Site
     from tensorcast.model.tracing import Trace
 
-LINES_BYTES: Final = 120_000
-TIMELINE_BYTES: Final = 70_000
+LINES_BYTES: Final = 110_000
+TIMELINE_BYTES: Final = 60_000
 _MOST_MEMBERS: Final = 30
 _FINEST: Final = 1 << 16
 """Moments told apart in a timeline that fits."""
@@ -66,6 +66,7 @@ def trace_part(trace: Trace, found: Sequence[tuple[int, Finding]]) -> dict[str, 
         "left": {
             "lines": len(left),
             "count": sum(line.sum("count") for line in left),
+            "seconds": _rounded(sum(line.sum("seconds") for line in left)),
             "bytes": sum(
                 line.sum("n_bytes_read") + line.sum("n_bytes_written") for line in left
             ),

@@ -1,14 +1,14 @@
 // Puts the page together.
 
 const found = document.querySelectorAll(".finding");
-byId("figures").append(figure("Findings", count(found.length)));
+byId("figures").append(figure("Findings", count(data.findings)));
 
 function figure(name, value) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
 function asides(profile) {
-  const { peak, depth, notes, error } = profile;
+  const { peak, smaller, notes, error } = profile;
   const told = [];
   if (peak) {
     const parts = [`At the peak of the forward ${bytes(peak.bytes)} of activations are alive`];
@@ -18,7 +18,8 @@ function asides(profile) {
     if (peak.allocator) parts.push(` The allocator says ${bytes(peak.allocator)}.`);
     told.push(parts.join(""));
   }
-  if (depth) told.push(`Modules more than ${plural(depth, "name")} deep are counted in what they stand in.`);
+  if (smaller)
+    told.push(`${plural(smaller, "smaller module is", "smaller modules are")} counted in the one they stand in.`);
   if (error) told.push(`The forward raised ${error}; what was seen before it is here.`);
   return [...told, ...notes].map((text) => h("p", { class: "note aside" }, text));
 }
@@ -45,7 +46,7 @@ if (data.trace) {
   byId("figures").append(
     figure("Events", count(total("count") + trace.left.count)),
     figure("Moved", bytes(total("read") + total("written") + trace.left.bytes)),
-    figure("In conversions", duration(total("seconds"))),
+    figure("In conversions", duration(total("seconds") + trace.left.seconds)),
     figure("Operations", count(trace.operations)),
     figure("Run time", duration(trace.seconds)),
   );

@@ -59,8 +59,8 @@ function ranges(profile) {
   const tensors = tensorsOf(profile);
   const seen = tensors.filter((t) => t.values && t.values.heights.length);
   if (!seen.length) {
-    const why = tensors.find((t) => t.note)?.note;
-    return h("p", { class: "note" }, `No values could be looked at${why ? `: ${why}` : ""}.`);
+    const why = tensors.find((t) => t.note)?.note.replace(/^no values: /, "");
+    return h("p", { class: "note" }, `No tensor's values are known${why ? `: ${why}` : ""}.`);
   }
   const { targets } = profile;
   const drawnLimits = targets.filter((limits) => limits.max !== undefined);
@@ -281,6 +281,8 @@ function ranges(profile) {
 }
 
 function candidates(profile) {
+  if (!profile.candidates.length)
+    return h("p", { class: "note" }, "No values are known that a format could be judged by.");
   const table = sortable({
     name: "candidates-table",
     caption: "All weights together, and all activations, in another format",

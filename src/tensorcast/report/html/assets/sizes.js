@@ -132,7 +132,7 @@ function innards(part, box, within, depth) {
     return [put(area, box)];
   }
   return squarified(bySize(partsOf(part)), box).flatMap((placed) => {
-    const gap = depth === 1 ? 1.5 : 0;
+    const gap = [0, 1.5, 1][depth] || 0;
     const room = { x: placed.x + gap, y: placed.y + gap, w: placed.w - 2 * gap, h: placed.h - 2 * gap };
     const named = depth === 1 && room.w > 76 && room.h > 34 && isModule(placed.part);
     const rest = named ? { ...room, y: room.y + 17, h: room.h - 17 } : room;
