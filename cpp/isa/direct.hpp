@@ -67,7 +67,7 @@ struct Direct {
     TC_INLINE constexpr Direct() {}
 };
 
-constexpr uint64_t STAGE = 512;  // bytes: short enough to read and write at the same time
+constexpr uint64_t STAGE = 128;  // bytes: short enough to read and write at the same time
 
 // body(begin, to, m) makes m elements from `begin` on; staged in the first-level cache and stored
 // around the caches where `stream`.

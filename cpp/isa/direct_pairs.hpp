@@ -1,6 +1,7 @@
 // The one list of the pairs that have a direct loop.
 #pragma once
 #include "direct_float.hpp"
+#include "direct_lines_x86.hpp"
 #include "direct_small_x86.hpp"
 
 namespace tc {
@@ -19,9 +20,21 @@ DirectLoop truncate_float_to(const Row& target) {
     }
 }
 
-// The pairs of direct_x86.hpp and direct_small_x86.hpp; null if it is none.
+template <class S>
+DirectLoop narrow_integer_to(FormatId target) {
+    switch (target) {
+        case F_int8: return narrow_integer_loop<S, uint8_t, true>;
+        case F_uint8: return narrow_integer_loop<S, uint8_t, false>;
+        case F_int16: return narrow_integer_loop<S, uint16_t, true>;
+        case F_uint16: return narrow_integer_loop<S, uint16_t, false>;
+        default: return nullptr;
+    }
+}
+
+// The pairs of direct_x86.hpp, direct_lines_x86.hpp and direct_small_x86.hpp; null if it is none.
 DirectLoop x86_loop(const Cast& cast) {
     const Row& target = ROWS[cast.target];
+    if (const DirectLoop loop = to_wider(cast)) return loop;
     if (cast.rounding == Rounding::TowardZero) {
         switch (cast.source) {
             case F_float64: return truncate_float_to<double, to_int64_loop<double>>(target);
@@ -31,15 +44,11 @@ DirectLoop x86_loop(const Cast& cast) {
             default: break;
         }
     }
-    if (cast.source == F_int64 || cast.source == F_uint64) {
-        switch (cast.target) {
-            case F_int8: return narrow_int64_loop<uint8_t, true>;
-            case F_uint8: return narrow_int64_loop<uint8_t, false>;
-            case F_int16: return narrow_int64_loop<uint16_t, true>;
-            case F_uint16: return narrow_int64_loop<uint16_t, false>;
-            default: break;
-        }
-    }
+    const bool integer = ROWS[cast.source].is_integer();
+    if (integer && ROWS[cast.source].container() == 8)
+        if (const DirectLoop loop = narrow_integer_to<uint64_t>(cast.target)) return loop;
+    if (integer && ROWS[cast.source].container() == 4)
+        if (const DirectLoop loop = narrow_integer_to<uint32_t>(cast.target)) return loop;
     if (cast.rounding == Rounding::NearestEven) {
         if (const DirectLoop loop = to_small_float(cast.source, cast.target)) return loop;
         const bool brain = cast.target == F_bfloat16;
@@ -120,6 +129,10 @@ Direct plain_loop(const Cast& cast) {
 Direct direct_for(const Cast& cast) {
     Direct d = plain_loop(cast);
     if (const DirectLoop loop = x86_loop(cast)) d.loop = loop;
+#if defined(__AVX2__)
+    if (ROWS[cast.source].kind == Kind::Bool && d.loop)
+        if (const DirectLoop loop = from_bool_to_wider(ROWS[cast.target])) d.loop = loop;
+#endif
     return d;
 }
 

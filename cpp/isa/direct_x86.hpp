@@ -152,28 +152,37 @@ bool truncate_float_to_int64_loop(const Direct& c, const void* in, void* out, ui
     return !any_set(_mm256_and_si256(seen, worst)) || GENERAL(c, in, out, n, stream);
 }
 
-// 64-bit integers to 8 and 16 bits.
-template <class D, bool SIGNED>
-bool narrow_int64_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
-    const uint64_t* x = (const uint64_t*)in;
-    const __m256i bias = _mm256_set1_epi64x((long long)c.bias);
+// Eight integers of 64 or 32 bits as their lowest 32; `any` takes the bits of each plus the bias.
+TC_INLINE __m256i low8(const uint64_t* p, __m256i bias, __m256i* any) {
+    const __m256i a = load256(p), b = load256(p + 4);
+    *any = _mm256_or_si256(*any, _mm256_or_si256(_mm256_add_epi64(a, bias), _mm256_add_epi64(b, bias)));
+    const __m256 low = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
+    return _mm256_permute4x64_epi64(_mm256_castps_si256(low), 0xd8);
+}
+TC_INLINE __m256i low8(const uint32_t* p, __m256i bias, __m256i* any) {
+    const __m256i x = load256(p);
+    *any = _mm256_or_si256(*any, _mm256_add_epi32(x, bias));
+    return x;
+}
+
+// Integers of 32 and 64 bits, as S, to 8 and 16.
+template <class S, class D, bool SIGNED>
+bool narrow_integer_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
+    const S* x = (const S*)in;
+    const __m256i bias =
+        sizeof(S) == 8 ? _mm256_set1_epi64x((long long)c.bias) : _mm256_set1_epi32((int)c.bias);
     __m256i seen = _mm256_setzero_si256();
     staged(stream, (D*)out, n, [&](uint64_t begin, D* to, uint64_t m) {
         __m256i any = seen;
-        in_groups<32>(x + begin, to, m, [&](const uint64_t* from, D* codes) {
+        in_groups<32>(x + begin, to, m, [&](const S* from, D* codes) {
             __m256i q[4];
-            for (int k = 0; k < 4; ++k) {
-                const __m256i a = load256(from + 8 * k), b = load256(from + 8 * k + 4);
-                any = _mm256_or_si256(any, _mm256_or_si256(_mm256_add_epi64(a, bias),
-                                                           _mm256_add_epi64(b, bias)));
-                const __m256 low = _mm256_shuffle_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), 0x88);
-                q[k] = _mm256_permute4x64_epi64(_mm256_castps_si256(low), 0xd8);
-            }
+            for (int k = 0; k < 4; ++k) q[k] = low8(from + 8 * k, bias, &any);
             store_narrow<D, SIGNED>(q, codes);
         });
         seen = any;
     });
-    return !any_set(_mm256_srl_epi64(seen, _mm_cvtsi32_si128(c.bits)));
+    const __m128i bits = _mm_cvtsi32_si128(c.bits);
+    return !any_set(sizeof(S) == 8 ? _mm256_srl_epi64(seen, bits) : _mm256_srl_epi32(seen, bits));
 }
 
 // Eight float64 rounded to odd in the 24 bits of float32 (odd_float).
