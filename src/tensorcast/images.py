@@ -97,7 +97,8 @@ def image_to_tensor(
         part = written
         if pixels.blocks is not None:
             part = written.part(rows, begin, begin + strip.shape[given.find("H")])
-        _run(strip, part, given, wanted, channels)
+        # a strip is read back while it is in this core's cache
+        _run(strip, part, given, wanted, channels, 1 if pixels.blocks is not None else None)
     return made
 
 
@@ -124,7 +125,12 @@ def _channels(
 
 
 def _run(
-    source: Buffer, target: Buffer, given: str, wanted: str, channels: tuple[Channel, ...]
+    source: Buffer,
+    target: Buffer,
+    given: str,
+    wanted: str,
+    channels: tuple[Channel, ...],
+    n_threads: int | None,
 ) -> None:
     axes = {}
     for letter in "NHWC":  # (length, bytes from one to the next in the image, in the result)
@@ -147,6 +153,7 @@ def _run(
         target.address,
         (axes["N"], axes["H"], axes["W"]),
         axes["C"],
+        n_threads=n_threads,
     )
 
 
