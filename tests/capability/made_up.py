@@ -47,6 +47,7 @@ def capability(*measurements: Measurement, **changes: object) -> Capability:
         "n_threads": 2,
         "date": "2026-01-31T12:00:00+00:00",
         "seconds": 12.5,
+        "n_cpus_others": 0.05,
         "measurements": measurements,
         "casts": (cast("tensorcast", 1.0), cast("torch", 2.0), cast("copy", 0.9)),
         "missing": (

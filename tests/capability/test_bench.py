@@ -11,6 +11,7 @@ import pytest
 
 import tensorcast as tc
 from tensorcast.capability import measuring, process
+from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
 from tensorcast.capability.operations import Sizes, tf32
 
@@ -184,6 +185,14 @@ def test_the_clock_of_cuda_reads_its_events() -> None:
 
     torch = SimpleNamespace(cuda=SimpleNamespace(Event=Event))
     assert measuring._CudaClock(torch).seconds(work, 4) == pytest.approx(3e-3)
+
+
+def test_what_others_take_is_what_is_busy_without_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = iter([(0.0, 100.0, 7.0), (10.0, 116.0, 12.0), None])
+    monkeypatch.setattr(Others, "_now", staticmethod(lambda: next(states)))
+    others = Others()
+    assert others.n_cpus() == 1.1  # 16 seconds of work in 10, 5 of them ours
+    assert others.n_cpus() is None
 
 
 def test_tf32_is_switched_on_and_put_back() -> None:

@@ -69,6 +69,7 @@ MISSING = object()
         (("seconds",), "12", "a number from 0 on as seconds, found '12'"),
         (("seconds",), 1e400, "a number from 0 on as seconds, found inf"),
         (("seconds",), 10**400, "a number from 0 on as seconds, found an integer of"),
+        (("n_cpus_others",), -1, "a number from 0 on or null as n_cpus_others, found -1"),
         (("measurements",), {}, "a list of at most 20,000 items as measurements"),
         (("measurements",), [0] * 20_001, "found a list of 20001 items"),
         (("measurements",), [None], "an object as measurements[0], found None"),

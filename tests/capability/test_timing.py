@@ -49,11 +49,25 @@ def test_a_slow_one_keeps_its_first_call() -> None:
 
     clock = Slow()
     calls = []
-    slow = Contender(lambda: calls.append(1) or len(calls))
+    slow = Contender(lambda: calls.append(1) or len(calls), first_counts=True)
     slow.first(clock)
     race([slow], clock, 1.0)
     assert slow.samples == {-1: 3.0}
     assert slow.again() == 1  # not called again
+
+
+def test_a_first_call_that_sets_something_up_counts_for_nothing() -> None:
+    times = iter([3.0, 0.01, 0.02, 0.03, 0.04])
+
+    class Compiling(FakeClock):
+        def seconds(self, call: Callable[[], Any], n_calls: int) -> float:
+            call()
+            return next(times)
+
+    compiled = Contender(lambda: None)
+    compiled.first(Compiling())
+    race([compiled], Compiling(), 0.03)
+    assert compiled.samples == {0: 0.02, 1: 0.03, 2: 0.04}
 
 
 def test_short_calls_are_timed_many_at_once() -> None:

@@ -111,3 +111,12 @@ def test_ratios_of_common_rounds_come_before_spreads() -> None:
     assert operation_verdict([base, paired], "CPU").startswith("bfloat16 matmul is 2 times faster")
     found = capability(base, paired)
     assert found.speedup("matmul", "bfloat16") == Ratio(2.0, 1.9, 2.1)
+
+
+def test_a_busy_machine_is_told() -> None:
+    assert not capability(n_cpus_others=0.1).was_busy
+    assert not capability(n_cpus_others=None).was_busy
+    busy = capability(n_cpus_others=1.25)
+    said = "the machine was busy: others used 1.2 CPUs meanwhile; repeat it when it is quiet"
+    assert said in str(busy)
+    assert said in busy._repr_html_()

@@ -15,6 +15,8 @@ BASELINE: Final = "float32"
 SCHEMA: Final = 1
 """Of the file. Within one number members are only added."""
 
+_BUSY: Final = 0.2  # of one CPU
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -174,6 +176,8 @@ class Capability:
         n_threads: of the CPU, the same for everyone who can be told.
         date: ISO 8601, in UTC.
         seconds: it took.
+        n_cpus_others: CPUs that other processes kept busy meanwhile, of those that this one could
+            use, in the mean; None if it is not known.
         measurements, casts: what was measured.
         missing: what was not, and why.
     """
@@ -183,9 +187,15 @@ class Capability:
     n_threads: int
     date: str
     seconds: float
+    n_cpus_others: float | None = None
     measurements: tuple[Measurement, ...] = ()
     casts: tuple[CastMeasurement, ...] = ()
     missing: tuple[Missing, ...] = field(default=())
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether others had so much of the CPUs that the times are worth less."""
+        return (self.n_cpus_others or 0.0) > _BUSY
 
     @property
     def verdicts(self) -> tuple[str, ...]:

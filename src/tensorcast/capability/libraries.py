@@ -110,6 +110,7 @@ def _tensorflow(n_threads: int) -> Library:
         tf.config.threading.set_intra_op_parallelism_threads(n_threads)
     except RuntimeError:  # it has begun to work already, with the CPUs it found
         pass
+    tf.cast(tf.constant([1.0]), tf.int8)  # sets itself up
     return Library("tensorflow", tf.constant, tf.as_dtype, tf.cast, None, lambda x: x.numpy())
 
 

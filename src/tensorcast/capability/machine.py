@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -51,6 +52,37 @@ def cuda(torch: Any) -> Machine:
         f"{properties.major}.{properties.minor}",
         f"{_system()}, CUDA {torch.version.cuda}",
     )
+
+
+class Others:
+    """What other processes, and other machines on the same host, take of the CPUs that this
+    process may use, from when it is made (Linux only)."""
+
+    def __init__(self) -> None:
+        self._before = self._now()
+
+    def n_cpus(self) -> float | None:
+        """CPUs that they kept busy until now, in the mean; None if it is not known."""
+        now = self._now()
+        if self._before is None or now is None or now[0] <= self._before[0]:
+            return None
+        seconds, busy, ours = (b - a for a, b in zip(self._before, now, strict=True))
+        return round(max(0.0, busy - ours) / seconds, 2)
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        """(clock, seconds that the CPUs worked or were taken away, seconds of this process)."""
+        if not hasattr(os, "sched_getaffinity"):
+            return None
+        names = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+        ticks = 0
+        for line in _text("/proc/stat").splitlines():
+            name, *counts = line.split()
+            if name in names:  # user nice system idle iowait irq softirq steal ...
+                ticks += sum(map(int, counts[:3])) + sum(map(int, counts[5:8]))
+        if not ticks:
+            return None
+        return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK"), time.process_time()
 
 
 @cache

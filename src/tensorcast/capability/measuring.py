@@ -24,8 +24,8 @@ from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
 from .timing import Clock, Contender, HostClock, race
 
 PARTS: Final = ("cast", *OPERATIONS)
-QUICK_SECONDS: Final = 8.0
-FULL_SECONDS: Final = 40.0
+QUICK_SECONDS: Final = 10.0
+FULL_SECONDS: Final = 45.0
 
 _LEAST_SECONDS: Final = 0.05  # of a case, however late it is
 _WRONG: Final = 0.5  # a relative error that no rounding gives
@@ -59,7 +59,7 @@ def measure(plan: Plan, progress: Progress) -> Capability:
     Raises:
         MissingLibraryError: a CUDA device is asked for, and there is none.
     """
-    begin = time.perf_counter()
+    begin, others = time.perf_counter(), machine.Others()
     torch = _torch()
     device = _device(plan.device, torch)
     n_threads = plan.n_threads or default_threads()
@@ -69,7 +69,7 @@ def measure(plan: Plan, progress: Progress) -> Capability:
     try:
         if torch:
             torch.set_num_threads(n_threads)
-        run.all(plan.parts, plan.seconds)
+        run.all(plan.parts, begin + plan.seconds)
     finally:
         if torch:
             torch.set_num_threads(threads_before)
@@ -81,6 +81,7 @@ def measure(plan: Plan, progress: Progress) -> Capability:
         n_threads,
         datetime.now(UTC).isoformat(timespec="seconds"),
         time.perf_counter() - begin,
+        others.n_cpus(),
         tuple(run.measurements),
         tuple(run.casts),
         tuple(run.missing),
@@ -148,8 +149,8 @@ class _Run:
         self._progress = progress
         self._clock: Clock = _CudaClock(torch) if device == "cuda" else HostClock()
 
-    def all(self, parts: Sequence[str], seconds: float) -> None:
-        """Every part, in so many seconds together, as far as slow formats let it."""
+    def all(self, parts: Sequence[str], deadline: float) -> None:
+        """Every part, until the deadline, as far as slow formats let it."""
         steps: list[tuple[str, Callable[[float], None]]] = []
         for part in parts:
             if part == "cast":
@@ -164,12 +165,13 @@ class _Run:
         if "cast" in parts:
             self._progress(0.0, "loading the libraries")
             self._libraries()
-        deadline = time.perf_counter() + seconds
         for i, (label, step) in enumerate(steps):
             self._progress(i / len(steps), label)
             left = deadline - time.perf_counter()
             step(max(_LEAST_SECONDS, left / (len(steps) - i)))
             gc.collect()
+            if self._device == "cuda":
+                self._torch.cuda.empty_cache()
         self._progress(1.0, "")
 
     # -- operations ----------------------------------------------------------------------------
@@ -209,7 +211,7 @@ class _Run:
         """One way's first call, if it works and is right."""
         try:
             work = way.prepare()
-            contender = Contender(work.call, work.setting)
+            contender = Contender(work.call, work.setting, self._device == "cpu")
             result = contender.first(self._clock)
             error = relative_error(work.values(result), exact)
         except Exception as refusal:  # whatever torch raises is its reason

@@ -95,7 +95,7 @@ ON_GPU: Final = Sizes(
     conv2d=((1, 64), 128, 56),
     attention=((1, 16), 16, 1024, 64),
     layer_norm=(16384, 4096),
-    embedding=(65536, 4096, 16384),
+    embedding=(32768, 4096, 16384),
     cast=1 << 27,
 )
 

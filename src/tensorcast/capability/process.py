@@ -37,7 +37,7 @@ def bench(
             "embedding". Empty: all.
         device: "cpu" or "cuda"; None takes a CUDA device where there is one.
         threads: of the CPU; None takes as many as torch does, one per core.
-        seconds: of measuring; None is 40, or 8 if quick. What is slow in a format may take longer.
+        seconds: in all; None is 45, or 10 if quick. Formats that crawl may take longer.
         quick: smaller operands, for a first look.
         progress: called with what is done (0 to 1) and what is next.
 

@@ -104,6 +104,9 @@ def capability_of(document: object, path: Path | str) -> Capability:
         top.count("n_threads"),
         top.text("date"),
         top.number("seconds"),
+        top.take(
+            "n_cpus_others", lambda x: x is None or _is_number(x), "a number from 0 on or null"
+        ),
         tuple(_measurement(m) for m in top.items("measurements")),
         tuple(_cast(m) for m in top.items("casts")),
         tuple(

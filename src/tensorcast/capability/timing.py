@@ -15,7 +15,7 @@ _MOST_ROUNDS: Final = 25
 _FEWEST_ROUNDS: Final = 3
 _SHORTEST_SAMPLE: Final = 50e-6  # a clock's ticks and its own call vanish in it
 SLOW: Final = 0.25
-"""Seconds of a call that needs no warming up: its first call counts."""
+"""Seconds of a call that needs no warming up."""
 
 
 class Clock(Protocol):
@@ -43,22 +43,25 @@ class Contender:
     Attributes:
         call: does it once, and gives the result.
         setting: entered around its turns, outside the clock.
+        first_counts: a first call of `SLOW` seconds or more is a sample, since nothing is compiled
+            or set up in it.
         samples: seconds of a call by round; a slow first call counts as round -1.
     """
 
     call: Callable[[], Any]
     setting: Callable[[], AbstractContextManager[Any]] = nullcontext
+    first_counts: bool = False
     samples: dict[int, float] = field(default_factory=dict)
     _expected: float = 0.0
     _slow_result: Any = None
 
     def first(self, clock: Clock) -> Any:
-        """The result of the first call. A slow one's time counts; otherwise it warms up."""
+        """The result of the first call, which warms up."""
         kept: list[Any] = []
         with self.setting():
             seconds = clock.seconds(lambda: kept.append(self.call()), 1)
         self._expected = seconds
-        if seconds >= SLOW:
+        if seconds >= SLOW and self.first_counts:
             self.samples[-1] = seconds
             self._slow_result = kept[0]
         return kept[0]

@@ -34,6 +34,8 @@ def lines(capability: Capability, width: int | None) -> list[Line]:
     """What was measured on, the verdicts, the tables, what is missing."""
     width = min(width or _WIDE, _WIDE) if width else _WIDE
     found = [line(Span(row, "dim")) for row in wrap(safe(heading(capability)), width)]
+    if capability.was_busy:
+        found += [line(Span(row, "warn")) for row in wrap(busy(capability), width)]
     for sentence in capability.verdicts:
         found += [line(""), *_sentence(sentence, width)]
     for table in tables(capability):
@@ -68,6 +70,14 @@ def heading(capability: Capability) -> str:
         parts.append(" ".join(machine.flags))
     known = ", ".join(f"{name} {version}" for name, version in capability.versions.items())
     return f"{', '.join(parts)}; {known}; {capability.date}, {duration(capability.seconds)}"
+
+
+def busy(capability: Capability) -> str:
+    """The warning of a machine that others used."""
+    return (
+        f"the machine was busy: others used {capability.n_cpus_others:.1f} CPUs meanwhile; "
+        "repeat it when it is quiet"
+    )
 
 
 def tables(capability: Capability) -> list[Table]:
@@ -212,7 +222,10 @@ def _missing(capability: Capability) -> Iterator[tuple[Span, Span]]:
 def as_html(capability: Capability) -> str:
     """Verdicts as a list, then the tables; no script, no style sheet."""
     cell = "padding:.15em .7em;text-align"
-    parts = [f"<p>{escape(heading(capability))}</p>", "<ul>"]
+    parts = [f"<p>{escape(heading(capability))}</p>"]
+    if capability.was_busy:
+        parts.append(f"<p><strong>{escape(busy(capability))}</strong></p>")
+    parts.append("<ul>")
     parts += [f"<li>{escape(sentence)}</li>" for sentence in capability.verdicts]
     parts.append("</ul>")
     for table in tables(capability):

@@ -32,7 +32,7 @@ PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embed
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
     metavar="S",
-    help="Seconds of measuring. [default: 40; 8 if quick]",
+    help="Seconds in all. [default: 45; 10 if quick]",
 )
 @click.option(
     "--out",
