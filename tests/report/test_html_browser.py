@@ -178,9 +178,20 @@ def test_the_timeline_by_mouse_and_by_keyboard(opened: Open) -> None:
     assert browser.run("return document.querySelector('tr.chosen').innerText").startswith(
         "/work/a.py:3"
     )
+    browser.run("document.querySelector(arguments[0]).click()", ".lane:nth-child(3) button")
     browser.run("document.querySelector(arguments[0]).focus()", ".lane:nth-child(3) button")
-    browser.press("Tab", "Enter", "Right", "Right", "Left")
+    browser.press("Tab", "Enter")
     assert browser.run("return document.activeElement.ariaPressed") == "true"
+    for key, at in (
+        ("Right", "120 ms"),
+        ("Right", "150 ms"),
+        ("Left", "120 ms"),
+        ("Left", "100 ms"),
+    ):
+        browser.press(key)
+        assert browser.text(".readout").startswith(at)
+    browser.press("Left")  # the first one stays
+    assert browser.text(".readout").startswith("100 ms")
     browser.run("document.querySelector('.lane:nth-child(2) button').click()")
     assert browser.text(".readout").startswith("500 ms")
     browser.run("document.querySelector('.lane:nth-child(3) button').click()")
@@ -382,6 +393,8 @@ def test_a_screen_reader_is_told_the_structure(opened: Open) -> None:
         "|| e.getAttribute('role') === 'img' && e.ariaLabel)"
     )
     assert "table below" in browser.text("#timeline figcaption")
+    assert browser.label(browser.one("#filter")) == "Filter"
+    assert browser.label(browser.one("[role=switch]")) == "Dark theme"
     ids = browser.run("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
 
@@ -455,6 +468,17 @@ def test_the_theme_follows_the_system_until_it_is_chosen(opened: Open) -> None:
     browser.run("document.querySelector('[role=switch]').focus()")
     browser.press("Space")
     assert (background(browser), browser.run(checked)) == (light, "false")
+
+
+def test_nothing_moves_where_that_is_not_wanted(opened: Open) -> None:
+    browser = opened(a_trace(), a_profile(), prefers_reduced_motion="no-preference")
+    moving = (
+        "return [...document.querySelectorAll('*')].filter((e) => getComputedStyle(e)"
+        ".transitionDuration !== '0s' || getComputedStyle(e).animationName !== 'none').length"
+    )
+    assert browser.run(moving) == 1  # the timeline's cursor
+    browser.media(prefers_reduced_motion="reduce")
+    assert browser.run(moving) == 0
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
