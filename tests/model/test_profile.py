@@ -130,3 +130,236 @@ def test_what_was_seen_before_an_error_is_kept() -> None:
     assert [t.name for t in p.tensors if t.role == "activation"] == ["first", "act"]
     assert not model.second._forward_hooks
     assert not model.second._forward_pre_hooks
+
+
+def test_gradients_and_optimizer_state() -> None:
+    model, x = Two(), torch.randn(5, 16)
+    optimizer = torch.optim.Adam(model.parameters())
+    p = tc.profile(model, x, optimizer=optimizer)
+    assert p.notes == ("the optimizer has no state yet: it is made in the first step",)
+    assert p.n_bytes_of("gradient", "optimizer") == 0
+    model(x)["out"].sum().backward()
+    optimizer.step()
+    p = tc.profile(model, x, optimizer=optimizer)
+    weights = p.n_bytes_of("parameter")
+    assert p.n_bytes_of("gradient") == weights
+    assert p.n_bytes_of("optimizer") == 2 * weights + 4 * 4  # two moments, and a step for each
+    found = by_name(p)
+    assert found["first.weight.exp_avg"].module == "first"
+    assert {t.role for t in p.tensors if t.name == "first.weight"} == {"parameter", "gradient"}
+
+
+def test_dicts_dataclasses_and_keywords_as_inputs() -> None:
+    class Takes(torch.nn.Module):
+        def forward(self, batch: Any, *, scale: Any) -> Any:
+            return [batch["x"] * scale["by"][0], {"y": batch["x"]}]
+
+    p = tc.profile(Takes(), {"x": torch.ones(3), "name": "n"}, scale={"by": [torch.ones(1)]})
+    names = [(t.name, t.role) for t in p.tensors]
+    assert names == [
+        ("input0['x']", "input"), ("scale['by'][0]", "input"),
+        ("Takes[0]", "activation"), ("Takes[1]['y']", "activation"),
+    ]  # fmt: skip
+    assert p.error is None
+
+
+def test_hooks_of_the_models_own_run_and_stay() -> None:
+    model, seen = Two(), []
+    handle = model.first.register_forward_hook(lambda module, inputs, output: output * 0 + 3)
+    model.second.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs)))
+    p = tc.profile(model, torch.randn(5, 16))
+    assert by_name(p)["first"].values.amax == 3.0
+    assert seen == [1]
+    assert list(model.first._forward_hooks) == [handle.id]
+    assert len(model.second._forward_pre_hooks) == 1
+
+
+def test_what_is_not_understood_is_counted_and_named() -> None:
+    x = torch.randn(4, 8)
+    data = {
+        "quantized": torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
+        "sparse": torch.diag(torch.ones(8)).to_sparse(),
+        "rows": torch.diag(torch.ones(8)).to_sparse_csr(),
+        "nested": torch.nested.nested_tensor([x.clone(), x[:2].clone()]),
+        "indices": torch.arange(4),
+        "number": 3,
+    }
+    p = tc.profile(data)
+    found = by_name(p)
+    assert found["quantized"].n_bytes == 32
+    assert found["quantized"].format == "qint8"
+    assert found["quantized"].note == "not understood: quantized, torch.per_tensor_affine"
+    assert found["sparse"].n_bytes == 8 * 4 + 8 * 16
+    assert found["sparse"].values.n_values == 8
+    assert found["rows"].n_bytes == 8 * 4 + 8 * 8 + 9 * 8
+    assert found["nested"].n_bytes == 48 * 4
+    assert found["indices"].values.max == 3
+    assert any(note.endswith("quantized") for note in p.notes)
+    assert "number" not in found
+
+
+def test_weights_in_torchs_own_objects_are_counted() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(8, 4))
+    with pytest.warns(DeprecationWarning, match="torch"):
+        model = torch.ao.quantization.quantize_dynamic(model, dtype=torch.qint8)
+    p = tc.profile(model, torch.ones(2, 8))
+    assert p.n_bytes_of("parameter") == 4 * 8 + 4 * 4
+    assert p.error is None
+
+
+def test_lazy_modules() -> None:
+    model = torch.nn.LazyLinear(4)
+    assert tc.profile(model).notes == (
+        "has no shape before the model first runs: weight and 1 more",
+    )
+    p = tc.profile(model, torch.ones(2, 8))
+    assert p.n_bytes_of("parameter") == 4 * (8 * 4 + 4)
+    assert p.peak.n_bytes == 2 * 4 * 4
+
+
+def test_a_slice_keeps_its_storage() -> None:
+    whole = torch.ones(1000, 1000)
+    p = tc.profile({"a": whole[:2], "b": whole[2:4], "c": whole[1:3]})
+    assert p.n_bytes_of() == 4_000_000
+    (finding,) = p.findings
+    assert (finding.rule, finding.what) == ("kept", "a of 8.00 kB keeps 3.99 MB alive")
+    assert by_name(p)["c"].shared_with == "a"
+
+
+@pytest.mark.parametrize("way", ["scripted", "compiled"])
+def test_models_that_torch_runs_by_itself(way: str) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Linear(8, 2))
+    ran: Any = (
+        torch.jit.script(model) if way == "scripted" else torch.compile(model, backend="eager")
+    )
+    with torch.no_grad():
+        p = tc.profile(ran, torch.ones(4, 8))
+    assert p.error is None
+    assert p.n_bytes_of("parameter") == 4 * (8 * 8 + 8 + 8 * 2 + 2)
+    assert p.peak.n_bytes == 4 * (4 * 8 + 4 * 2)
+
+
+def test_parameters_that_nothing_reads() -> None:
+    model = Two()
+    model.idle = torch.nn.Linear(600, 600)
+    p = tc.profile(model, torch.ones(5, 16))
+    (finding,) = (f for f in p.findings if f.rule == "unread")
+    assert finding.parameter == "idle.weight, idle.bias"
+    assert not [f for f in tc.profile(model).findings if f.rule == "unread"]
+
+
+def test_float64_is_found_once() -> None:
+    p = tc.profile(torch.nn.Linear(8, 8).double(), torch.ones(2, 8, dtype=torch.float64))
+    assert [(f.rule, f.what) for f in p.findings] == [
+        ("float64", "2 weights of 576 B are float64, first weight"),
+        ("float64", "Linear's output is float64"),
+    ]
+
+
+def test_nan_is_told_where_it_begins() -> None:
+    class Divides(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x / (x - x)
+
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), Divides(), torch.nn.Linear(4, 4))
+    with torch.no_grad():
+        p = tc.profile(model, torch.ones(2, 4))
+    (finding,) = p.findings
+    assert (finding.rule, finding.module) == ("infinite", "1")
+
+
+def test_arguments_that_do_not_fit() -> None:
+    class Takes(torch.nn.Module):
+        def forward(self, x: Any, optimizer: Any = None) -> Any:
+            return x if optimizer is None else x * 2
+
+    adam = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    with pytest.raises(tc.CastError, match="optimizer is a parameter of Takes"):
+        tc.profile(Takes(), torch.ones(2), optimizer=adam)
+    assert tc.profile(Takes(), torch.ones(2), "mine", optimizer=adam).error is None
+    with pytest.raises(tc.CastError, match=r"of type str, not a torch.optim.Optimizer"):
+        tc.profile(Two(), torch.ones(2, 16), optimizer="adam")
+    with pytest.raises(tc.CastError, match="model is of type int; pass a"):
+        tc.profile(3)
+    with pytest.raises(tc.CastError, match="the class Linear; make one of it"):
+        tc.profile(torch.nn.Linear)
+    with pytest.raises(tc.CastError, match="of type dict, which has no forward"):
+        tc.profile({}, torch.ones(2))
+    with pytest.raises(tc.FormatError):
+        tc.profile(Two(), candidates=["bflot16"])
+
+
+def test_interruptions_come_out() -> None:
+    class Stops(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            raise KeyboardInterrupt
+
+    model = Stops()
+    with pytest.raises(KeyboardInterrupt):
+        tc.profile(model, torch.ones(1))
+    assert not model._forward_hooks
+
+
+def test_a_frame_of_a_failed_forward_keeps_no_memory() -> None:
+    import weakref
+
+    kept: list[Any] = []
+
+    class Fails(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            y = x * 2
+            kept.append(weakref.ref(y))
+            raise ValueError("no")
+
+    p = tc.profile(Fails(), torch.ones(1))
+    assert p.error is not None
+    assert kept[0]() is None
+    assert p.findings[0].what == "the forward raised ValueError: no"
+    assert p.findings[0].where.text == 'raise ValueError("no")'
+
+
+def test_int8_by_row() -> None:
+    x = torch.randn(300, 1000) * torch.logspace(-3, 3, 300)[:, None]
+    loss = by_name(tc.profile({"w": x}))["w"].losses["int8"]
+    scale = x.double().abs().amax(1, keepdim=True) / 127
+    error = ((x.double() / scale).round() * scale - x.double()).square().sum()
+    assert loss.sum_squared_error == pytest.approx(float(error), rel=1e-3)
+    assert loss.sum_squared == pytest.approx(float(x.double().square().sum()), rel=1e-5)
+    assert loss.sqnr_db > 40
+    missing = x.clone()
+    missing[0, 0], missing[1, 1] = float("nan"), float("inf")
+    loss = by_name(tc.profile({"w": missing}))["w"].losses["int8"]
+    assert (loss.n_nan_lost, loss.n_overflow) == (1, 1)
+    assert by_name(tc.profile({"w": torch.zeros(2, 3)}))["w"].losses["int8"].n_inexact == 0
+
+
+def test_shown_as_text_and_in_a_notebook() -> None:
+    model = torch.nn.Module()
+    model.register_parameter("<b>&", torch.nn.Parameter(torch.full((600, 600), 1e5)))
+    p = tc.profile(model)
+    assert str(p).startswith("float16: <b>& reaches 100,000, beyond 65,504\n")
+    html = p._repr_html_()
+    assert "<b>" not in html
+    assert "&lt;b&gt;&amp;" in html
+
+
+def test_seven_billion_parameters_on_meta() -> None:
+    import resource
+    import time
+
+    with torch.device("meta"):
+        layers = [
+            torch.nn.TransformerEncoderLayer(4096, 32, 16384, batch_first=True, bias=False)
+            for _ in range(34)
+        ]
+        model = torch.nn.Sequential(torch.nn.Embedding(32000, 4096), *layers).eval()
+        ids = torch.zeros(8, 2048, dtype=torch.long)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.perf_counter()
+    p = tc.profile(model, ids)
+    assert time.perf_counter() - begin < 20
+    assert p.n_bytes_of("parameter") > 4 * 6.9e9
+    assert p.peak.n_bytes > 8 * 2048 * 4096 * 4 * 34
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+    assert p.error is None
+    assert p.notes[0].startswith("no values: on the meta device: 0.weight and ")

@@ -17,7 +17,7 @@ class Finding:
     Attributes:
         rule: its name; of a trace: repeated-cast, round-trip, new-float64, transfer,
             synchronisation, index-cast, overflow, built-wide, moved-wide; of a profile: raised,
-            nan, infinite, overflow, float64, wide.
+            nan, infinite, overflow, float64, wide, kept, unread.
         what: what happens, in a phrase.
         where, called_from: the line, and the user's own where that one is a package's.
         module, parameter: see `sites.What`.

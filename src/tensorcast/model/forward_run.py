@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .alive import Alive, saved_storages
-from .holdings import storage_of
+from .holdings import storage_of, storages_of
 from .inventory import tensors_in
 from .judging import format_name, look
 from .places import Place
@@ -84,6 +84,8 @@ class Forward:
         finally:
             for remove in removers:
                 remove()
+        # a lazy module's parameters were made here; they are no activations
+        self._alive.forget(storages_of([*self._model.parameters(), *self._model.buffers()]))
         after = self._alive.n_bytes
         saved = self._alive.indices(saved_storages(x for _, x in tensors_in(result)))
         place, called_from = _raised_at(error)

@@ -23,7 +23,7 @@ class Holdings:
     def __init__(self) -> None:
         self._storages: dict[int, _Storage] = {}
         self._kept: list[Any] = []  # so that no identity is another's later
-        self.held: dict[int, int] = {}
+        self.hidden: dict[int, int] = {}
         """Index of a tensor -> bytes of its storage that no tensor shows (of a slice of a larger
         one); complete when all tensors are added."""
 
@@ -46,7 +46,7 @@ class Holdings:
                 shared = known.name
             n_bytes += fresh
             hidden = known.n_bytes - sum(end - begin for begin, end in known.seen)
-            self.held[known.first] = max(0, hidden)
+            self.hidden[known.first] = max(0, hidden)
         return n_bytes, shared
 
     def __contains__(self, storage: Any) -> bool:
@@ -100,6 +100,8 @@ def parts_of(tensor: Any, depth: int = 0) -> Iterator[Any]:
 
 def extent_of(tensor: Any) -> tuple[int, int]:
     """First and last byte, within its storage, of a strided tensor's elements."""
+    if tensor.is_nested:
+        return 0, tensor.untyped_storage().nbytes()
     if not tensor.numel():
         return 0, 0
     size = tensor.element_size()

@@ -35,7 +35,9 @@ def of_model(model: Any) -> list[Held]:
         kind = type(module).__name__
         own: tuple[tuple[Role, Any], ...] = (
             ("parameter", getattr(module, "_parameters", {})),
+            ("parameter", _packed(module)),
             ("buffer", getattr(module, "_buffers", {})),
+            ("buffer", {key: value for key, value in _attributes(module) if is_torch(value)}),
         )
         for role, tensors in own:
             for key, tensor in dict(tensors).items():
@@ -49,6 +51,36 @@ def of_model(model: Any) -> list[Held]:
                     gradients.append(Held(name, "gradient", path, kind, gradient))
     order = {"parameter": 0, "buffer": 1}
     return sorted(found, key=lambda held: order[held.role]) + gradients
+
+
+def _attributes(module: Any) -> list[tuple[str, Any]]:
+    """What a module keeps beside parameters, buffers and modules."""
+    return [(key, value) for key, value in vars(module).items() if not key.startswith("__")]
+
+
+def _packed(module: Any) -> dict[str, Any]:
+    """The weights that a quantized module keeps in an object of torch's C++."""
+    import torch
+
+    found: dict[str, Any] = {}
+    for key, value in _attributes(module):
+        if isinstance(value, torch.ScriptObject) and hasattr(module, "_weight_bias"):
+            parts = zip(("weight", "bias"), module._weight_bias(), strict=False)
+            found |= {f"{key}.{part}": tensor for part, tensor in parts}
+    return found
+
+
+def not_opened(model: Any) -> list[str]:
+    """Names of objects of torch's C++ that may hold tensors and show none."""
+    import torch
+
+    return [
+        f"{path}.{key}" if path else key
+        for path, module in model.named_modules()
+        if not isinstance(module, torch.jit.ScriptModule)
+        for key, value in _attributes(module)
+        if isinstance(value, torch.ScriptObject) and not hasattr(module, "_weight_bias")
+    ]
 
 
 def of_optimizer(optimizer: Any, held: list[Held]) -> list[Held]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tensorcast.errors import TensorcastError
 from tensorcast.formats import FORMATS, lookup
 from tensorcast.loss_totals import total
+from tensorcast.words.units import human_bytes
 
 from .holdings import Holdings, is_lazy
 from .int8_rows import measure_rows, scale_bytes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .value_ranges import Values
 
 _JUDGED = ("parameter", "buffer", "tensor", "gradient", "activation")
-_WEIGHTS = ("parameter", "buffer", "tensor")
+WEIGHTS = ("parameter", "buffer", "tensor")
 
 
 def judged(held: Held, holdings: Holdings, index: int, rows: Sequence[Format]) -> TensorProfile:
@@ -42,7 +43,7 @@ def judged(held: Held, holdings: Holdings, index: int, rows: Sequence[Format]) -
         module=held.module,
         kind=held.kind,
         format=format_name(tensor),
-        shape=tuple(tensor.shape),
+        shape=() if tensor.is_nested else tuple(tensor.shape),
         n_elements=tensor.numel(),
         n_bytes=n_bytes,
         device=str(tensor.device),
@@ -51,6 +52,15 @@ def judged(held: Held, holdings: Holdings, index: int, rows: Sequence[Format]) -
         values=values,
         losses=losses,
     )
+
+
+def with_hidden(one: TensorProfile, hidden: int) -> TensorProfile:
+    """The tensor with the rest of its storage, which it keeps alive; a forward's input is left, as
+    what it is cut out of is no matter of the model's."""
+    if not hidden or one.role == "input":
+        return one
+    note = f"a part of {human_bytes(one.n_bytes + hidden)}, all of which it keeps alive"
+    return replace(one, n_bytes=one.n_bytes + hidden, note=one.note or note)
 
 
 def look(
@@ -64,6 +74,8 @@ def look(
     kind = type(tensor)
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         return None, {}, f"not understood: a {kind.__name__}"
+    if tensor.is_nested:
+        return None, {}, "not understood: nested"
     if tensor.is_quantized:
         return None, {}, f"not understood: quantized, {tensor.qscheme()}"
     if tensor.layout is torch.strided:
@@ -91,10 +103,10 @@ def _losses(tensor: Any, role: str, rows: Sequence[Format]) -> dict[str, Loss]:
     saturating = Policy(overflow="saturate", nan="zero")  # as `checkpoint.stats` measures
     losses = {}
     for row in rows:
-        if row == source:
-            continue
+        if row == source or row.bits > source.bits:
+            continue  # nothing to gain
         if row.name == "int8":
-            if role in _WEIGHTS and tensor.dim() > 1:
+            if role in WEIGHTS and tensor.dim() > 1 and source.bits > 8:
                 losses[row.name] = measure_rows(tensor)
         else:
             losses[row.name] = measure(tensor, row, saturating)
@@ -125,7 +137,7 @@ def sizes_of(tensors: Iterable[TensorProfile]) -> tuple[Size, ...]:
 def candidates_of(tensors: Sequence[TensorProfile], rows: Sequence[Format]) -> list[Candidate]:
     """A verdict on each format for the weights together, and for the activations."""
     found = []
-    for of, roles in (("weights", _WEIGHTS), ("activations", ("activation",))):
+    for of, roles in (("weights", WEIGHTS), ("activations", ("activation",))):
         measured = {one.name: one for one in tensors if one.role in roles and one.losses}
         for row in rows:
             losses = {

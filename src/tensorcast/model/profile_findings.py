@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tensorcast.formats import FORMATS
@@ -10,11 +11,15 @@ from tensorcast.words.units import human_bytes, percent, plural
 
 from .findings import Finding
 from .forward_run import Outcome
-from .judging import figure, holder
+from .holdings import storages_of
+from .inventory import Held
+from .judging import WEIGHTS, figure, holder
 from .profile_data import Candidate, TensorProfile
 
-_WEIGHTS: Final = ("parameter", "buffer", "tensor")
-_WORTH: Final = 0.01  # of the model: less is not spoken of
+_WORTH: Final = 0.01  # of the parameters: less is not spoken of
+_FEW_BYTES: Final = 1_000_000  # nor is less than this
+_MANY: Final = 8  # overflows that are told one by one
+_GOOD: Final = ("fits", "exact")
 _FIRST: Final = ("raised", "nan", "infinite", "overflow")
 
 
@@ -26,6 +31,7 @@ def findings_of(
         *_missing(tensors),
         *_overflows(tensors),
         *_doubles(tensors),
+        *_parts(tensors),
         *([] if trains else _wide(tensors, candidates)),
     ]
     return sorted(found, key=_order)
@@ -100,56 +106,97 @@ def _overflows(tensors: Sequence[TensorProfile]) -> list[Finding]:
         half = one.n_bytes - FORMATS["bfloat16"].n_bytes(one.n_elements)
         saves = f"{human_bytes(half)}, in bfloat16" if held == "bfloat16" and half > 0 else ""
         found.append(_of(one, "overflow", what, one.n_bytes, instead, saves))
+    rest = len(found) - _MANY
+    if rest > 1:
+        last = found[_MANY - 1]
+        found[_MANY - 1 :] = [replace(last, what=f"{last.what}; and so do {rest} more after it")]
     return found
 
 
 def _doubles(tensors: Sequence[TensorProfile]) -> list[Finding]:
-    """float64 that takes memory."""
+    """float64 that takes memory: weights together, and the first outputs."""
+    wide = [
+        one
+        for one in tensors
+        if one.format in ("float64", "complex128") and one.n_elements > 1 and not one.shared_with
+    ]
     found = []
-    for one in tensors:
-        if one.format not in ("float64", "complex128") or one.n_elements < 2 or one.shared_with:
+    for roles, noun in ((WEIGHTS, "weight"), (("activation",), "output")):
+        here = [one for one in wide if one.role in roles]
+        if not here:
             continue
-        if one.role not in (*_WEIGHTS, "activation"):
-            continue
-        narrow = "float32" if one.format == "float64" else "complex64"
-        what = f"{_named(one)} is {one.format}"
-        half = one.n_bytes // 2
-        found.append(
-            _of(
-                one, "float64", what, one.n_bytes, f"make it {narrow}: dtype=torch.{narrow}",
-                human_bytes(half),
-            )
-        )  # fmt: skip
+        first, n_bytes = here[0], sum(one.n_bytes for one in here)
+        narrow = "float32" if first.format == "float64" else "complex64"
+        what = f"{_named(first)} is {first.format}"
+        if len(here) > 1:
+            what = f"{plural(len(here), noun)} of {human_bytes(n_bytes)} are {first.format}, first "
+            what += _named(first)
+        instead = f"make it {narrow}: dtype=torch.{narrow}, or .to(torch.{narrow})"
+        if noun == "output" and any(one.role in WEIGHTS for one in wide):
+            instead = "it follows from the weights or inputs"
+        finding = _of(first, "float64", what, n_bytes, instead, human_bytes(n_bytes // 2))
+        found.append(replace(finding, parameter=_names(here) if noun == "weight" else ""))
     return found
 
 
 def _wide(tensors: Sequence[TensorProfile], candidates: Sequence[Candidate]) -> list[Finding]:
     """float32 weights that 16 bits hold."""
-    wide = [
-        one
-        for one in tensors
-        if one.role in _WEIGHTS and one.format == "float32" and not one.shared_with
-    ]
-    n_bytes = sum(one.n_bytes for one in wide)
-    if not n_bytes:
+    wide = [one for one in tensors if one.role in WEIGHTS and one.format == "float32"]
+    n_bytes = sum(4 * one.n_elements for one in wide if not one.shared_with)
+    if n_bytes < _FEW_BYTES:
         return []
-    fits = {
-        c.total.target: c
-        for c in candidates
-        if c.of == "weights" and c.total.verdict in ("fits", "exact")
-    }
+    fits = {c.total.target for c in candidates if c.of == "weights" and c.total.verdict in _GOOD}
     refused = {c.total.target for c in candidates if c.of == "activations" and c.total.n_overflow}
-    best = next((x for x in ("bfloat16", "float16") if x in fits and x not in refused), None)
+    best = next((x for x in ("bfloat16", "float16") if x in fits - refused), None)
     if best is None:
         return []
     largest = max(wide, key=lambda one: one.n_bytes)
     share = percent(largest.n_bytes, n_bytes)
-    what = f"{plural(len(wide), 'weight')} of {human_bytes(n_bytes)} are float32; {best} holds them"
-    return [
-        Finding(
-            "wide", what, None, None, "", "", 1, n_bytes, 0.0,
-            f"for inference: tensorcast.cast_(model, {best!r}), in place; the largest is "
-            f"{largest.name}, {share} of it",
-            human_bytes(n_bytes // 2),
-        )
-    ]  # fmt: skip
+    what = f"{plural(len(wide), 'weight')} of {human_bytes(n_bytes)} in float32; {best} holds them"
+    instead = f"for inference: tensorcast.cast_(model, {best!r}), in place"
+    if len(wide) > 1:
+        instead += f"; {largest.name} is {share} of it"
+    return [_whole("wide", what, n_bytes, instead, human_bytes(n_bytes // 2))]
+
+
+def _parts(tensors: Sequence[TensorProfile]) -> list[Finding]:
+    """Slices that keep much more alive than they show."""
+    found = []
+    for one in tensors:
+        row = FORMATS.get(one.format)
+        shown = row.n_bytes(one.n_elements) if row else one.n_bytes
+        hidden = one.n_bytes - shown
+        if one.role in ("activation", "input") or hidden < max(shown, _FEW_BYTES):
+            continue
+        what = f"{_named(one)} of {human_bytes(shown)} keeps {human_bytes(one.n_bytes)} alive"
+        instead = "it is a part of a larger tensor: .clone() it, and the rest can go"
+        found.append(_of(one, "kept", what, one.n_bytes, instead, human_bytes(hidden)))
+    return found
+
+
+def unread(
+    held: Sequence[Held], tensors: Sequence[TensorProfile], storages: set[int]
+) -> list[Finding]:
+    """Parameters that the forward never read."""
+    idle = [
+        of
+        for one, of in zip(held, tensors, strict=False)
+        if one.role == "parameter" and of.n_bytes and storages_of([one.tensor]) & storages
+    ]
+    n_bytes = sum(one.n_bytes for one in idle)
+    whole = sum(one.n_bytes for one in tensors if one.role == "parameter")
+    if n_bytes < max(_FEW_BYTES, whole * _WORTH):
+        return []
+    what = f"{plural(len(idle), 'parameter')} of {human_bytes(n_bytes)} not read in this forward"
+    instead = "leave them out where only this is run: del, or do not load them"
+    finding = _whole("unread", what, n_bytes, instead, human_bytes(n_bytes))
+    return [replace(finding, parameter=_names(idle))]
+
+
+def _whole(rule: str, what: str, n_bytes: int, instead: str, saves: str) -> Finding:
+    """Of the model, not of one module."""
+    return Finding(rule, what, None, None, "", "", 1, n_bytes, 0.0, instead, saves)
+
+
+def _names(tensors: Iterable[TensorProfile]) -> str:
+    return ", ".join(one.name for one in tensors)

@@ -14,10 +14,10 @@ from tensorcast.formats import lookup
 from .alive import sizes_at_peak
 from .forward_run import Forward, Outcome
 from .holdings import Holdings, storages_of
-from .inventory import Held, of_inputs, of_model, of_optimizer, of_tensors
-from .judging import candidates_of, judged, sizes_of
+from .inventory import Held, not_opened, of_inputs, of_model, of_optimizer, of_tensors
+from .judging import candidates_of, judged, sizes_of, with_hidden
 from .profile_data import Profile, TensorProfile
-from .profile_findings import findings_of, raised
+from .profile_findings import findings_of, raised, unread
 
 if TYPE_CHECKING:
     from tensorcast.formats import Format
@@ -80,14 +80,16 @@ def profile(
     outcome: Outcome | None = None
     given = of_inputs(inputs, keywords)
     if runs:
-        known = storages_of(one.tensor for one in [*_held(model, optimizer), *given])
-        outcome = Forward(model, known, rows).run(inputs, keywords)
+        before = [*_held(model, optimizer), *given]  # kept, so that no storage is another's later
+        outcome = Forward(model, storages_of(one.tensor for one in before), rows).run(
+            inputs, keywords
+        )
     held = _held(model, optimizer)  # after the forward: lazy modules have their shapes now
     holdings = Holdings()
     tensors = [judged(one, holdings, i, rows) for i, one in enumerate([*held, *given])]
+    tensors = [with_hidden(one, holdings.hidden.get(i, 0)) for i, one in enumerate(tensors)]
     sizes = [*sizes_of(tensors)]
     if outcome is not None:
-        outcome.alive.forget(storages_of(one.tensor for one in held))
         sizes += sizes_at_peak(outcome.alive)
         tensors += outcome.outputs
     found = candidates_of(tensors, rows)
@@ -97,6 +99,8 @@ def profile(
     findings = findings_of(tensors, found, trains=trains)
     if outcome is not None and outcome.error is not None:
         findings.insert(0, raised(outcome))
+    elif outcome is not None and outcome.peak is not None:
+        findings += unread(held, tensors, outcome.unread)
     return Profile(
         model=name,
         torch=torch.__version__,
@@ -107,7 +111,7 @@ def profile(
         peak=outcome.peak if outcome else None,
         candidates=tuple(found),
         findings=tuple(findings),
-        notes=tuple(_not_understood(tensors)),
+        notes=tuple(_notes(model, optimizer, tensors)),
         error=outcome.error if outcome else None,
         seconds=time.perf_counter() - begin,
     )
@@ -166,13 +170,19 @@ def _refuse_collision(model: Any, n_inputs: int, given: Mapping[str, bool]) -> N
             )
 
 
-def _not_understood(tensors: Sequence[TensorProfile]) -> list[str]:
+def _notes(model: Any, optimizer: Any, tensors: Sequence[TensorProfile]) -> list[str]:
     """What could not be seen, by reason."""
     reasons: dict[str, list[str]] = {}
+    if hasattr(model, "named_modules"):
+        for name in not_opened(model):
+            reasons.setdefault("not understood: an object of torch's C++", []).append(name)
     for one in tensors:
         if one.note and not one.note.startswith("sparse"):
             reasons.setdefault(one.note, []).append(one.name)
-    return [
+    notes = []
+    if optimizer is not None and not any(one.role == "optimizer" for one in tensors):
+        notes.append("the optimizer has no state yet: it is made in the first step")
+    return notes + [
         f"{note}: {names[0]}" + (f" and {len(names) - 1:,} more" if len(names) > 1 else "")
         for note, names in reasons.items()
     ]
