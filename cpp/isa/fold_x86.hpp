@@ -140,35 +140,42 @@ struct FoldLookup {
     }
 };
 
-// The flagged codes as `ranges`, of which first(k) and span(k) tell; see Table.
+constexpr uint64_t FOLD_STRIDE = 256;  // codes between two looks at what is flagged
+
+// The flagged codes as `ranges`, of which first(k) and span(k) tell; see Table. Returns how many codes
+// were answered: none of those is flagged, and one of the next stride is, if any are left.
 template <Fold::By BY, int ROWS, class Ranges>
-bool fold_codes(const Fold& fold, const Ranges& ranges, const uint8_t* in, uint8_t* out, uint64_t n) {
+uint64_t fold_codes(const Fold& fold, const Ranges& ranges, const uint8_t* in, uint8_t* out, uint64_t n) {
     const FoldLookup<BY, ROWS> look_up(fold);
-    __m256i most = _mm256_setzero_si256(), found = most;
+    const __m256i limit = constant8(fold.limit), zero = _mm256_setzero_si256();
     const bool limited = fold.limited;
-    const auto group = [&](const uint8_t* from, uint8_t* to) {
+    const auto group = [&](const uint8_t* from, uint8_t* to, __m256i* flagged) {
         const __m256i x = _mm256_loadu_si256((const __m256i*)from), m = look_up.magnitude(x);
-        if (limited)
-            most = _mm256_max_epu8(most, m);
-        else
-            found = _mm256_or_si256(found, ranges.found(x));
+        *flagged = _mm256_or_si256(*flagged, limited ? _mm256_subs_epu8(m, limit) : ranges.found(x));
         _mm256_storeu_si256((__m256i*)to, look_up(x, m));
     };
     uint64_t i = 0;
-    for (; i + 32 <= n; i += 32) group(in + i, out + i);
+    while (n - i >= 32) {
+        const uint64_t left = (n - i) & ~uint64_t{31}, m = left < FOLD_STRIDE ? left : FOLD_STRIDE;
+        __m256i flagged = zero;
+        for (uint64_t k = i; k < i + m; k += 32) group(in + k, out + k, &flagged);
+        if (any_set(flagged)) return i;
+        i += m;
+    }
     if (i < n) {
         uint8_t rest[32], codes[32];
         __builtin_memset(rest, in[i], sizeof rest);
         __builtin_memcpy(rest, in + i, n - i);
-        group(rest, codes);
+        __m256i flagged = zero;
+        group(rest, codes, &flagged);
+        if (any_set(flagged)) return i;
         __builtin_memcpy(out + i, codes, n - i);
     }
-    const __m256i beyond = _mm256_subs_epu8(most, _mm256_set1_epi8((char)fold.limit));
-    return !any_set(_mm256_or_si256(beyond, found));
+    return n;
 }
 
 template <Fold::By BY, class Ranges>
-TC_INLINE bool fold_by(const Fold& fold, const Ranges& ranges, const uint8_t* in, uint8_t* out, uint64_t n) {
+TC_INLINE uint64_t fold_by(const Fold& fold, const Ranges& ranges, const uint8_t* in, uint8_t* out, uint64_t n) {
     switch (fold.rows) {
         case 1: return fold_codes<BY, 1>(fold, ranges, in, out, n);
         case 2: return fold_codes<BY, 2>(fold, ranges, in, out, n);
@@ -177,9 +184,9 @@ TC_INLINE bool fold_by(const Fold& fold, const Ranges& ranges, const uint8_t* in
     }
 }
 
-// False, with nothing promised about out, where a code is flagged.
+// As fold_codes.
 template <class Ranges>
-bool apply_fold(const Fold& fold, const Ranges& ranges, const uint8_t* in, uint8_t* out, uint64_t n) {
+uint64_t apply_fold(const Fold& fold, const Ranges& ranges, const uint8_t* in, uint8_t* out, uint64_t n) {
     switch (fold.by) {
         case Fold::By::Code: return fold_by<Fold::By::Code>(fold, ranges, in, out, n);
         case Fold::By::Low7: return fold_by<Fold::By::Low7>(fold, ranges, in, out, n);

@@ -313,9 +313,12 @@ __attribute__((noinline)) uint64_t look_up_bytes(const Table& t, const uint8_t* 
 
 uint64_t apply_bytes(const Table& t, const uint8_t* in, uint8_t* out, uint64_t n) {
 #if defined(__AVX2__) && !defined(__AVX512VBMI__)
-    if (t.fold.rows && apply_fold(t.fold, Ranges<2>(t), in, out, n)) return 0;
+    if (t.fold.rows) {
+        const uint64_t done = apply_fold(t.fold, Ranges<2>(t), in, out, n);
+        in += done, out += done, n -= done;
+    }
 #endif
-    return look_up_bytes(t, in, out, n);
+    return n ? look_up_bytes(t, in, out, n) : 0;
 }
 
 #if defined(__AVX2__)
