@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tensorcast.formats import FORMATS
-from tensorcast.words.units import human_bytes, percent, plural
+from tensorcast.words.units import human_bytes, plural
 
 from .findings import Finding
 from .forward_run import Outcome
@@ -151,7 +151,7 @@ def _wide(tensors: Sequence[TensorProfile], candidates: Sequence[Candidate]) -> 
     if best is None:
         return []
     largest = max(wide, key=lambda one: one.n_bytes)
-    share = percent(largest.n_bytes, n_bytes)
+    share = f"{400 * largest.n_elements / n_bytes:.0f}%"
     what = f"{plural(len(wide), 'weight')} of {human_bytes(n_bytes)} in float32; {best} holds them"
     instead = f"for inference: tensorcast.cast_(model, {best!r}), in place"
     if len(wide) > 1:
