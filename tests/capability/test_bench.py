@@ -13,7 +13,7 @@ import tensorcast as tc
 from tensorcast.capability import measuring, process
 from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
-from tensorcast.capability.operations import Sizes, tf32
+from tensorcast.capability.operations import Sizes, float32_products
 
 TINY = Sizes(
     matmul=((1, 32), 32),
@@ -81,7 +81,8 @@ def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> No
     libraries = {c.library for c in found.casts}
     here = {"tensorcast", "copy", "numpy", "torch"}
     here |= {name for name in ("jax", "tensorflow") if find_spec(name)}
-    assert libraries == here - {m.format for m in found.missing if m.operation == "cast"}
+    away = {m.format for m in found.missing if m.operation == "cast" and not m.case}
+    assert libraries == here - away
     assert {(c.source, c.target) for c in found.casts} >= {("float32", "float8_e4m3fn")}
     ours = [c for c in found.casts if c.library == "tensorcast"]
     assert all(c.n_different == 0 for c in ours)
@@ -195,12 +196,13 @@ def test_what_others_take_is_what_is_busy_without_us(monkeypatch: pytest.MonkeyP
     assert others.n_cpus() is None
 
 
-def test_tf32_is_switched_on_and_put_back() -> None:
+@pytest.mark.parametrize("tf32", [True, False])
+def test_how_float32_is_multiplied_is_set_and_put_back(tf32: bool) -> None:
     torch = pytest.importorskip("torch")
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    with tf32(torch):
-        assert torch.backends.cuda.matmul.allow_tf32
-        assert torch.backends.cudnn.allow_tf32
+    with float32_products(torch, tf32):
+        assert torch.backends.cuda.matmul.allow_tf32 is tf32
+        assert torch.backends.cudnn.allow_tf32 is tf32
     assert before == (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32)
 
 

@@ -292,7 +292,7 @@ class Capability:
         return "\n".join(plain(row) for row in lines(self, 100))
 
     def _repr_html_(self) -> str:
-        from .wording import as_html
+        from .notebook import as_html
 
         return as_html(self)
 

@@ -134,14 +134,21 @@ class Bench:
     def _plain(self, operation: Callable[..., Any], operands: Sequence[Any], name: str) -> Work:
         dtype = getattr(self.torch, name)
         cast = [x.to(dtype) if x.is_floating_point() else x for x in operands]
-        return Work(lambda: operation(*cast), cast)
+        work = Work(lambda: operation(*cast), cast)
+        if self.device == "cuda" and name == "float32":
+            work.setting = partial(float32_products, self.torch, False)
+        return work
 
     def _tf32(self, operation: Callable[..., Any], operands: Sequence[Any], products: bool) -> Work:
         if self.device != "cuda":
             raise NotImplementedError("tf32 exists on NVIDIA GPUs only")
         if not products:
             raise NotImplementedError("there is no matrix product in it")
-        return Work(lambda: operation(*operands), operands, setting=partial(tf32, self.torch))
+        return Work(
+            lambda: operation(*operands),
+            operands,
+            setting=partial(float32_products, self.torch, True),
+        )
 
     def _plain_int8(self, operation: Callable[..., Any], operands: Sequence[Any]) -> Work:
         scale = 1.0
@@ -167,10 +174,10 @@ class Bench:
 
 
 @contextmanager
-def tf32(torch: Any) -> Iterator[None]:
-    """float32 is multiplied in tf32."""
+def float32_products(torch: Any, tf32: bool) -> Iterator[None]:
+    """float32 is multiplied in tf32, or in float32: torch's default differs by operation."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     try:
         yield
     finally:

@@ -1,15 +1,14 @@
-"""A capability as lines for a terminal and as tables for a notebook."""
+"""A capability as lines for a terminal, and the tables that a notebook shows too."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import Final
 
 from ..words.table import Column, layout
-from ..words.text import Line, Span, Style, line, plain, safe, wrap
-from ..words.units import duration, human_bytes
+from ..words.text import Line, Span, Style, line, safe, wrap
+from ..words.units import duration, human_bytes, plural
 from .data import BASELINE, Capability, CastMeasurement, Measurement, Missing, Spread
 from .verdicts import TITLES, Comparison, comparisons, factor, label_of, percent_of
 
@@ -32,8 +31,13 @@ class Table:
 
 def lines(capability: Capability, width: int | None) -> list[Line]:
     """What was measured on, the verdicts, the tables, what is missing."""
-    width = min(width or _WIDE, _WIDE) if width else _WIDE
-    found = [line(Span(row, "dim")) for row in wrap(safe(heading(capability)), width)]
+    width = min(width or _WIDE, _WIDE)
+    found: list[Line] = []
+    for name, text in heading(capability):
+        rows = wrap(safe(text), width - 10)
+        found += [line(Span(f"{'' if i else name:10}", "dim"), row) for i, row in enumerate(rows)]
+    if capability.was_busy:
+        found.append(line(""))
     if capability.was_busy:
         found += [line(Span(row, "warn")) for row in wrap(busy(capability), width)]
     for sentence in capability.verdicts:
@@ -43,7 +47,7 @@ def lines(capability: Capability, width: int | None) -> list[Line]:
         found += layout(table.heads, table.rows, width=width)
         for note in table.notes:
             found += [line(Span(row, "dim")) for row in wrap(safe(note), width, indent="  ")]
-    missing = list(_missing(capability))
+    missing = list(missing_of(capability))
     if missing:
         found += [line(""), line(Span("Not measured", "title"))]
         heads = (Column(""), Column("", wrap=True))
@@ -52,24 +56,34 @@ def lines(capability: Capability, width: int | None) -> list[Line]:
 
 
 def _sentence(sentence: str, width: int) -> list[Line]:
-    first, *rest = sentence.split("; ")
-    rows = [row for part in [first, *rest] for row in wrap(safe(part), width - 4, indent="  ")]
-    return [line("" if i == 0 else "  ", row) for i, row in enumerate(rows)]
+    """Its clauses on lines of their own; what to use stands out."""
+    found = []
+    for i, clause in enumerate(sentence.split("; ")):
+        style: Style = "title" if clause.startswith(("use ", "on this ")) else ""
+        for row in wrap(safe(clause), width - 2, indent="  "):
+            found.append(line("  " if i else "", Span(row, style)))
+    return found
 
 
-def heading(capability: Capability) -> str:
-    """The machine and the versions in a line."""
+def heading(capability: Capability) -> list[tuple[str, str]]:
+    """What was measured on, the versions, when: (name, text)."""
     machine = capability.machine
     parts = [machine.name]
     if machine.compute_capability:
         parts.append(f"compute capability {machine.compute_capability}")
     if machine.n_bytes_memory:
         parts.append(human_bytes(machine.n_bytes_memory))
-    parts.append(f"{capability.n_threads} of {machine.n_cpus} CPUs")
     if machine.flags:
         parts.append(" ".join(machine.flags))
     known = ", ".join(f"{name} {version}" for name, version in capability.versions.items())
-    return f"{', '.join(parts)}; {known}; {capability.date}, {duration(capability.seconds)}"
+    date = capability.date.replace("T", " ").replace("+00:00", " UTC")
+    threads = f"{plural(capability.n_threads, 'thread')}, {plural(machine.n_cpus, 'CPU')}"
+    return [
+        ("GPU" if machine.device == "cuda" else "CPU", ", ".join(parts)),
+        ("threads", threads),
+        ("versions", known),
+        ("measured", f"{date}, in {duration(capability.seconds)}"),
+    ]
 
 
 def busy(capability: Capability) -> str:
@@ -95,8 +109,12 @@ def tables(capability: Capability) -> list[Table]:
 def _operation(measurements: Sequence[Measurement]) -> Table:
     """A row per format and way; per size the time and how many times as fast as float32."""
     cases = list(dict.fromkeys(m.case for m in measurements))
-    heads = [Column("format"), Column("memory", "right"), Column("error", "right"),
-             Column("SQNR", "right", drop=1)]  # fmt: skip
+    heads = [  # in a narrow terminal the last of these go first
+        Column("format", elastic=True),
+        Column("memory", "right", drop=2),
+        Column("error", "right", drop=3),
+        Column("SQNR", "right", drop=1),
+    ]
     for case in cases:
         heads += [Column(case, "right"), Column("", "right")]
     rows = []
@@ -198,7 +216,7 @@ def _speed(cast: CastMeasurement | None, ours: CastMeasurement | None) -> Span:
     return Span(text, "good" if faster else "")
 
 
-def _missing(capability: Capability) -> Iterator[tuple[Span, Span]]:
+def missing_of(capability: Capability) -> Iterator[tuple[Span, Span]]:
     """What is missing for one reason is one row; of an operation that is missing in all its cases
     only the name."""
     cases: dict[str, set[str]] = {}
@@ -217,39 +235,3 @@ def _missing(capability: Capability) -> Iterator[tuple[Span, Span]]:
             for operation, of in places.items()
         ]
         yield Span(safe(name), "name"), Span(safe(f"{', '.join(where)}: {reason}"))
-
-
-def as_html(capability: Capability) -> str:
-    """Verdicts as a list, then the tables; no script, no style sheet."""
-    cell = "padding:.15em .7em;text-align"
-    parts = [f"<p>{escape(heading(capability))}</p>"]
-    if capability.was_busy:
-        parts.append(f"<p><strong>{escape(busy(capability))}</strong></p>")
-    parts.append("<ul>")
-    parts += [f"<li>{escape(sentence)}</li>" for sentence in capability.verdicts]
-    parts.append("</ul>")
-    for table in tables(capability):
-        parts.append('<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">')
-        parts.append(
-            '<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">'
-            f"{escape(table.title)}</caption>"
-        )
-        heads = "".join(
-            f'<th scope="col" style="{cell}:{head.align}">{escape(head.heading)}</th>'
-            for head in table.heads
-        )
-        parts.append(f"<tr>{heads}</tr>")
-        for row in table.rows:
-            cells = "".join(
-                f'<td style="{cell}:{head.align}">{escape(span.text)}</td>'
-                for head, span in zip(table.heads, row, strict=True)
-            )
-            parts.append(f"<tr>{cells}</tr>")
-        parts.append("</table>")
-        parts += [f"<p>{escape(note)}</p>" for note in table.notes]
-    missing = list(_missing(capability))
-    if missing:
-        parts.append("<p>Not measured</p><ul>")
-        parts += [f"<li>{escape(plain(row))}</li>" for row in missing]
-        parts.append("</ul>")
-    return "\n".join(parts)
