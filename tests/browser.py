@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
@@ -99,6 +100,13 @@ class Browser:
     def run(self, script: str, *arguments: object) -> Any:
         """What a script returns, in the page."""
         return self._call("POST", "execute/sync", {"script": script, "args": arguments})
+
+    def until(self, script: str, *arguments: object, seconds: float = 20.0) -> None:
+        """Waits until a script returns something true: what the page does on an event of its own."""
+        end = time.monotonic() + seconds
+        while not self.run(script, *arguments):
+            assert time.monotonic() < end, f"never came true: {script}"
+            time.sleep(0.02)
 
     def command(self, name: str, **parameters: object) -> Any:
         """A command of Chromium's own protocol."""

@@ -54,7 +54,7 @@ def opened(window: Browser, tmp_path: Path) -> Iterator[Open]:
         window.log("browser")
         window.open(path)
         window.run("try { localStorage.clear() } catch {}")
-        assert window.run("return 'ready' in document.documentElement.dataset")
+        window.until("return 'ready' in document.documentElement.dataset")
         return window
 
     yield open_
@@ -316,7 +316,11 @@ def test_ranges_against_each_format(opened: Open) -> None:
     assert "4 values (50%) become 0, below half of 5.96e-08" in browser.text(".sentence")
     assert browser.run("return document.activeElement.id") == "range-name"
     browser.click("#ranges-table th:nth-child(5) button")
-    assert column(browser, "Largest", "ranges") == ["100000", "8", "4", "2"]
+    browser.run("document.getElementById('filter-ranges').focus()")
+    browser.type("activation")
+    assert column(browser, "Largest", "ranges") == ["100,000"]
+    browser.click("#ranges .tools button")
+    assert column(browser, "Largest", "ranges") == ["100,000", "8", "4", "2"]
 
 
 def test_formats_are_judged(opened: Open) -> None:
@@ -461,7 +465,7 @@ def test_the_theme_follows_the_system_until_it_is_chosen(opened: Open) -> None:
     assert dark != light
     switch = "[role=switch]"
     checked = f"return document.querySelector('{switch}').ariaChecked"
-    assert browser.run(checked) == "false"
+    browser.until(f"{checked} === 'false'")
     browser.click(switch)
     assert (background(browser), browser.run(checked)) == (dark, "true")
     browser.media(**DARK)

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 70_000
 _WRONG: Final = ("overflow", "raised", "nan", "infinite")
+_LABELS: Final = {
+    "raised": "failed",
+    "nan": "not a number",
+    "infinite": "infinite values",
+    "wide": "wider than needed",
+}
 _OPEN: Final = 12
 """Findings that are not folded away."""
 
@@ -54,7 +60,6 @@ def finding_list(findings: Sequence[tuple[Finding, bool]]) -> str:
 
 def _item(number: int, finding: Finding, traced: bool) -> str:
     wrong = not is_cost(finding)
-    label = "wrong values" if wrong else finding.rule.replace("-", " ")
     figures = []
     if traced:
         figures.append((count(finding.count), "time" if finding.count == 1 else "times"))
@@ -64,13 +69,20 @@ def _item(number: int, finding: Finding, traced: bool) -> str:
         figures.append((milliseconds(finding.seconds), "measured"))
     return (
         f'<li class="finding{" wrong" if wrong else ""}" id="finding-{number}" tabindex="-1">'
-        f'<div class="what"><h3><span class="rule">{escape(label)}</span> '
+        f'<div class="what"><h3><span class="rule">{escape(_label(finding.rule, traced))}</span> '
         f"{escape(shown(finding.what))}</h3>"
         f"{_places(finding)}</div>"
         f'<dl class="cost">{"".join(_figure(*each) for each in figures)}</dl>'
         f'<dl class="advice"><dt>Instead</dt><dd>{escape(shown(finding.instead))}</dd>'
         f"<dt>Saves</dt><dd>{escape(shown(saving(finding)))}</dd></dl></li>"
     )
+
+
+def _label(rule: str, traced: bool) -> str:
+    """What kind of finding it is, in words."""
+    if rule == "overflow":
+        return "wrong values" if traced else "would overflow"
+    return _LABELS.get(rule, rule.replace("-", " "))
 
 
 def _figure(value: str, name: str) -> str:
@@ -109,9 +121,9 @@ def _places(finding: Finding) -> str:
         parts.append(f'<p class="at">{_place(own)}{code}</p>')
     if finding.called_from is not None and finding.where is not None:
         parts.append(f'<p class="within">reaches {_place(finding.where)}</p>')
-    if finding.module:
-        parts.append(f'<p class="within">in <b>{escape(shown(finding.module))}</b></p>')
     names = finding.parameter.split(", ") if finding.parameter else []
+    if finding.module and not all(name.startswith(f"{finding.module}.") for name in names or [""]):
+        parts.append(f'<p class="within">in <b>{escape(shown(finding.module))}</b></p>')
     if names:
         parts.append(_names(names))
     return "".join(parts)

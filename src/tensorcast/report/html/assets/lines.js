@@ -129,35 +129,14 @@ function lines(trace, sites) {
     },
   });
 
-  const input = h("input", {
-    type: "search", id: "filter", autocomplete: "off", spellcheck: "false",
-    placeholder: "file, module, format, operation",
-  });
-  let finding = -1;
-  const reset = button("Show all", () => {
-    finding = -1;
-    input.value = "";
-    apply();
-    input.focus();
-  });
-  const told = h("span", { class: "note", role: "status" });
-  const words = (s) =>
-    [place(s), s.code, s.callerFile, s.kind, KINDS[s.kind], s.source, s.target, s.op, s.from, s.to,
+  const filter = filterBox({
+    id: "filter", placeholder: "file, module, format, operation", noun: "line",
+    total: sites.length, only: table.only,
+    words: (s) => [
+      place(s), s.code, s.callerFile, s.kind, KINDS[s.kind], s.source, s.target, s.op, s.from, s.to,
       s.phase, ...s.members.flatMap((member) => [member.module, member.parameter]),
-    ].join(" ").toLowerCase();
-  function apply() {
-    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const keep = (s) =>
-      (finding < 0 || s.finding === finding) && wanted.every((word) => words(s).includes(word));
-    const is = finding >= 0 || wanted.length > 0;
-    const n = table.only(is ? keep : null);
-    reset.hidden = !is;
-    told.textContent = is
-      ? `${plural(n, "line")} of ${count(sites.length)}${finding < 0 ? "" : ` in finding ${finding + 1}`}`
-      : "";
-  }
-  input.addEventListener("input", apply);
-  apply();
+    ].join(" "),
+  });
 
   const { left } = trace;
   const cut = left.lines
@@ -166,14 +145,8 @@ function lines(trace, sites) {
         + `${bytes(left.bytes)} moved); --json has them all.`)
     : null;
   return {
-    element: h("div", {},
-      h("div", { class: "tools" }, h("label", { for: "filter" }, "Filter"), input, reset, told),
-      table.element, cut),
-    only: (number) => {
-      finding = number;
-      input.value = "";
-      apply();
-    },
+    element: h("div", {}, filter.element, table.element, cut),
+    only: (number) => filter.limitTo((s) => s.finding === number, ` in finding ${number + 1}`),
     mark: (site) => {
       for (const row of document.querySelectorAll("#lines-table tr[data-site]"))
         row.classList.toggle("chosen", Number(row.dataset.site) === site.index);

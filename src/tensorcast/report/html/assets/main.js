@@ -43,6 +43,7 @@ if (data.trace) {
   const { trace } = data;
   const sites = sitesOf(trace);
   const total = (key) => sites.reduce((sum, site) => sum + site[key], 0);
+  if (data.profile) byId("figures").append(h("div", { class: "break", role: "presentation" }));
   byId("figures").append(
     figure("Events", count(total("count") + trace.left.count)),
     figure("Moved", bytes(total("read") + total("written") + trace.left.bytes)),

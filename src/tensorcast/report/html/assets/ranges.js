@@ -10,7 +10,8 @@ function figureOf(value) {
   if (typeof value !== "number") return value;
   if (value === 0) return "0";
   const size = Math.abs(value);
-  return size >= 1e-3 && size < 1e7 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+  if (size < 1e-3 || size >= 1e7) return value.toExponential(2);
+  return size >= 1000 ? count(Math.round(value)) : String(Number(value.toPrecision(4)));
 }
 
 function tensorsOf(profile) {
@@ -277,7 +278,12 @@ function ranges(profile) {
   const left = profile.left
     ? h("p", { class: "note" }, `${plural(profile.left, "smaller tensor")} left out here; --json has all.`)
     : null;
-  return h("div", {}, picture, table.element, left);
+  const filter = filterBox({
+    id: "filter-ranges", placeholder: "name, role, class, format", noun: "tensor",
+    total: seen.length, only: table.only,
+    words: (t) => [t.name, t.role, t.kind, t.format, t.place, t.losses[target]?.verdict].join(" "),
+  });
+  return h("div", {}, picture, filter.element, table.element, left);
 }
 
 function candidates(profile) {

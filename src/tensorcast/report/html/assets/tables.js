@@ -99,3 +99,39 @@ function sortable({ name, caption, columns, rows, most = 40, noun = "row", onrow
     element: h("div", { class: "table" }, table, note, more, printed), only, replace, draw, caption: caption_,
   };
 }
+
+// A filter above a table: every word must stand somewhere in a row's words.
+function filterBox({ id, placeholder, noun, total, words, only }) {
+  const input = h("input", {
+    type: "search", id, autocomplete: "off", spellcheck: "false", placeholder,
+  });
+  const told = h("span", { class: "note", role: "status" });
+  let limit = null;
+  let why = "";
+  const reset = button("Show all", () => {
+    input.value = "";
+    limit = null;
+    apply();
+    input.focus();
+  });
+  function apply() {
+    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const is = Boolean(limit) || wanted.length > 0;
+    const keep = (row) =>
+      (!limit || limit(row)) && wanted.every((word) => words(row).toLowerCase().includes(word));
+    const n = only(is ? keep : null);
+    reset.hidden = !is;
+    told.textContent = is ? `${plural(n, noun)} of ${count(total)}${limit ? why : ""}` : "";
+  }
+  input.addEventListener("input", apply);
+  apply();
+  return {
+    element: h("div", { class: "tools" }, h("label", { for: id }, "Filter"), input, reset, told),
+    limitTo: (predicate, reason) => {
+      limit = predicate;
+      why = reason;
+      input.value = "";
+      apply();
+    },
+  };
+}
