@@ -102,7 +102,7 @@ class Browser:
         return self._call("POST", "execute/sync", {"script": script, "args": arguments})
 
     def until(self, script: str, *arguments: object, seconds: float = 20.0) -> None:
-        """Waits until a script returns something true: what the page does on an event of its own."""
+        """Waits until a script returns something true: the page acts on its own events later."""
         end = time.monotonic() + seconds
         while not self.run(script, *arguments):
             assert time.monotonic() < end, f"never came true: {script}"
