@@ -51,11 +51,13 @@ class Browser:
         self._session = ""
         try:
             assert self._driver.stdout is not None
-            port = next(
+            ports = (
                 found[1]
                 for line in self._driver.stdout
                 if (found := re.search(r"started successfully on port (\d+)", line))
             )
+            port = next(ports, None)
+            assert port, f"chromedriver ended with exit status {self._driver.wait()}"
             self._url = f"http://127.0.0.1:{port}/session"
             options = {
                 "binary": shutil.which("chromium"),
@@ -88,7 +90,7 @@ class Browser:
         request = urllib.request.Request(where, data, method=method)
         request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=120) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             value = json.load(error)["value"]

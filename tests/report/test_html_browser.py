@@ -323,6 +323,15 @@ def test_ranges_against_each_format(opened: Open) -> None:
     assert column(browser, "Largest", "ranges") == ["100,000", "8", "4", "2"]
 
 
+def test_a_finding_leads_to_its_values(opened: Open) -> None:
+    browser = opened(a_trace(), a_profile())
+    browser.click("#ranges-table tbody tr:nth-child(3) button")
+    assert browser.text("#range-name") == "encoder.0.weight"
+    browser.click("#finding-2 .more button")
+    assert browser.text("#range-name") == "encoder.1"
+    assert len(browser.all(".finding .more button")) == 4  # `wide` is about no one tensor
+
+
 def test_formats_are_judged(opened: Open) -> None:
     browser = opened(a_profile())
     assert column(browser, "Verdict", "candidates") == ["loses", "fits", "overflows"]
@@ -574,6 +583,10 @@ def test_a_large_report_is_quick(opened: Open) -> None:
     assert browser.run("return document.documentElement.scrollWidth") <= 1280
     browser.click("button[aria-label='Next event']")
     assert len(browser.all(".lane-name")) == 13
+    shown = "return document.getElementById('finding-40').checkVisibility()"
+    assert not browser.run(shown)  # folded away
+    browser.run("document.querySelector('a[href=\"#finding-40\"]').click()")
+    browser.until(shown)
 
 
 def test_keys_are_those_of_the_protocol() -> None:

@@ -44,18 +44,21 @@ def page(*seen: Trace | Profile, title: str = "") -> str:
     if not set(kinds) <= {Trace, Profile} or len(set(kinds)) < len(kinds):
         names = ", ".join(kind.__name__ for kind in kinds)
         raise TypeError(f"a report is of a trace, a profile or one of each, not of {names}")
-    found = [(finding, isinstance(each, Trace)) for each in seen for finding in each.findings]
+    found = [(finding, each) for each in seen for finding in each.findings]
     found.sort(key=lambda item: is_cost(item[0]))
     parts: dict[str, Any] = {"findings": len(found)}
     for each in seen:
+        own = [(n, finding) for n, (finding, of) in enumerate(found) if of is each]
         if isinstance(each, Trace):
-            parts["trace"] = trace_part(
-                each, [(n, finding) for n, (finding, traced) in enumerate(found) if traced]
-            )
+            parts["trace"] = trace_part(each, own)
         else:
-            parts["profile"] = profile_part(each)
+            parts["profile"] = profile_part(each, own)
     title = shown(title or _title(parts))
-    return _document(title, _body(title, found, parts), as_json(parts))
+    return _document(
+        title,
+        _body(title, [(finding, isinstance(of, Trace)) for finding, of in found], parts),
+        as_json(parts),
+    )
 
 
 def _title(parts: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from .embedding import Texts, short_path, shown, within
 
 if TYPE_CHECKING:
     from tensorcast.loss import Loss
+    from tensorcast.model.findings import Finding
     from tensorcast.model.profile_data import Candidate, Profile, Size, TensorProfile
     from tensorcast.model.value_ranges import Values
 
@@ -35,14 +36,20 @@ LEVELS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 """How tall a bar is, 0 for none; the others are logarithms of counts, up to the tallest's."""
 
 
-def profile_part(profile: Profile) -> dict[str, Any]:
-    """What the page draws of a profile; what did not fit is counted under `left`."""
+def profile_part(profile: Profile, found: Sequence[tuple[int, Finding]]) -> dict[str, Any]:
+    """What the page draws of a profile; what did not fit is counted under `left`.
+
+    Args:
+        found: its findings, each with its number in the page.
+    """
     texts = Texts()
     sizes, smaller = _sizes(profile.sizes, texts)
     targets = list(dict.fromkeys(target for one in profile.tensors for target in one.losses))
     order = sorted(profile.tensors, key=_interest, reverse=True)
     kept = within((_tensor(one, targets, texts) for one in order), texts, TENSORS_BYTES)
     peak = profile.peak
+    row_of = {one.name: row for row, one in enumerate(order[: len(kept)]) if one.values}
+    named = ((n, finding.parameter or finding.module) for n, finding in found)
     return {
         "model": shown(profile.model),
         "seconds": profile.seconds,
@@ -52,6 +59,7 @@ def profile_part(profile: Profile) -> dict[str, Any]:
         "sizes": sizes,
         "smaller": smaller,
         "tensors": kept,
+        "found": [[n, row_of[name]] for n, name in named if name in row_of],
         "left": len(order) - len(kept),
         "targets": [_limits(target) for target in targets],
         "levels": LEVELS,

@@ -7,6 +7,13 @@ function figure(name, value) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
+// A button in a finding that leads to what it is about.
+function offer(number, name, what, onclick) {
+  const label = `Show the ${what} of finding ${number + 1}`;
+  byId(`finding-${number + 1}`)?.append(
+    h("p", { class: "more" }, button(name, onclick, { "aria-label": label })));
+}
+
 function asides(profile) {
   const { peak, smaller, notes, error } = profile;
   const told = [];
@@ -36,7 +43,10 @@ if (data.profile) {
   );
   byId("sizes").append(sizes(profile), ...asides(profile));
   byId("formats").append(candidates(profile));
-  byId("ranges").append(ranges(profile));
+  const drawn = ranges(profile);
+  byId("ranges").append(drawn.element);
+  for (const [number, row] of profile.found)
+    offer(number, "Show its values", "values", () => drawn.choose(row));
 }
 
 if (data.trace) {
@@ -54,14 +64,18 @@ if (data.trace) {
   const table = lines(trace, sites);
   byId("lines").append(table.element);
   byId("timeline").append(timeline(trace, sites, { onsite: table.mark }));
-  found.forEach((item, number) => {
-    if (!sites.some((site) => site.finding === number)) return;
-    const see = button("Show its lines", () => {
+  const numbers = new Set(sites.map((site) => site.finding).filter((number) => number >= 0));
+  for (const number of numbers)
+    offer(number, "Show its lines", "lines", () => {
       table.only(number);
       show(byId("lines"));
       byId("filter").focus({ preventScroll: true });
-    }, { "aria-label": `Show the lines of finding ${number + 1}` });
-    item.append(h("p", { class: "more" }, see));
-  });
+    });
 }
+// A link to a finding that is folded away unfolds it.
+addEventListener("hashchange", () => {
+  const folded = byId(location.hash.slice(1))?.parentElement.closest("details");
+  if (folded) folded.open = true;
+});
+
 document.documentElement.dataset.ready = "";

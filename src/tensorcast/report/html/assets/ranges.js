@@ -61,7 +61,7 @@ function ranges(profile) {
   const seen = tensors.filter((t) => t.values && t.values.heights.length);
   if (!seen.length) {
     const why = tensors.find((t) => t.note)?.note.replace(/^no values: /, "");
-    return h("p", { class: "note" }, `No tensor's values are known${why ? `: ${why}` : ""}.`);
+    return { choose: null, element: h("p", { class: "note" }, `No tensor's values are known${why ? `: ${why}` : ""}.`) };
   }
   const { targets } = profile;
   const drawnLimits = targets.filter((limits) => limits.max !== undefined);
@@ -283,7 +283,10 @@ function ranges(profile) {
     total: seen.length, only: table.only,
     words: (t) => [t.name, t.role, t.kind, t.format, t.place, t.losses[target]?.verdict].join(" "),
   });
-  return h("div", {}, picture, filter.element, table.element, left);
+  return {
+    element: h("div", {}, picture, filter.element, table.element, left),
+    choose: (row) => choose(tensors[row]),
+  };
 }
 
 function candidates(profile) {
