@@ -115,31 +115,33 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
 
 def _modules(profile: Profile, width: int | None) -> list[Line]:
     """The modules as a tree, small ones within their parents."""
-    sizes: dict[str, tuple[int, int]] = {}
+    held: dict[str, int] = {}
+    alive: dict[str, int] = {}
     for size in profile.sizes:
-        held, alive = sizes.get(size.module, (0, 0))
-        if size.role == "activation":
-            alive += size.n_bytes
-        elif size.role != "input":
-            held += size.n_bytes
-        sizes[size.module] = held, alive
-    if len(sizes) < 2:
+        of = alive if size.role == "activation" else held
+        if size.role != "input":
+            of[size.module] = of.get(size.module, 0) + size.n_bytes
+    if len(held | alive) < 2:
         return []
-    least = sum(map(sum, sizes.values())) * _SHOWN
-    for path in sorted(sizes, key=lambda path: -path.count(".")):
-        if path and sum(sizes[path]) < least:
-            parent = path.rpartition(".")[0]
-            before = sizes.get(parent, (0, 0))
-            held, alive = sizes.pop(path)
-            if parent in sizes or not parent:
-                sizes[parent] = before[0] + held, before[1] + alive
-            else:
-                sizes[parent] = held, alive
-    return _tree(sizes, profile.model, width)
+    least = sum((*held.values(), *alive.values())) * _SHOWN
+    for of in (held, alive):
+        _raise_small(of, least)
+    sizes = {path: (held.get(path, 0), alive.get(path, 0)) for path in held | alive}
+    return _tree(sizes, width)
 
 
-def _tree(sizes: Mapping[str, tuple[int, int]], model: str, width: int | None) -> list[Line]:
-    entries = [Entry(path or model, (), both) for path, both in sizes.items() if any(both)]
+def _raise_small(sizes: dict[str, int], least: float) -> None:
+    """Counts what is less within its parent, and so on upwards."""
+    deepest = max((path.count(".") for path in sizes), default=0)
+    for depth in range(deepest, -1, -1):
+        for path in [path for path in sizes if path and path.count(".") == depth]:
+            if sizes[path] < least:
+                parent = path.rpartition(".")[0]
+                sizes[parent] = sizes.get(parent, 0) + sizes.pop(path)
+
+
+def _tree(sizes: Mapping[str, tuple[int, int]], width: int | None) -> list[Line]:
+    entries = [Entry(path or "the rest", (), both) for path, both in sizes.items() if any(both)]
     whole = [sum(column) for column in zip(*sizes.values(), strict=True)]
     heads = [Column("module", elastic=True)]
     heads += [Column(name, "right") for name in ("held", "activations")]
