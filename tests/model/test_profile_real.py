@@ -58,7 +58,7 @@ def test_minilm(sentences: tuple[Any, Any]) -> None:
     last = outputs["encoder.layer.5.output.LayerNorm"].values
     assert last is not None
     assert (last.min, last.max) == (float(expected.min()), float(expected.max()))
-    assert "encoder.layer.{0..5}" in str(tc.profile(model))
+    assert "{0..5}" in str(tc.profile(model))
 
 
 def test_an_activation_beyond_float16_in_minilm(sentences: tuple[Any, Any]) -> None:
