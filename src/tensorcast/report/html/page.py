@@ -28,8 +28,8 @@ BEGIN: Final = "<!doctype html>\n<!-- tensorcast report -->\n"
 
 _STYLES: Final = ("page.css", "parts.css", "pictures.css", "print.css")
 _SCRIPTS: Final = (
-    "elements.js", "theme.js", "tables.js", "timeline.js", "lines.js", "sizes.js", "ranges.js",
-    "main.js",
+    "elements.js", "theme.js", "tables.js", "timeline.js", "lines.js", "treemap.js", "sizes.js",
+    "formats.js", "histogram.js", "ranges.js", "main.js",
 )  # fmt: skip
 
 

@@ -1,61 +1,5 @@
 // What the values reach, against what each format can hold.
 
-const WORDS = { exact: "exact", fits: "fits", coarse: "coarse", loses: "loses", overflows: "overflows" };
-const verdict = (word) => h("span", { class: "verdict", "data-verdict": word }, WORDS[word] || word);
-const decibels = (value) =>
-  value === null || value === undefined ? "\u2013" : value === "inf" ? "exact" : `${Number(value).toFixed(1)} dB`;
-
-function figureOf(value) {
-  if (value === null || value === undefined) return "\u2013";
-  if (typeof value !== "number") return value;
-  if (value === 0) return "0";
-  const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e7) return value.toExponential(2);
-  return size >= 1000 ? count(Math.round(value)) : String(Number(value.toPrecision(4)));
-}
-
-function tensorsOf(profile) {
-  const { columns, levels } = profile;
-  const named = (names, row) => row && Object.fromEntries(names.map((name, i) => [name, row[i]]));
-  const rows = rowsOf(profile, columns.tensors, profile.tensors,
-    new Set(["name", "role", "kind", "format", "shape", "place", "note"]));
-  return rows.map((row, index) => {
-    const values = named(columns.values, row.values);
-    if (values) values.heights = [...values.levels].map((c) => levels.indexOf(c) / (levels.length - 1));
-    return { ...row, index, values, losses: row.losses.map((loss) => named(columns.losses, loss)) };
-  });
-}
-
-const LEAST = -42;
-const MOST = 66;
-
-// Where a bar lies in a format: exponent e holds 2^e <= |x| < 2^(e+1).
-function zone(e, limits) {
-  if (limits.max === undefined) return "";
-  if (e > limits.max) return "over";
-  if (e + 1 <= limits.smallest - 1) return "under"; // half of the smallest and less becomes 0
-  return e < limits.normal ? "subnormal" : "";
-}
-
-function bars(values, limits, from, to, width, tall, base) {
-  const step = width / (to - from);
-  const paths = {};
-  const within = new Map();
-  values.heights.forEach((height, i) => {
-    const e = Math.min(Math.max(values.first + i, from), to - 1);
-    within.set(e, Math.max(height, within.get(e) || 0));
-  });
-  within.forEach((height, e) => {
-    if (!height) return;
-    const kind = zone(e, limits) || "inside";
-    const gap = step > 5 ? 1 : 0;
-    const up = Math.max(1.5, height * tall);
-    paths[kind] = `${paths[kind] || ""}M${((e - from) * step).toFixed(1)} ${base}h${(step - gap).toFixed(1)}`
-      + `v${(-up).toFixed(1)}h${(gap - step).toFixed(1)}z`;
-  });
-  return Object.entries(paths).map(([kind, d]) => svg("path", { class: `bar-${kind}`, d }));
-}
-
 function ranges(profile) {
   const tensors = tensorsOf(profile);
   const seen = tensors.filter((t) => t.values && t.values.heights.length);
@@ -122,7 +66,7 @@ function ranges(profile) {
         cell: (t) => decibels(t.losses[target]?.sqnr),
       },
       {
-        head: "Verdict", word: true, value: (t) => Object.keys(WORDS).indexOf(t.losses[target]?.verdict) + 1 + "",
+        head: "Verdict", word: true, value: (t) => String(VERDICTS.indexOf(t.losses[target]?.verdict)),
         cell: (t) => (t.losses[target] ? verdict(t.losses[target].verdict) : "\u2013"),
       },
     ],
@@ -191,7 +135,7 @@ function ranges(profile) {
         + (smallestText ? `, below half of ${smallestText}` : ""));
     if (!parts.length) parts.push("the range holds every value");
     const sqnr = loss.sqnr === "inf" ? "" : `; SQNR ${decibels(loss.sqnr)}`;
-    return `${name} ${WORDS[loss.verdict] || loss.verdict}: ${parts.join(", ")}${sqnr}`;
+    return `${name} ${loss.verdict}: ${parts.join(", ")}${sqnr}`;
   }
 
   function draw() {
@@ -201,7 +145,7 @@ function ranges(profile) {
     const limits = targets[target] || {};
     title.textContent = chosen.name || "output";
     const of = [
-      `${ROLES[chosen.role] ? chosen.role : chosen.role}, ${chosen.format} ${chosen.shape}`,
+      `${chosen.role}, ${chosen.format} ${chosen.shape}`,
       `from ${figureOf(values.min)} to ${figureOf(values.max)}`,
     ];
     if (values.zeros) of.push(`${plural(values.zeros, "zero")} (${share(values.zeros, values.n)})`);
@@ -287,26 +231,4 @@ function ranges(profile) {
     element: h("div", {}, picture, filter.element, table.element, left),
     choose: (row) => choose(tensors[row]),
   };
-}
-
-function candidates(profile) {
-  if (!profile.candidates.length)
-    return h("p", { class: "note" }, "No values are known that a format could be judged by.");
-  const table = sortable({
-    name: "candidates-table",
-    caption: "All weights together, and all activations, in another format",
-    noun: "format",
-    rows: profile.candidates,
-    columns: [
-      { head: "Of", word: true, value: (c) => c.of, cell: (c) => c.of },
-      { head: "Format", word: true, value: (c) => c.target, cell: (c) => chip(c.target) },
-      { head: "Verdict", word: true, value: (c) => c.verdict, cell: (c) => verdict(c.verdict) },
-      { head: "Saves", numeric: true, value: (c) => c.before - c.after, cell: (c) => bytes(c.before - c.after) },
-      { head: "Overflow", numeric: true, value: (c) => c.over, cell: (c) => count(c.over) },
-      { head: "To zero", numeric: true, value: (c) => c.under, cell: (c) => (c.under === null ? "\u2013" : count(c.under)) },
-      { head: "SQNR", numeric: true, value: (c) => (c.sqnr === "inf" ? Infinity : c.sqnr), cell: (c) => decibels(c.sqnr) },
-      { head: "Why", value: (c) => c.sentence, cell: (c) => c.sentence },
-    ],
-  });
-  return table.element;
 }

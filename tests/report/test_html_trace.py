@@ -1,0 +1,121 @@
+"""A trace's report in headless Chromium: figures, sorting, filter, timeline; mouse and keyboard."""
+
+from __future__ import annotations
+
+from report.made import a_trace
+from report.reading import Open, column, head, sorted_by
+
+
+def test_figures_and_findings(opened: Open) -> None:
+    browser = opened(a_trace(), title="train.py --epochs 1")
+    assert browser.text("h1") == "train.py --epochs 1"
+    figures = browser.text("#figures").split("\n")
+    assert dict(zip(figures[::2], figures[1::2], strict=True)) == {
+        "Findings": "3", "Events": "28", "Moved": "16.1 MB", "In conversions": "36.1 ms",
+        "Operations": "1,234", "Run time": "800 ms",
+    }  # fmt: skip
+    assert "2 values lie outside float16" in browser.text("#finding-1")
+
+
+def test_sorting_by_mouse(opened: Open) -> None:
+    browser = opened(a_trace())
+    assert sorted_by(browser) == {"Moved": "descending"}
+    assert column(browser, "Moved") == ["16.0 MB", "66.0 kB", "54 B", "20 B"]
+    browser.click(head("Times"))
+    assert sorted_by(browser) == {"Times": "descending"}
+    assert column(browser, "Times") == ["20", "5", "2", "1"]
+    browser.click(head("Times"))
+    assert sorted_by(browser) == {"Times": "ascending"}
+    assert column(browser, "Times") == ["1", "2", "5", "20"]
+    browser.click(head("Line"))
+    assert sorted_by(browser) == {"Line": "ascending"}
+    assert column(browser, "Line") == [
+        "/work/a.py:3", "/work/b.py:7", "/work/b.py:20", "/work/c.py:100",
+    ]  # fmt: skip
+
+
+def test_sorting_by_keyboard(opened: Open) -> None:
+    browser = opened(a_trace())
+    browser.run("document.querySelector(arguments[0]).focus()", head("Module"))
+    browser.press("Tab", "Enter")
+    assert sorted_by(browser) == {"Times": "descending"}
+    browser.press("Space")
+    assert sorted_by(browser) == {"Times": "ascending"}
+    browser.chord("Shift", "Tab")
+    browser.press("Enter")
+    assert sorted_by(browser) == {"Module": "ascending"}
+    assert browser.text("[role=status].unseen") == "sorted by Module, ascending"
+
+
+def test_the_filter_and_the_lines_of_a_finding(opened: Open) -> None:
+    browser = opened(a_trace())
+    browser.run("document.getElementById('filter').focus()")
+    browser.type("bfloat16 a.py")
+    assert column(browser, "Line") == ["/work/a.py:3"]
+    browser.run("document.getElementById('filter').value = ''")
+    browser.type("nothing such")
+    assert column(browser, "Line") == []
+    assert "no line fits the filter" in browser.text("#lines")
+    browser.click("#lines .tools button")
+    assert len(column(browser, "Line")) == 4
+    browser.click("#finding-2 .more button")
+    assert column(browser, "Line") == ["/work/b.py:7"]
+    assert "1 line of 4 in finding 2" in browser.text("#lines")
+    browser.click("#lines-table td[data-head=Finding] a")
+    assert browser.run("return location.hash") == "#finding-2"
+
+
+def test_the_timeline_by_mouse_and_by_keyboard(opened: Open) -> None:
+    browser = opened(a_trace())
+    names = browser.run(
+        "return [...document.querySelectorAll('.lane-name')].map((b) => b.ariaLabel)"
+    )
+    assert names == [
+        "/work/b.py:20, cast float32 to float16: 1 event",
+        "/work/b.py:7, transfer cpu to cuda:0: 2 events",
+        "/work/a.py:3, cast float32 to bfloat16: 20 events",
+        "/work/c.py:100, Tensor.item hands float32 to Python: 5 events",
+    ]
+    lane = ".lane:nth-child(4)"
+    browser.click(f"{lane} .strip")
+    assert "/work/a.py:3" in browser.text(".readout")
+    assert browser.run("return document.querySelector('tr.chosen').innerText").startswith(
+        "/work/a.py:3"
+    )
+    browser.run("document.querySelector(arguments[0]).click()", ".lane:nth-child(3) button")
+    browser.run("document.querySelector(arguments[0]).focus()", ".lane:nth-child(3) button")
+    browser.press("Tab", "Enter")
+    assert browser.run("return document.activeElement.ariaPressed") == "true"
+    for key, at in (
+        ("Right", "120 ms"),
+        ("Right", "150 ms"),
+        ("Left", "120 ms"),
+        ("Left", "100 ms"),
+    ):
+        browser.press(key)
+        assert browser.text(".readout").startswith(at)
+    browser.press("Left")  # the first one stays
+    assert browser.text(".readout").startswith("100 ms")
+    browser.run("document.querySelector('.lane:nth-child(2) button').click()")
+    assert browser.text(".readout").startswith("500 ms")
+    browser.run("document.querySelector('.lane:nth-child(3) button').click()")
+    browser.click("button[aria-label='Next event']")
+    assert browser.text(".readout").startswith("650 ms")
+    assert "took 15.0 ms" in browser.text(".readout")
+    browser.click("button[aria-label='Previous event']")
+    assert browser.text(".readout").startswith("600 ms")
+
+    def axis() -> object:
+        return browser.run("return document.querySelector('.axis').textContent")
+
+    whole = axis()
+    browser.click("button[aria-label='Zoom in']")
+    assert axis() != whole
+    browser.click("button[aria-label='Whole timeline']")
+    assert axis() == whole
+    browser.drag(f"{lane} .strip", 0.25, 0.5)
+    assert axis() != whole
+    browser.run("document.querySelector(\"button[aria-label='Later']\").focus()")
+    before = axis()
+    browser.press("Enter")
+    assert axis() != before
