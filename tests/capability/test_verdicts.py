@@ -8,7 +8,7 @@ import pytest
 from capability.made_up import capability, cast, measured
 
 from tensorcast.capability.data import Ratio
-from tensorcast.capability.verdicts import factor, operation_verdict
+from tensorcast.capability.verdicts import Comparison, factor, operation_verdict
 
 
 def test_the_verdict_people_ask_for() -> None:
@@ -120,3 +120,25 @@ def test_a_busy_machine_is_told() -> None:
     said = "the machine was busy: others used 1.2 CPUs meanwhile; repeat it when it is quiet"
     assert said in str(busy)
     assert said in busy._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "state"),
+    [
+        (Ratio(2.0, 1.9, 2.1), "faster"),
+        (Ratio(2.0, 0.9, 9.0), "unclear"),
+        (Ratio(0.5, 0.4, 0.6), "slower"),
+        (Ratio(0.5, 0.1, 1.1), "unclear"),
+        (Ratio(1.05, 1.04, 1.06), "alike"),
+        (Ratio(1.0, 0.7, 1.5), "unclear"),
+    ],
+)
+def test_what_may_be_said_of_a_ratio(ratio: Ratio, state: str) -> None:
+    assert Comparison("", ratio).state == state
+
+
+def test_casts_are_compared_by_common_rounds_too() -> None:
+    theirs = cast("torch", 1.0, beside_ours=Ratio(0.25, 0.2, 0.3))
+    assert capability(casts=(cast("tensorcast", 1.0), theirs)).verdicts == (
+        "casts of tensorcast beside torch's: 4 times faster in 1 of 1 (float32 -> float16)",
+    )

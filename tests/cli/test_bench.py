@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from cli.program import Run
+from cli.program import Run, environment
 
 import tensorcast as tc
 
@@ -60,3 +63,21 @@ def test_no_cuda(tensorcast: Run) -> None:
     done = tensorcast("bench", "--device", "cuda", "--seconds", "0.1")
     assert done.returncode == 1
     assert "skipped: no CUDA: torch" in done.stderr
+
+
+def test_an_interruption_ends_it_and_its_process(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tensorcast", "bench", "--only", "cast"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stderr is not None
+    first = running.stderr.readline()  # the process that measures is at work
+    running.send_signal(signal.SIGINT)
+    out, errors = running.communicate(timeout=60)
+    assert first.startswith("measuring: ")
+    assert running.returncode == 3
+    assert (out, errors.splitlines()[-1]) == ("", "error: interrupted")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..arrays import as_tensor
-from ..errors import MissingLibraryError
+from ..errors import CastError, MissingLibraryError
 from ..tensors import cast
 
 OTHERS: Final = ("torch", "numpy", "tensorflow", "jax")
@@ -54,7 +54,7 @@ def library(name: str, torch: Any, device: str, n_threads: int) -> Library:
 
     Raises:
         MissingLibraryError: it is not installed.
-        NotImplementedError: it is not compared on this device.
+        CastError: it is not compared on this device.
     """
     if name == "torch" and torch is not None:
         return Library(
@@ -69,7 +69,7 @@ def library(name: str, torch: Any, device: str, n_threads: int) -> Library:
         extra = "torch" if name == "torch" else "interop"
         raise MissingLibraryError(f"{name} is not installed: pip install 'tensorcast[{extra}]'")
     if device != "cpu":
-        raise NotImplementedError("compared on the CPU only")
+        raise CastError("compared on the CPU only")
     return {"numpy": _numpy, "tensorflow": _tensorflow, "jax": _jax}[name](n_threads)
 
 

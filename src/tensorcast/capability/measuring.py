@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any, Final
 
 from .. import __version__
-from ..errors import MissingLibraryError
+from ..errors import MissingLibraryError, TensorcastError
 from . import machine
 from .cases import cases_of
 from .casts import PAIRS, LibraryCast, contenders, copying, difference, values
@@ -291,8 +291,8 @@ def n_bytes_of(tensors: Sequence[Any]) -> int:
 
 
 def reason_of(refusal: BaseException) -> str:
-    """The error in a line."""
+    """The error in a line; its kind too where it is not our own."""
     text = " ".join(str(refusal).split())
     if len(text) > _LONGEST_REASON:
         text = text[: _LONGEST_REASON - 3] + "..."
-    return f"{type(refusal).__name__}: {text}"
+    return text if isinstance(refusal, TensorcastError) else f"{type(refusal).__name__}: {text}"

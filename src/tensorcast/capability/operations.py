@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from ..errors import FormatError
+
 FLOATS: Final = ("float64", "float32", "bfloat16", "float16", "float8_e4m3fn")
 OPERATIONS: Final = ("matmul", "linear", "conv2d", "attention", "layer_norm", "embedding")
 
@@ -141,9 +143,9 @@ class Bench:
 
     def _tf32(self, operation: Callable[..., Any], operands: Sequence[Any], products: bool) -> Work:
         if self.device != "cuda":
-            raise NotImplementedError("tf32 exists on NVIDIA GPUs only")
+            raise FormatError("tf32 exists on NVIDIA GPUs only")
         if not products:
-            raise NotImplementedError("there is no matrix product in it")
+            raise FormatError("there is no matrix product in it")
         return Work(
             lambda: operation(*operands),
             operands,
