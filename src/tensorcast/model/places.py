@@ -9,9 +9,10 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from functools import cache
-from types import FrameType
-from typing import Any, Final
+from types import CodeType, FrameType
+from typing import Any, Final, Literal
 
+_MAX_CODES: Final = 10_000
 _OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
@@ -66,20 +67,19 @@ def look(frame: FrameType | None) -> Stack:
     place: Place | None = None
     called_from: Place | None = None
     modules: list[Any] = []
-    hidden = _hidden()
     while frame is not None:
         code = frame.f_code
-        file = code.co_filename
-        if file.startswith(hidden):
-            if code.co_name == "_call_impl":  # of torch.nn.Module
-                module = frame.f_locals.get("self")
-                if module is not None:
-                    modules.append(module)
-        elif called_from is None and not file.startswith("<frozen"):
-            here = Place(file, frame.f_lineno, code.co_qualname)
+        known = _codes.get(id(code))
+        whose = known[1] if known is not None else _whose(code)
+        if whose == "call":
+            module = frame.f_locals.get("self")
+            if module is not None:
+                modules.append(module)
+        elif whose != "hidden" and called_from is None:
+            here = Place(code.co_filename, frame.f_lineno, code.co_qualname)
             if place is None:
                 place = here
-            if here.is_users:
+            if whose == "user":
                 called_from = here
         frame = frame.f_back
     if called_from == place:
@@ -87,9 +87,26 @@ def look(frame: FrameType | None) -> Stack:
     return Stack(place, called_from, tuple(reversed(modules)))
 
 
-def _hidden() -> tuple[str, ...]:
+_Whose = Literal["hidden", "call", "package", "user"]
+_codes: dict[int, tuple[CodeType, _Whose]] = {}  # a code that is kept has its identity alone
+
+
+def _whose(code: CodeType) -> _Whose:
+    """Whose a function is: torch's or ours ("call": that of torch.nn.Module which calls forward), a
+    package's, or the user's."""
+    file = code.co_filename
+    whose: _Whose
     torch = sys.modules.get("torch")
-    return (_OWN, _directory_of(torch.__file__)) if torch is not None else (_OWN,)
+    if torch is not None and file.startswith(_directory_of(torch.__file__)):
+        whose = "call" if code.co_name == "_call_impl" else "hidden"
+    elif file.startswith((_OWN, "<frozen")):
+        whose = "hidden"
+    else:
+        whose = "user" if Place(file, 0, "").is_users else "package"
+    if len(_codes) >= _MAX_CODES:
+        _codes.clear()
+    _codes[id(code)] = code, whose
+    return whose
 
 
 @cache
