@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import as_tensor, cast, convert, inplace, kernels, startup
+from . import as_tensor, cast, convert, inplace, kernels, startup, trace
 from .machine import RESULTS
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     cast.main([])
     inplace.main([])
     as_tensor.main([])
+    trace.main([])
     convert.main(["--no-time", "--out", str(RESULTS / "memory.json")])
 
 

@@ -375,6 +375,33 @@ def profile_markdown(result: Row) -> str:
     )
 
 
+def trace_markdown(result: Row) -> str:
+    """The table of bench/trace.py."""
+    dtype = {True: "autocast", False: "float32"}
+    body = [
+        [
+            f"{row['batch']} x {row['tokens']} tokens, {dtype[row['autocast']]}",
+            row["n_operations"],
+            row["n_events"],
+            f"{row['seconds']['without']['median'] * 1e3:.1f}",
+            _range(row["ratio"]["an empty mode"]),
+            _range(row["ratio"]["trace"]),
+            row["bar"],
+            _verdict(row["ratio"]["trace"]["median"] <= row["bar"]),
+        ]
+        for row in result["rows"]
+    ]
+    header = ["forward", "operations", "events", "ms without", "times, in an empty mode"]
+    header += ["times, in a trace", "at most", "reached"]
+    return (
+        "# What a trace costs\n\nA forward of MiniLM (6 layers, 384 wide, its real weights) under "
+        f"`inference_mode`, 1 thread, {result['rounds']} rounds of each in turn; a ratio is taken "
+        "within a round: median (least to most). Making the trace and reading what it saw are in "
+        f"it. The output was compared with the untraced one's first, bit for bit. Clock: "
+        f"{result['clock']}.\n\n" + _provenance(result) + "\n" + _table(header, body)
+    )
+
+
 def markdown(result: Row) -> str:
     """The tables of any result."""
     kinds = {
@@ -385,6 +412,7 @@ def markdown(result: Row) -> str:
         "inplace": inplace_markdown,
         "startup": startup_markdown,
         "profile": profile_markdown,
+        "trace": trace_markdown,
     }
     return kinds[result["what"]](result)
 
