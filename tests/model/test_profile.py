@@ -363,3 +363,53 @@ def test_seven_billion_parameters_on_meta() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
     assert p.error is None
     assert p.notes[0].startswith("no values: on the meta device: 0.weight and ")
+
+
+def test_a_tensor_changed_in_place_is_looked_at_again() -> None:
+    class Clips(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x.clamp_(max=0.5)
+
+    model = torch.nn.Sequential(Two(1e8).first, torch.nn.Identity(), Clips(), torch.nn.Identity())
+    with torch.no_grad():
+        p = tc.profile(model, torch.ones(5, 16) * 100)
+    found = by_name(p)
+    assert found["1"].shared_with == "0"
+    assert found["2"].shared_with == ""
+    assert found["2"].values.max == 0.5
+    assert found["3"].shared_with == found["Sequential"].shared_with == "2"
+    assert p.peak.n_bytes == 5 * 64 * 4
+
+
+def test_formats_that_gain_nothing_are_not_tried() -> None:
+    data = {"half": torch.ones(4, 4).half(), "wide": torch.ones(4, 4)}
+    found = by_name(tc.profile({**data, "small": data["half"].to(torch.float8_e5m2)}))
+    assert list(found["wide"].losses) == [
+        "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8",
+    ]  # fmt: skip
+    assert list(found["half"].losses) == ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int8"]
+    assert list(found["small"].losses) == ["float8_e4m3fn"]
+
+
+def test_a_checkpointed_part_is_not_run_again() -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    ran: list[int] = []
+
+    class Part(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            ran.append(1)
+            return x.exp().exp()
+
+    class Checkpointed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.part = Part()
+
+        def forward(self, x: Any) -> Any:
+            return checkpoint(self.part, x, use_reentrant=False)
+
+    p = tc.profile(Checkpointed(), torch.ones(100, requires_grad=True))
+    assert ran == [1]
+    assert p.peak.saved == 0
+    assert tc.profile(Part(), torch.ones(100, requires_grad=True)).peak.saved == 800

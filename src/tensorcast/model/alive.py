@@ -86,9 +86,9 @@ class Alive:
         index = None if storage is None else self._by_storage.get(storage._cdata)
         return None if index is None else (index, self.pieces[index].n_writes)
 
-    def indices(self, storages: Iterable[int]) -> set[int]:
-        """Which pieces these are."""
-        return {self._by_storage[key] for key in storages if key in self._by_storage}
+    def now(self) -> set[int]:
+        """Indices of the pieces that are alive now."""
+        return {i for i, piece in enumerate(self.pieces) if piece.died is None}
 
     def at_peak(self) -> list[int]:
         """Indices of the pieces that were alive at the peak."""
@@ -146,38 +146,3 @@ def sizes_at_peak(alive: Alive) -> list[Size]:
         )
         if n_bytes
     ]
-
-
-def saved_storages(results: Iterable[Any]) -> set[int]:
-    """Identities of the storages that the graph behind a result keeps for its backward pass."""
-    found: set[int] = set()
-    seen: set[Any] = set()
-    waiting = [x.grad_fn for x in results if getattr(x, "grad_fn", None) is not None]
-    while waiting:
-        node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        for tensor in _saved(node):
-            for part in parts_of(tensor):
-                storage = storage_of(part)
-                if storage is not None:
-                    found.add(storage._cdata)
-        waiting += [before for before, _ in node.next_functions if before is not None]
-    return found
-
-
-def _saved(node: Any) -> list[Any]:
-    """The tensors of one node; none of a node that says it has let them go."""
-    import torch
-
-    values: list[Any] = []
-    try:
-        values += getattr(node, "saved_tensors", ())
-        for name in dir(node):
-            if name.startswith("_saved_"):
-                value = getattr(node, name)
-                values += value if isinstance(value, (tuple, list)) else [value]
-    except RuntimeError:
-        return []
-    return [value for value in values if isinstance(value, torch.Tensor)]

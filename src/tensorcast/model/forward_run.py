@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from .alive import Alive, saved_storages
+from .alive import Alive
 from .holdings import storage_of, storages_of
 from .inventory import tensors_in
 from .judging import format_name, look
@@ -61,6 +61,7 @@ class Forward:
         self._running: list[tuple[str, str]] = []
         self._outputs: dict[str, TensorProfile] = {}
         self._first: dict[tuple[Any, ...], str] = {}
+        self._gpu: GpuPeak | None = None
         self._quiet = False
         self._failed_in: str | None = None
 
@@ -68,11 +69,7 @@ class Forward:
         """The forward; an Exception of it is kept, others come out."""
         import torch
 
-        cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-        if cuda:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
+        self._gpu = GpuPeak() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
         error: Exception | None = None
         result: Any = None
         removers = self._hook()
@@ -87,12 +84,14 @@ class Forward:
         # a lazy module's parameters were made here; they are no activations
         self._alive.forget(storages_of([*self._model.parameters(), *self._model.buffers()]))
         after = self._alive.n_bytes
-        saved = self._alive.indices(saved_storages(x for _, x in tensors_in(result)))
-        place, called_from = _raised_at(error)
+        # without the result, what is left is what the graph behind it keeps
+        graph = [x.grad_fn for _, x in tensors_in(result) if x.grad_fn is not None]
         del result
+        saved = self._alive.now() if graph else set()
+        place, called_from = _raised_at(error)
         if error is not None:
             traceback.clear_frames(error.__traceback__)  # what they hold is not kept with it
-        outcome = Outcome(
+        return Outcome(
             outputs=list(self._outputs.values()),
             alive=self._alive,
             peak=self._peak(saved, after),
@@ -102,11 +101,6 @@ class Forward:
             called_from=called_from,
             unread=self._known - self._read,
         )
-        if cuda and outcome.peak is not None:
-            torch.cuda.synchronize()
-            allocated = torch.cuda.max_memory_allocated() - before
-            outcome.peak = replace(outcome.peak, allocator=allocated)
-        return outcome
 
     def _peak(self, saved: set[int], after: int) -> Peak | None:
         alive = self._alive
@@ -122,6 +116,7 @@ class Forward:
             op=alive.pieces[last].op,
             saved=kept,
             after=after,
+            allocator=self._gpu.n_bytes if self._gpu else None,
         )
 
     # operations
@@ -176,10 +171,14 @@ class Forward:
             if output is None and self._failed_in is None and sys.exc_info()[0] is not None:
                 self._failed_in = path or kind
             self._quiet = True
+            if self._gpu:
+                self._gpu.pause()
             try:
                 self._look(path, kind, output)
             finally:
                 self._quiet = False
+                if self._gpu:
+                    self._gpu.go_on()
 
         return leave
 
@@ -225,6 +224,33 @@ class Forward:
                 losses=losses or before.losses,
                 shared_with=before.shared_with and shared,
             )
+
+
+class GpuPeak:
+    """What CUDA's allocator says of the largest memory above that at the begin, without what is
+    taken in pauses. Its counters start anew here."""
+
+    def __init__(self) -> None:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+        self._before = torch.cuda.memory_allocated()
+        self._peak = 0
+
+    def pause(self) -> None:
+        import torch
+
+        self._peak = max(self._peak, torch.cuda.max_memory_allocated() - self._before)
+
+    def go_on(self) -> None:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats()
+
+    @property
+    def n_bytes(self) -> int:
+        self.pause()
+        return self._peak
 
 
 def _raised_at(error: Exception | None) -> tuple[Place | None, Place | None]:

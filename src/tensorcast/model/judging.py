@@ -89,8 +89,9 @@ def look(
     try:
         values = values_of(part)
         return values, _losses(part, role, rows), note
-    except (TensorcastError, NotImplementedError, RuntimeError) as error:
-        return None, {}, f"not understood: {str(error).splitlines()[0]}"
+    except Exception as error:  # a tensor of somebody's own: what it cannot do is theirs
+        lines = str(error).splitlines() or [type(error).__name__]
+        return None, {}, f"not understood: {lines[0]}"
 
 
 def _losses(tensor: Any, role: str, rows: Sequence[Format]) -> dict[str, Loss]:
