@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -48,7 +49,16 @@ def test_every_control_is_reached_named_and_shown(opened: Open) -> None:
     assert controls <= set(stops)
     for name in controls:
         role = browser.role(name)
-        assert browser.label(name).strip(), html_of(browser, name)
+        label = browser.label(name)
+        assert label.strip(), html_of(browser, name)
+        # what one sees is what one says to a computer that listens: WCAG 2.2, 2.5.3
+        seen = browser.run(
+            "const e = arguments[0].cloneNode(true);"
+            "for (const x of e.querySelectorAll('[aria-hidden=true]')) x.remove();"
+            "return e.textContent",
+            {ELEMENT: name},
+        )
+        assert set(re.findall(r"\w+", seen)) <= set(re.findall(r"\w+", label)), (seen, label)
         assert role in {
             "button", "link", "switch", "searchbox", "radio", "DisclosureTriangle",
         }, role  # fmt: skip
@@ -79,6 +89,16 @@ def test_a_screen_reader_is_told_the_structure(opened: Open) -> None:
     assert "table below" in browser.text("#timeline figcaption")
     assert browser.label(browser.one("#filter")) == "Filter"
     assert browser.label(browser.one("[role=switch]")) == "Dark theme"
+    assert browser.run(
+        "return [...document.querySelectorAll('dl > *')].every((e) => "
+        "['DT', 'DD'].includes(e.tagName) || e.querySelector(':scope > dt'))"
+    )
+    scrolls = (
+        "return [...document.querySelectorAll('main *')].filter((e) => e.tabIndex < 0 && "
+        "e.scrollHeight > e.clientHeight + 2 && ['auto', 'scroll'].includes("
+        "getComputedStyle(e).overflowY)).map((e) => e.outerHTML.slice(0, 90))"
+    )
+    assert browser.run(scrolls) == []
     ids = browser.run("return [...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
 

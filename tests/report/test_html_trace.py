@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from report.made import a_trace
 from report.reading import Open, column, head, sorted_by
+
+import tensorcast as tc
 
 
 def test_figures_and_findings(opened: Open) -> None:
@@ -67,14 +70,11 @@ def test_the_filter_and_the_lines_of_a_finding(opened: Open) -> None:
 
 def test_the_timeline_by_mouse_and_by_keyboard(opened: Open) -> None:
     browser = opened(a_trace())
-    names = browser.run(
-        "return [...document.querySelectorAll('.lane-name')].map((b) => b.ariaLabel)"
-    )
-    assert names == [
-        "/work/b.py:20, cast float32 to float16: 1 event",
-        "/work/b.py:7, transfer cpu to cuda:0: 2 events",
-        "/work/a.py:3, cast float32 to bfloat16: 20 events",
-        "/work/c.py:100, Tensor.item hands float32 to Python: 5 events",
+    assert [browser.label(name) for name in browser.all(".lane-name")] == [
+        "b.py:20 float32 \u2192 float16 , cast: 1 event",
+        "b.py:7 cpu \u2192 cuda:0 , transfer: 2 events",
+        "a.py:3 float32 \u2192 bfloat16 , cast: 20 events",
+        "c.py:100 float32 \u2192 Python , wait: 5 events",
     ]
     lane = ".lane:nth-child(4)"
     browser.click(f"{lane} .strip")
@@ -119,3 +119,27 @@ def test_the_timeline_by_mouse_and_by_keyboard(opened: Open) -> None:
     before = axis()
     browser.press("Enter")
     assert axis() != before
+
+
+def test_what_torch_really_did(opened: Open) -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
+    x = torch.ones(4, 16)
+    with tc.trace(model) as t, torch.autocast("cpu", torch.bfloat16):
+        for _ in range(3):
+            loss = model(x).float().sum()
+            loss.backward()
+    with torch.no_grad():
+        p = tc.profile(model, x)
+    browser = opened(t, p)
+    (line,) = {finding.called_from or finding.where for finding in t.findings}
+    assert f":{line.line}" in browser.text("#finding-1 .at")
+    assert int(browser.text("#figures dl:last-child dd").replace(",", "")) == sum(
+        site.count for site in t.sites
+    )
+    assert browser.text("#figures dl:first-child div:nth-child(2) dd") == "616 B"
+    assert browser.text("#range-name") in {tensor.name for tensor in p.tensors}
+    browser.click("#ranges-table tbody tr:last-child button")
+    browser.click(".lane-name")
+    browser.click("button[aria-label='Next event']")
+    assert browser.text(".readout")

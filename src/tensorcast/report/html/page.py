@@ -83,7 +83,7 @@ def _body(title: str, findings: Sequence[tuple[Finding, bool]], parts: dict[str,
         '<a class="skip" href="#main">Skip to the findings</a>'
         f'<header><div class="bar"><p class="made">tensorcast</p><nav aria-label="Sections">{links}'
         '</nav><div id="switch"></div></div>'
-        f'<h1>{escape(title)}</h1><dl id="figures" class="figures"></dl></header>'
+        f'<h1>{escape(title)}</h1><div id="figures"></div></header>'
         '<main id="main"><noscript><p class="note">Pictures and tables are drawn by the script in '
         "this file, which this browser does not run. The findings are complete.</p></noscript>"
         f"{drawn}</main>"

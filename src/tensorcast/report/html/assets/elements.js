@@ -64,6 +64,9 @@ function family(format) {
 
 const chip = (format) => h("span", { class: "chip", "data-family": family(format) }, format);
 
+// Said, not shown.
+const unseen = (text) => h("span", { class: "unseen" }, text);
+
 const button = (name, onclick, attributes = {}) =>
   h("button", { type: "button", onclick, ...attributes }, name);
 

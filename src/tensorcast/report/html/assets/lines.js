@@ -33,13 +33,6 @@ function conversion(site) {
   return h("span", { class: "conversion" }, chip(site.source), " \u2192 ", chip(site.target));
 }
 
-function inWords(site) {
-  if (site.kind === "transfer") return `transfer ${site.from} to ${site.to}`;
-  if (site.kind === "float64") return "new float64 tensor";
-  if (site.kind === "synchronisation") return `${site.op} hands ${site.source} to Python`;
-  return `${site.kind} ${site.source} to ${site.target}`;
-}
-
 function lineCell(site) {
   const parts = [h("span", { class: "place" }, place(site))];
   if (site.code) parts.push(h("code", {}, site.code));
@@ -92,7 +85,7 @@ function whatCell(site) {
 }
 
 function findingCell(site) {
-  if (site.finding < 0) return h("span", { class: "none", "aria-label": "none" }, "\u2013");
+  if (site.finding < 0) return h("span", { class: "none" }, h("span", { "aria-hidden": "true" }, "\u2013"), unseen("none"));
   const number = site.finding + 1;
   return h("a", { href: `#finding-${number}`, "aria-label": `Finding ${number}` }, `${number}`);
 }

@@ -1,17 +1,20 @@
 // Puts the page together.
 
-const found = document.querySelectorAll(".finding");
-byId("figures").append(figure("Findings", count(data.findings)));
-
 function figure(name, value) {
   return h("div", {}, h("dt", {}, name), h("dd", {}, value));
 }
 
+// A row of them; the first begins with how many findings there are.
+function figures(row) {
+  const all = byId("figures");
+  if (!all.children.length) row.unshift(figure("Findings", count(data.findings)));
+  all.append(h("dl", { class: "figures" }, row));
+}
+
 // A button in a finding that leads to what it is about.
-function offer(number, name, what, onclick) {
-  const label = `Show the ${what} of finding ${number + 1}`;
+function offer(number, name, onclick) {
   byId(`finding-${number + 1}`)?.append(
-    h("p", { class: "more" }, button(name, onclick, { "aria-label": label })));
+    h("p", { class: "more" }, button([name, unseen(` (finding ${number + 1})`)], onclick)));
 }
 
 function asides(profile) {
@@ -38,35 +41,32 @@ if (data.profile) {
   const total = (role) =>
     profile.sizes.reduce((sum, row) => sum + (profile.texts[row[0]] === role ? row[6] : 0), 0);
   const roles = Object.keys(ROLES).filter((role) => total(role));
-  byId("figures").append(
-    ...roles.map((role) => figure(ROLES[role], bytes(total(role)))),
-  );
+  figures(roles.map((role) => figure(ROLES[role], bytes(total(role)))));
   byId("sizes").append(sizes(profile), ...asides(profile));
   byId("formats").append(candidates(profile));
   const drawn = ranges(profile);
   byId("ranges").append(drawn.element);
   for (const [number, row] of profile.found)
-    offer(number, "Show its values", "values", () => drawn.choose(row));
+    offer(number, "Show its values", () => drawn.choose(row));
 }
 
 if (data.trace) {
   const { trace } = data;
   const sites = sitesOf(trace);
   const total = (key) => sites.reduce((sum, site) => sum + site[key], 0);
-  if (data.profile) byId("figures").append(h("div", { class: "break", role: "presentation" }));
-  byId("figures").append(
+  figures([
     figure("Events", count(total("count") + trace.left.count)),
     figure("Moved", bytes(total("read") + total("written") + trace.left.bytes)),
     figure("In conversions", duration(total("seconds") + trace.left.seconds)),
     figure("Operations", count(trace.operations)),
     figure("Run time", duration(trace.seconds)),
-  );
+  ]);
   const table = lines(trace, sites);
   byId("lines").append(table.element);
   byId("timeline").append(timeline(trace, sites, { onsite: table.mark }));
   const numbers = new Set(sites.map((site) => site.finding).filter((number) => number >= 0));
   for (const number of numbers)
-    offer(number, "Show its lines", "lines", () => {
+    offer(number, "Show its lines", () => {
       table.only(number);
       show(byId("lines"));
       byId("filter").focus({ preventScroll: true });

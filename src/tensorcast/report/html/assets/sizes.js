@@ -53,7 +53,7 @@ function sizes(profile) {
     const total = all.reduce((sum, s) => sum + (s.role === role ? s.bytes : 0), 0);
     const control = button(
       [h("span", { class: "area", "data-role": role, "aria-hidden": "true" }),
-        h("span", {}, ROLES[role]), h("b", {}, bytes(total))],
+        h("span", {}, ROLES[role]), " ", h("b", {}, bytes(total))],
       () => {
         if (drawn.has(role)) drawn.delete(role);
         else drawn.add(role);
@@ -118,15 +118,16 @@ function sizes(profile) {
         const words = `${name}, ${bytes(part.bytes)}, ${share(part.bytes, root.bytes)}`;
         const content = [
           headed
-            ? h("span", { class: "tile-head" }, h("span", {}, name), h("b", {}, bytes(part.bytes)))
-            : null,
-          ...innards(part, { x: 0, y: headed ? 22 : 0, w: w - 4, h: tall - (headed ? 26 : 4) }, at, 1),
+            ? h("span", { class: "tile-head" }, h("span", {}, name), " ", h("b", {}, bytes(part.bytes)))
+            : unseen(`${name} ${bytes(part.bytes)}`),
+          unseen(`, ${share(part.bytes, root.bytes)}, open`),
+          h("span", { "aria-hidden": "true" }, innards(part, { x: 0, y: headed ? 22 : 0, w: w - 4, h: tall - (headed ? 26 : 4) }, at, 1)),
         ];
         const attributes = { class: "tile", "data-family": family(format), title: words };
         const tile = opens(part)
-          ? button("", () => go(part, true), { ...attributes, "aria-label": `${words}, open` })
-          : h("div", attributes);
-        tile.append(...content.filter(Boolean));
+          ? button("", () => go(part, true), attributes)
+          : h("div", { ...attributes, "aria-hidden": "true" });
+        tile.append(...content);
         return put(tile, { x: placed.x + 1, y: placed.y + 1, w: w - 2, h: tall - 2 });
       }),
     );

@@ -71,11 +71,10 @@ function timeline(trace, sites, { onsite }) {
   function drawLane(lane) {
     const { site } = lane;
     const n = lane.events.reduce((sum, event) => sum + event.n, 0);
-    const name = site ? [h("span", { class: "place" }, shortPlace(site)), conversion(site)] : lane.name;
-    const label = `${site ? `${place(site)}, ${inWords(site)}` : lane.name}: ${plural(n, "event")}`;
+    const name = site ? [h("span", { class: "place" }, shortPlace(site)), " ", conversion(site)] : [lane.name];
+    name.push(unseen(`${site ? `, ${KINDS[site.kind] || site.kind}` : ""}: ${plural(n, "event")}`));
     lane.control = button(name, () => choose(lane, chosen.lane === lane ? chosen.index : 0), {
       class: "lane-name",
-      "aria-label": label,
       "aria-pressed": "false",
       title: site ? place(site) : null,
     });
