@@ -7,6 +7,7 @@ from tensorcast.capability.data import (
     CastMeasurement,
     Machine,
     Measurement,
+    Misfit,
     Missing,
     Spread,
 )
@@ -50,6 +51,7 @@ def capability(*measurements: Measurement, **changes: object) -> Capability:
         "n_cpus_others": 0.05,
         "measurements": measurements,
         "casts": (cast("tensorcast", 1.0), cast("torch", 2.0), cast("copy", 0.9)),
+        "misfits": (Misfit("float32", "int8", "torch", "254", "-2"),),
         "missing": (
             Missing("conv2d", "batch 1", "float8_e4m3fn", "", "NotImplementedError: none"),
             Missing("everything", "", "cuda", "", "no CUDA device"),

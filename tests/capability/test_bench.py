@@ -7,10 +7,12 @@ import re
 from importlib.util import find_spec
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import tensorcast as tc
 from tensorcast.capability import measuring, process
+from tensorcast.capability.libraries import numpy_dtype
 from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
 from tensorcast.capability.operations import Sizes, float32_products
@@ -91,6 +93,18 @@ def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> No
     assert of.bytes_per_second == of.n_bytes / of.seconds.median
 
 
+def test_what_does_not_fit_is_told(found: tc.Capability) -> None:
+    made = {(m.source, m.target, m.library, m.value): m.result for m in found.misfits}
+    assert made["int64", "int32", "numpy", "4.3e+09"] == "-2"  # 2^32 - 2
+    assert made["float32", "float16", "torch", "131008"] == "inf"
+    assert {v for s, t, _, v in made if (s, t) == ("float32", "int8")} == {"254", "inf", "nan"}
+    assert {v for s, t, _, v in made if (s, t) == ("float32", "float8_e4m3fn")} == {"896", "inf"}
+    assert not [t for s, t, _, _ in made if s == "uint8" or (s, t) == ("float16", "float32")]
+    for m in found.misfits:
+        with pytest.raises(tc.CastError):
+            tc.cast(np.array([float(m.value)]).astype(numpy_dtype(m.source)), m.target)
+
+
 def test_it_goes_through_its_file(found: tc.Capability) -> None:
     assert tc.Capability.from_dict(found.to_dict()) == found
     assert found.machine.device == "cpu"
@@ -119,8 +133,6 @@ def test_without_torch_casts_are_measured(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_difference_is_found() -> None:
-    import numpy as np
-
     from tensorcast.capability.casts import difference
 
     source = np.array([1.0, 1.5, 2.5], np.float32)

@@ -87,6 +87,7 @@ MISSING = object()
         (("measurements", 1, "beside_float32"), MISSING, "as measurements[1].beside_float32, fou"),
         (("casts", 0, "library"), "numpyy", "one of tensorcast, torch, numpy, tensorflow, jax"),
         (("casts", 1, "n_different"), None, "a count as casts[1].n_different, found None"),
+        (("misfits", 0, "value"), 254, "as misfits[0].value, found 254"),
         (("missing", 0, "reason"), MISSING, "as missing[0].reason, found nothing"),
     ],
 )

@@ -86,6 +86,36 @@ def _edges(source: Format, target: Format) -> Any:
     return narrow[narrow.astype(np.float64) == everything]
 
 
+def misfits(source: str, target: str) -> Any:
+    """A NumPy array of what the target does not hold: a value beyond its range, infinity, NaN."""
+    from_row, to_row = lookup(source), lookup(target)
+    beyond = min(2 * to_row.max_exact, from_row.max_exact)
+    found = [float(beyond)] if beyond > to_row.max_exact else []
+    if from_row.is_float:
+        found += [value for value in (np.inf, np.nan) if not _holds(to_row, value)]
+    return np.array(found).astype(numpy_dtype(source))
+
+
+def _holds(row: Format, value: float) -> bool:
+    return row.is_float and (row.infinity if np.isinf(value) else row.nan != "none")
+
+
+def of_misfits(library: Library, array: Any, target: str) -> list[tuple[str, str]]:
+    """(value, what the library makes of it), as text."""
+    with np.errstate(all="ignore"):
+        result = library.array(library.cast(library.take(array), library.dtype(target)))
+    decoded = _codes(result).view(numpy_dtype(target))
+    return [
+        (_text(value), _text(made)) for value, made in zip(array, decoded.reshape(-1), strict=True)
+    ]
+
+
+def _text(value: Any) -> str:
+    """Short: 3.4e+38, 44, nan."""
+    number = float(value)
+    return f"{int(number)}" if number.is_integer() and abs(number) < 1e6 else f"{number:.2g}"
+
+
 def contenders(library: Library, array: Any, target: str) -> Iterator[LibraryCast]:
     """The library's cast into new memory, and into memory that is given if it has that.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from math import inf, log10
 from pathlib import Path
 from typing import Any, Final
@@ -146,6 +146,21 @@ class CastMeasurement:
 
 
 @dataclass(frozen=True)
+class Misfit:
+    """What a library makes of a value that the target does not hold; tensorcast refuses it.
+
+    Attributes:
+        value, result: as text: "300", "inf", "nan".
+    """
+
+    source: str
+    target: str
+    library: str
+    value: str
+    result: str
+
+
+@dataclass(frozen=True)
 class Missing:
     """What was not measured, and the library's reason.
 
@@ -179,7 +194,8 @@ class Capability:
         n_cpus_others: CPUs that other processes kept busy meanwhile, of those that this one could
             use, in the mean; None if it is not known.
         measurements, casts: what was measured.
-        missing: what was not, and why.
+        misfits: what other libraries make of values that do not fit.
+        missing: what was not measured, and why.
     """
 
     machine: Machine
@@ -190,7 +206,8 @@ class Capability:
     n_cpus_others: float | None = None
     measurements: tuple[Measurement, ...] = ()
     casts: tuple[CastMeasurement, ...] = ()
-    missing: tuple[Missing, ...] = field(default=())
+    misfits: tuple[Misfit, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
     @property
     def was_busy(self) -> bool:

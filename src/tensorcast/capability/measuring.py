@@ -17,8 +17,17 @@ from .. import __version__
 from ..errors import MissingLibraryError, TensorcastError
 from . import machine
 from .cases import cases_of
-from .casts import PAIRS, LibraryCast, contenders, copying, difference, values
-from .data import BASELINE, Capability, CastMeasurement, Measurement, Missing
+from .casts import (
+    PAIRS,
+    LibraryCast,
+    contenders,
+    copying,
+    difference,
+    misfits,
+    of_misfits,
+    values,
+)
+from .data import BASELINE, Capability, CastMeasurement, Measurement, Misfit, Missing
 from .libraries import OTHERS, Library, library, tensorcast
 from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
 from .timing import Clock, Contender, HostClock, race
@@ -84,6 +93,7 @@ def measure(plan: Plan, progress: Progress) -> Capability:
         others.n_cpus(),
         tuple(run.measurements),
         tuple(run.casts),
+        tuple(run.misfits),
         tuple(run.missing),
     )
 
@@ -142,6 +152,7 @@ class _Run:
     ) -> None:
         self.measurements: list[Measurement] = []
         self.casts: list[CastMeasurement] = []
+        self.misfits: list[Misfit] = []
         self.missing: list[Missing] = []
         self._torch, self._device, self._sizes = torch, device, sizes
         self._n_threads = n_threads
@@ -246,6 +257,7 @@ class _Run:
                     del result
             except Exception as refusal:  # whatever the library raises is its reason
                 self._miss("cast", f"{source} -> {target}", name, "", reason_of(refusal))
+        self._misfits(source, target)
         copy = copying(self._torch, array, target, self._device)
         contender = Contender(copy.call)
         contender.first(self._clock)
@@ -261,6 +273,18 @@ class _Run:
                     contender.spread, n, text, contender.beside(our_casts[found.into]),
                 )
             )  # fmt: skip
+
+    def _misfits(self, source: str, target: str) -> None:
+        """What the others make of values that do not fit."""
+        array = misfits(source, target)
+        for name, known in self._libraries().items():
+            if isinstance(known, str) or name == "tensorcast" or not array.size:
+                continue
+            try:
+                made = of_misfits(known, array, target)
+            except Exception:  # it has been named where the cast was
+                continue
+            self.misfits += [Misfit(source, target, name, *texts) for texts in made]
 
     def _libraries(self) -> dict[str, Library | str]:
         """Ours first, then the others; the reason for one that is not compared."""

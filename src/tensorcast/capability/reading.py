@@ -19,6 +19,7 @@ from .data import (
     CastMeasurement,
     Machine,
     Measurement,
+    Misfit,
     Missing,
     Ratio,
     Spread,
@@ -109,6 +110,16 @@ def capability_of(document: object, path: Path | str) -> Capability:
         ),
         tuple(_measurement(m) for m in top.items("measurements")),
         tuple(_cast(m) for m in top.items("casts")),
+        tuple(
+            Misfit(
+                m.choice("source", FORMATS),
+                m.choice("target", FORMATS),
+                m.choice("library", _LIBRARIES),
+                m.text("value"),
+                m.text("result"),
+            )
+            for m in top.items("misfits")
+        ),
         tuple(
             Missing(*(m.text(key) for key in ("operation", "case", "format", "way", "reason")))
             for m in top.items("missing")

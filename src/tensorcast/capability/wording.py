@@ -9,7 +9,7 @@ from typing import Final
 from ..words.table import Column, layout
 from ..words.text import Line, Span, Style, line, safe, wrap
 from ..words.units import duration, human_bytes, plural
-from .data import BASELINE, Capability, CastMeasurement, Measurement, Missing, Spread
+from .data import BASELINE, Capability, CastMeasurement, Measurement, Misfit, Missing, Spread
 from .verdicts import TITLES, Comparison, comparisons, factor, label_of, percent_of
 
 _WIDE: Final = 100
@@ -103,6 +103,8 @@ def tables(capability: Capability) -> list[Table]:
         found[-1] = replace(found[-1], notes=(_LEGEND,))
     if capability.casts:
         found.append(_casts(capability.casts))
+    if capability.misfits:
+        found.append(_misfits(capability.misfits))
     return found
 
 
@@ -199,6 +201,22 @@ def _casts(casts: Sequence[CastMeasurement]) -> Table:
     ]
     title = f"cast  {casts[0].n_elements:,} elements into new memory; out: into memory given"
     return Table(title, tuple(heads), tuple(rows), tuple(notes))
+
+
+def _misfits(misfits: Sequence[Misfit]) -> Table:
+    """A row per value, a column per library."""
+    libraries = list(dict.fromkeys(m.library for m in misfits))
+    heads = [Column("cast"), Column("value", "right"), Column("ours", "right")]
+    heads += [Column(_heading(library, "new"), "right") for library in libraries]
+    made = {(m.source, m.target, m.value, m.library): m.result for m in misfits}
+    rows = []
+    for source, target, value in dict.fromkeys((m.source, m.target, m.value) for m in misfits):
+        results = [made.get((source, target, value, library), "-") for library in libraries]
+        style: Style = "warn" if len(set(results)) > 1 else ""
+        cells = [Span(safe(result), style) for result in results]
+        head = (Span(f"{source} -> {target}", "name"), Span(safe(value)), Span("refused", "dim"))
+        rows.append((*head, *cells))
+    return Table("values that do not fit", tuple(heads), tuple(rows))
 
 
 def _heading(library: str, into: str) -> str:
