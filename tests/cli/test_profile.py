@@ -39,6 +39,9 @@ def keywords():
 def fails():
     raise ValueError("no weights here")
 
+def wrong():
+    return Loud(1), torch.ones(3, 5, dtype=torch.bfloat16)
+
 def five():
     return 1, 2, 3, 4, 5
 """
@@ -111,3 +114,13 @@ def test_the_function_fails(tensorcast: Run) -> None:
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1] == "ValueError: no weights here"
     assert "tensorcast" not in done.stderr
+
+
+@pytest.mark.usefixtures("models")
+def test_a_forward_that_fails_shows_what_was_seen(tensorcast: Run) -> None:
+    done = tensorcast("profile", "models:wrong")
+    assert done.returncode == 1
+    assert "RuntimeError" in done.stderr.splitlines()[-1]
+    assert done.stdout.startswith("the forward raised RuntimeError: ")
+    assert "return self.second(self.first(x)" in done.stdout
+    assert "parameters" in done.stdout

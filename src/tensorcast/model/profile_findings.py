@@ -43,7 +43,7 @@ def raised(outcome: Outcome) -> Finding:
     what = f"the forward raised {type(outcome.error).__name__}" + (f": {lines[0]}" if lines else "")
     return Finding(
         "raised", what, outcome.place, outcome.called_from, outcome.failed_in, "", 1, 0, 0.0,
-        "the rest is what was seen before it", "",
+        "mend it, and profile again: the rest is what was seen before", "",
     )  # fmt: skip
 
 

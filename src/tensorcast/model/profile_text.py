@@ -65,11 +65,18 @@ def title(profile: Profile) -> str:
     return f"{profile.model}, run once {how}"
 
 
+def is_news(finding: Finding, head: str, text: str) -> bool:
+    """Whether a line of a finding says more than its headline, which may have named the tensor."""
+    return not (head == "of" and text in finding.what)
+
+
 def _finding(finding: Finding, width: int | None) -> list[Line]:
     style: Style = "bad" if finding.rule in _WRONG else "warn"
     room = width or sys.maxsize
     rows = [line(Span(safe(row), style)) for row in wrap(headline(finding), room)]
     for head, text in details(finding):
+        if not is_news(finding, head, text):
+            continue
         for i, row in enumerate(wrap(safe(text), max(20, room - 10))):
             rows.append(line("  ", Span(f"{'' if i else head:8}", "dim"), row))
     return rows

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tensorcast.bridges import is_numpy, is_torch
+from tensorcast.bridges.outward import load
 from tensorcast.checkpoint import stats
 from tensorcast.errors import CastError
 from tensorcast.formats import lookup
@@ -52,6 +53,7 @@ def profile(
         keywords: of the model's forward.
 
     Raises:
+        MissingLibraryError: torch is not installed.
         CastError: the model is none of these, or has inputs and no forward; the optimizer is none;
             or its forward has a parameter called `optimizer` or `candidates`, and that keyword is
             given (pass the model's by position).
@@ -69,6 +71,7 @@ def profile(
         float16: weight reaches 100,000, beyond 65,504
     """
     begin = time.perf_counter()
+    torch = load("torch")
     rows = [lookup(candidate) for candidate in candidates]
     runs = bool(inputs or keywords)
     given_keywords = {
@@ -93,8 +96,6 @@ def profile(
         sizes += sizes_at_peak(outcome.alive)
         tensors += outcome.outputs
     found = candidates_of(tensors, rows)
-    import torch
-
     trains = optimizer is not None or any(one.role == "gradient" for one in tensors)
     findings = findings_of(tensors, found, trains=trains)
     if outcome is not None and outcome.error is not None:
