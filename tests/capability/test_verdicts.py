@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from capability.made_up import capability, cast, measured
 
-from tensorcast.capability.data import Ratio
+from tensorcast.capability.data import Machine, Ratio
 from tensorcast.capability.verdicts import Comparison, factor, operation_verdict
 
 
@@ -116,6 +116,7 @@ def test_ratios_of_common_rounds_come_before_spreads() -> None:
 def test_a_busy_machine_is_told() -> None:
     assert not capability(n_cpus_others=0.1).was_busy
     assert not capability(n_cpus_others=None).was_busy
+    assert not capability(n_cpus_others=9.0, machine=Machine("cuda", "a GPU")).was_busy
     busy = capability(n_cpus_others=1.25)
     said = "the machine was busy: others used 1.2 CPUs meanwhile; repeat it when it is quiet"
     assert said in str(busy)

@@ -212,7 +212,7 @@ class Capability:
     @property
     def was_busy(self) -> bool:
         """Whether others had so much of the CPUs that the times are worth less."""
-        return (self.n_cpus_others or 0.0) > _BUSY
+        return self.machine.device == "cpu" and (self.n_cpus_others or 0.0) > _BUSY
 
     @property
     def verdicts(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -67,8 +68,8 @@ def command(
             raise click.BadParameter(
                 f"{part!r} is none of {', '.join(PARTS)}", param_hint="'--only'"
             )
-    if out is not None and not out.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no directory {str(out.parent)!r}", param_hint="'--out'")
+    if out is not None:
+        _check_place(out)
     from tensorcast.capability.process import bench
 
     from .progress import steps
@@ -90,3 +91,14 @@ def command(
         from tensorcast.capability.wording import lines
 
         show(lines(found, screen(sys.stdout).width))
+
+
+def _check_place(out: Path) -> None:
+    """Whether the file can be written, before a minute is spent on it."""
+    directory = out.absolute().parent
+    if not directory.is_dir():
+        raise click.BadParameter(f"there is no directory {str(out.parent)!r}", param_hint="'--out'")
+    if not os.access(directory, os.W_OK):
+        raise click.BadParameter(
+            f"the directory {str(out.parent)!r} cannot be written to", param_hint="'--out'"
+        )
