@@ -6,6 +6,7 @@ import html.parser
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,14 @@ def test_nothing_else_is_replaced(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["train.py"]
 
 
+def test_sentences_keep_their_long_names() -> None:
+    what = f"float16: {'decoder.layers.12.' * 12}output reaches 100,000, beyond 65,504"
+    finding = replace(a_profile().findings[0], what=what, saves="")
+    text = page(replace(a_profile(), findings=(finding,)))
+    assert what in text
+    assert "<dt>Saves</dt>" not in text
+
+
 def test_long_names_are_cut_in_their_middle() -> None:
     name = shown("a" * 1000 + "b" * 1000)
     assert len(name) == MAX_NAME
@@ -303,8 +312,6 @@ def test_hostile_profiles_are_texts() -> None:
 
 
 def test_a_model_without_tensors_has_a_page() -> None:
-    from dataclasses import replace
-
     empty = replace(
         a_profile(), tensors=(), sizes=(), peak=None, candidates=(), findings=(), notes=()
     )

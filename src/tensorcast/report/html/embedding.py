@@ -12,6 +12,7 @@ from tensorcast.words.text import safe, shorten
 
 MAX_NAME: Final = 160
 """Characters of a name; a longer one is cut in its middle."""
+MAX_SENTENCE: Final = 400
 
 _STEERING: Final = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
@@ -27,9 +28,9 @@ def as_json(value: object) -> str:
     return text.translate(_STEERING)
 
 
-def shown(name: str) -> str:
+def shown(text: str, most: int = MAX_NAME) -> str:
     """A name as the page shows it: nothing that steers the reader's eye, and not endless."""
-    return safe(shorten(name, MAX_NAME))
+    return safe(shorten(text, most))
 
 
 def short_path(file: str, directory: str = "") -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from tensorcast.words.units import count, human_bytes, plural
 
-from .embedding import short_path, shown
+from .embedding import MAX_SENTENCE, short_path, shown
 
 if TYPE_CHECKING:
     from tensorcast.model.findings import Finding
@@ -22,6 +22,8 @@ _LABELS: Final = {
     "nan": "not a number",
     "infinite": "infinite values",
     "wide": "wider than needed",
+    "kept": "kept alive",
+    "unread": "never read",
 }
 _OPEN: Final = 12
 """Findings that are not folded away."""
@@ -67,14 +69,19 @@ def _item(number: int, finding: Finding, traced: bool) -> str:
         figures.append((human_bytes(finding.n_bytes), "moved" if traced else "held"))
     if finding.seconds:
         figures.append((milliseconds(finding.seconds), "measured"))
+    advice = [("Instead", finding.instead), ("Saves", saving(finding))]
+    rows = "".join(
+        f"<dt>{head}</dt><dd>{escape(shown(text, MAX_SENTENCE))}</dd>"
+        for head, text in advice
+        if text
+    )
     return (
         f'<li class="finding{" wrong" if wrong else ""}" id="finding-{number}" tabindex="-1">'
         f'<div class="what"><h3><span class="rule">{escape(_label(finding.rule, traced))}</span> '
-        f"{escape(shown(finding.what))}</h3>"
+        f"{escape(shown(finding.what, MAX_SENTENCE))}</h3>"
         f"{_places(finding)}</div>"
         f'<dl class="cost">{"".join(_figure(*each) for each in figures)}</dl>'
-        f'<dl class="advice"><dt>Instead</dt><dd>{escape(shown(finding.instead))}</dd>'
-        f"<dt>Saves</dt><dd>{escape(shown(saving(finding)))}</dd></dl></li>"
+        f'<dl class="advice">{rows}</dl></li>'
     )
 
 

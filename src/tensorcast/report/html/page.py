@@ -9,6 +9,7 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from tensorcast import __version__
 from tensorcast.model.profile_data import Profile
 from tensorcast.model.tracing import Trace
 
@@ -87,7 +88,7 @@ def _body(title: str, findings: Sequence[tuple[Finding, bool]], parts: dict[str,
         '<main id="main"><noscript><p class="note">Pictures and tables are drawn by the script in '
         "this file, which this browser does not run. The findings are complete.</p></noscript>"
         f"{drawn}</main>"
-        "<footer><p>Sizes are decimal: 1 kB is 1000 bytes. This file is complete in itself and "
+        f"<footer><p>Made by tensorcast {__version__}. Sizes are decimal: 1 kB is 1000 bytes. This file is complete in itself and "
         "asks no network.</p></footer>"
     )
 

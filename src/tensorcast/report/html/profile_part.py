@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tensorcast.formats import lookup
 from tensorcast.words.units import number
 
-from .embedding import Texts, short_path, shown, within
+from .embedding import MAX_SENTENCE, Texts, short_path, shown, within
 
 if TYPE_CHECKING:
     from tensorcast.loss import Loss
@@ -69,9 +69,13 @@ def profile_part(profile: Profile, found: Sequence[tuple[int, Finding]]) -> dict
             "op": shown(peak.op), "saved": peak.saved, "after": peak.after,
             "allocator": peak.allocator,
         },
-        "notes": [shown(note) for note in profile.notes[:20]],
-        "error": shown(f"{type(profile.error).__name__}: {profile.error}") if profile.error else "",
+        "notes": [shown(note, MAX_SENTENCE) for note in profile.notes[:20]],
+        "error": _error(profile.error),
     }  # fmt: skip
+
+
+def _error(error: Exception | None) -> str:
+    return shown(f"{type(error).__name__}: {error}", MAX_SENTENCE) if error else ""
 
 
 def _sizes(sizes: Sequence[Size], texts: Texts) -> tuple[list[Sequence[Any]], int]:
@@ -192,7 +196,7 @@ def _candidate(each: Candidate) -> dict[str, Any]:
         "of": each.of,
         "target": total.target,
         "verdict": total.verdict,
-        "sentence": shown(each.sentence),
+        "sentence": shown(each.sentence, MAX_SENTENCE),
         "before": each.n_bytes_before,
         "after": each.n_bytes_after,
         "over": total.n_overflow,

@@ -260,6 +260,7 @@ function timeline(trace, sites, { onsite }) {
   ];
   if (kept < n) parts.push(` They are an even sample of ${count(n)} events; the table counts all.`);
   if (moments) parts.push(" Events of a line close together are drawn as one.");
+  if (sites.some((site) => site.worker)) parts.push(" Those of worker processes have no times here.");
   parts.push(" The table below holds the same lines with their numbers.");
   return h(
     "figure",
