@@ -88,8 +88,8 @@ def _body(title: str, findings: Sequence[tuple[Finding, bool]], parts: dict[str,
         '<main id="main"><noscript><p class="note">Pictures and tables are drawn by the script in '
         "this file, which this browser does not run. The findings are complete.</p></noscript>"
         f"{drawn}</main>"
-        f"<footer><p>Made by tensorcast {__version__}. Sizes are decimal: 1 kB is 1000 bytes. This file is complete in itself and "
-        "asks no network.</p></footer>"
+        f"<footer><p>Made by tensorcast {__version__}. Sizes are decimal: 1 kB is 1000 bytes. "
+        "This file is complete in itself and asks no network.</p></footer>"
     )
 
 
