@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .kernels.fast import huge_pages
     from .loss import Loss
     from .model.forbidding import ForbiddenError, forbid
+    from .model.graphs import GraphTrace, trace_graph
     from .model.profile_data import Profile
     from .model.profiling import profile
     from .model.tracing import Trace, trace
@@ -76,6 +77,8 @@ _NAMES = {
     "forbid": "model.forbidding",
     "Profile": "model.profile_data",
     "profile": "model.profiling",
+    "GraphTrace": "model.graphs",
+    "trace_graph": "model.graphs",
     "Trace": "model.tracing",
     "trace": "model.tracing",
     "FORMATS": "formats",
@@ -126,6 +129,7 @@ __all__ = [
     "ForbiddenError",
     "Format",
     "FormatError",
+    "GraphTrace",
     "InPlaceError",
     "InPlaceWarning",
     "InexactCastError",
@@ -171,6 +175,7 @@ __all__ = [
     "to_pil",
     "to_tensorflow",
     "trace",
+    "trace_graph",
     "unpack",
     "write_report",
 ]

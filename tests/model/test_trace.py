@@ -181,6 +181,22 @@ def test_what_was_seen_is_kept_when_the_code_raises() -> None:
         pass
 
 
+def test_an_error_of_the_trace_is_no_error_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tensorcast.model import recorder
+
+    def broken(tensor: Any) -> int:
+        raise LookupError("on purpose")
+
+    monkeypatch.setattr(recorder, "_n_bytes", broken)
+    with tc.trace() as t:
+        assert torch.ones(3).half().dtype is torch.float16
+        assert torch.ones(3).tolist() == [1.0, 1.0, 1.0]
+        torch.ones(3, dtype=torch.float64)
+    assert t.failures == ("LookupError: on purpose (3 times)",)
+    assert "not looked at: LookupError: on purpose" in str(t)
+    assert t.to_dict()["failures"] == list(t.failures)
+
+
 def test_what_is_no_model_is_refused() -> None:
     for block in (tc.trace(5), tc.forbid(model=5)):
         with pytest.raises(tc.CastError, match=r"model is of type int, not a torch\.nn\.Module"):

@@ -68,7 +68,9 @@ def forbid(*kinds: str, model: Any = None) -> Iterator[None]:
         if kind in chosen or what.kind in chosen:
             raise ForbiddenError(what, site)
 
-    operations, methods = modes(Recorder(model, values=False, on_event=judge))
+    operations, methods = modes(
+        Recorder(model, values=False, on_event=judge, lets_out=(ForbiddenError,))
+    )
     with methods, operations:
         yield
 

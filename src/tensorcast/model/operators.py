@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    import torch
 
 Role = Literal["convert", "copy", "index", "wait", "fresh", "promote", "make", "none"]
 """convert: gives its first argument another dtype or device. copy: writes its second argument into
@@ -58,3 +61,11 @@ def role(operator: Any) -> Role:
     if operator.is_view or name.endswith("detach"):
         return "none"
     return "promote" if torch.Tag.pointwise in operator.tags else "make"
+
+
+def converts(source: torch.dtype, target: torch.dtype) -> bool:
+    """Whether an operand of one dtype is converted for a result of the other: masks and answers
+    are of bool by nature."""
+    import torch
+
+    return source is not target and source is not torch.bool and target is not torch.bool

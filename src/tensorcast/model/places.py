@@ -7,6 +7,7 @@ import os
 import site
 import sys
 import sysconfig
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from types import CodeType, FrameType
@@ -92,21 +93,32 @@ _codes: dict[int, tuple[CodeType, _Whose]] = {}  # a code that is kept has its i
 
 
 def _whose(code: CodeType) -> _Whose:
-    """Whose a function is: torch's or ours ("call": that of torch.nn.Module which calls forward), a
-    package's, or the user's."""
-    file = code.co_filename
-    whose: _Whose
-    torch = sys.modules.get("torch")
-    if torch is not None and file.startswith(_directory_of(torch.__file__)):
-        whose = "call" if code.co_name == "_call_impl" else "hidden"
-    elif file.startswith((_OWN, "<frozen")):
-        whose = "hidden"
-    else:
-        whose = "user" if Place(file, 0, "").is_users else "package"
+    """Whose a function is; "call": it is that of torch.nn.Module which calls forward."""
+    whose = _whose_file(code.co_filename)
+    if whose == "hidden" and code.co_name == "_call_impl":
+        whose = "call"
     if len(_codes) >= _MAX_CODES:
         _codes.clear()
     _codes[id(code)] = code, whose
     return whose
+
+
+def _whose_file(file: str) -> _Whose:
+    """torch's or ours ("hidden"), another package's, or the user's."""
+    torch = sys.modules.get("torch")
+    if torch is not None and file.startswith(_directory_of(torch.__file__)):
+        return "hidden"
+    if file.startswith((_OWN, "<frozen")):
+        return "hidden"
+    return "user" if Place(file, 0, "").is_users else "package"
+
+
+def users_place(places: Iterable[Place]) -> tuple[Place | None, Place | None]:
+    """`Stack.place` and `Stack.called_from` of lines that are known, innermost first."""
+    found = [place for place in places if _whose_file(place.file) != "hidden"]
+    users = next((place for place in found if place.is_users), None)
+    place = found[0] if found else None
+    return place, users if users != place else None
 
 
 @cache

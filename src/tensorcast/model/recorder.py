@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tensorcast.bridges.outward import load
 
-from .operators import Role, role
+from .operators import Role, converts, role
 from .owners import Owners
 from .places import Place, Stack, look
 from .sites import Kind, Phase, Site, What
@@ -26,6 +26,7 @@ MAX_TIMELINE: Final = 20_000
 """Events kept one by one, of more an even sample; the counts of `Site` go on without end."""
 _MAX_KNOWN: Final = 4096
 _MAX_FORWARD: Final = 100_000
+_MAX_FAILURES: Final = 20
 
 
 @dataclass(slots=True)
@@ -46,12 +47,14 @@ class Recorder:
     Args:
         model: whose parameters and modules are named; None: each outermost module that runs.
         values: whether casts to a narrower range look for values beyond it.
-        on_event: called with each event before it is counted; what it raises comes out of the
-            operation, after which nothing is counted.
+        on_event: called with each event before it is counted.
+        lets_out: the errors of `on_event` that come out of the operation.
 
     Attributes:
         spool: a directory in which forked processes leave what they saw; "": they leave nothing.
         start: the moment that times count from.
+        failures: errors of the recorder's own, and how often: what it could not look at ran all
+            the same, and is not counted.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Recorder:
         *,
         values: bool = True,
         on_event: Callable[[What, Site], None] | None = None,
+        lets_out: tuple[type[Exception], ...] = (),
     ) -> None:
         self.sites: dict[What, Site] = {}
         self.timeline: list[tuple[float, float, What]] = []
@@ -70,6 +74,8 @@ class Recorder:
         self._values = values
         self.spool = ""
         self._on_event = on_event
+        self._lets_out = lets_out
+        self.failures: dict[str, int] = {}
         self._process = os.getpid()
         self.start = time.perf_counter()
         self._made: dict[int, _Made] = {}
@@ -84,11 +90,18 @@ class Recorder:
         """Runs one operation below autograd."""
         self.n_operations += 1
         its = role(operator)
-        if its == "convert" or its == "copy":
-            return self._convert(operator, args[its == "copy"], args, kwargs)
+        start = time.perf_counter()
         result = operator(*args, **kwargs)
-        if its != "none":
-            self._after(operator, its, args, kwargs, result)
+        if its == "none":
+            return result
+        seconds = time.perf_counter() - start
+        try:
+            if its == "convert" or its == "copy":
+                self._converted(operator, args[its == "copy"], result, seconds)
+            else:
+                self._after(operator, its, args, kwargs, result)
+        except Exception as error:
+            self._failed(error)
         return result
 
     def method(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
@@ -98,7 +111,10 @@ class Recorder:
         if name == "cpu":
             result = function(*args, **kwargs)
             if device == "cpu":  # costs nothing here
-                self._record("transfer", "Tensor.cpu", tensor, tensor.dtype, "cpu", 0.0, 0, 0)
+                try:
+                    self._record("transfer", "Tensor.cpu", tensor, tensor.dtype, "cpu", 0.0, 0, 0)
+                except Exception as error:
+                    self._failed(error)
             return result
         self._quiet, before = True, self._quiet
         start = time.perf_counter()
@@ -108,21 +124,29 @@ class Recorder:
             self._quiet = before
         seconds = time.perf_counter() - start
         python = "ndarray" if name == "numpy" else "list"
-        n_bytes = _n_bytes(tensor) if name == "tolist" or device != "cpu" else 0
-        self._record(
-            "synchronisation", f"Tensor.{name}", tensor, python, "cpu", seconds, n_bytes, 0
-        )
+        try:
+            n_bytes = _n_bytes(tensor) if name == "tolist" or device != "cpu" else 0
+            self._record(
+                "synchronisation", f"Tensor.{name}", tensor, python, "cpu", seconds, n_bytes, 0
+            )
+        except Exception as error:
+            self._failed(error)
         return result
 
     # what happened
 
-    def _convert(self, operator: Any, source: Any, args: Any, kwargs: Any) -> Any:
-        start = time.perf_counter()
-        result = operator(*args, **kwargs)
-        seconds = time.perf_counter() - start
+    def _failed(self, error: Exception) -> None:
+        """The code that is watched must not fail for the watching."""
+        if isinstance(error, self._lets_out):
+            raise error
+        text = f"{type(error).__name__}: {error}"
+        if text in self.failures or len(self.failures) < _MAX_FAILURES:
+            self.failures[text] = self.failures.get(text, 0) + 1
+
+    def _converted(self, operator: Any, source: Any, result: Any, seconds: float) -> None:
         moves = result.device != source.device
         if result.dtype is source.dtype and not moves:
-            return result
+            return
         kind: Kind = "transfer" if moves else "cast"
         read, written = _n_bytes(source), _n_bytes(result)
         facts = self._trace_back(kind, source, result)
@@ -133,7 +157,6 @@ class Recorder:
             written, **facts,
         )  # fmt: skip
         self._remember(result, source, kind, what)
-        return result
 
     def _after(self, operator: Any, its: Role, args: Any, kwargs: Any, result: Any) -> None:
         import torch
@@ -155,7 +178,7 @@ class Recorder:
         elif its == "promote":
             for operand in _tensors(args):
                 dtype = operand.dtype
-                if dtype is not target and operand.dim() and _converts(dtype, target):
+                if operand.dim() and converts(dtype, target):
                     self._record(
                         "promotion", operator.name(), operand, target, str(made.device), 0.0,
                         _n_bytes(operand), operand.numel() * made.itemsize,
@@ -417,14 +440,6 @@ def _tensors(args: Any) -> Any:
             for each in arg:
                 if isinstance(each, torch.Tensor):
                     yield each
-
-
-def _converts(source: torch.dtype, target: torch.dtype) -> bool:
-    """Whether an operand of one dtype is converted for a result of the other: masks and answers
-    are of bool by nature."""
-    import torch
-
-    return source is not torch.bool and target is not torch.bool
 
 
 def _storage(tensor: Any) -> Any:

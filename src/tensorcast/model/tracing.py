@@ -51,6 +51,7 @@ class Trace:
             from the start, seconds in the operation, index of the site in `sites`.
         seconds: in the block.
         n_operations: torch's operations seen.
+        failures: what tensorcast could not look at, and why, each once; it ran all the same.
     """
 
     def __init__(self, model: Any = None, *, values: bool = True) -> None:
@@ -58,6 +59,7 @@ class Trace:
         self.timeline: tuple[tuple[float, float, int], ...] = ()
         self.seconds = 0.0
         self.n_operations = 0
+        self.failures: tuple[str, ...] = ()
         self._model = model
         self._values = values
         self._stack: ExitStack | None = None
@@ -84,6 +86,7 @@ class Trace:
     def _collect(self) -> None:
         recorder = self._recorder
         self.n_operations = recorder.n_operations
+        self.failures = tuple(f"{text} ({n:,} times)" for text, n in recorder.failures.items())
         for event in received(self._spool):
             site = recorder.sites.setdefault(event.what, event)
             if site is not event:
@@ -110,12 +113,14 @@ class Trace:
         return {
             "seconds": self.seconds,
             "n_operations": self.n_operations,
+            "failures": list(self.failures),
             "findings": [finding.to_dict() for finding in self.findings],
             "sites": [site.to_dict() for site in self.sites],
         }
 
     def __str__(self) -> str:
-        return as_text(self.findings, self.sites)
+        failures = [f"not looked at: {text}" for text in self.failures]
+        return "\n".join([as_text(self.findings, self.sites), *failures])
 
     def _repr_html_(self) -> str:
         return as_html(self.findings, self.sites)
