@@ -12,6 +12,7 @@ import pytest
 
 import tensorcast as tc
 from tensorcast.capability import measuring, process
+from tensorcast.capability.casts import PAIRS
 from tensorcast.capability.libraries import numpy_dtype
 from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
@@ -130,6 +131,42 @@ def test_without_torch_casts_are_measured(monkeypatch: pytest.MonkeyPatch) -> No
     reasons = {m.operation: m.reason for m in found.missing}
     for operation in PARTS[1:]:
         assert reasons[operation] == "torch is not installed: pip install 'tensorcast[torch]'"
+
+
+def test_what_fails_later_is_named_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    calls = [0]
+    embedding = torch.nn.functional.embedding
+
+    def forgetful(indices: object, table: object) -> object:
+        result = embedding(indices, table)
+        calls[0] += 1
+        return result if result.dtype != torch.float16 or calls[0] < 10 else result + 100
+
+    def out_of_memory(*operands: object) -> object:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(torch.nn.functional, "embedding", forgetful)
+    monkeypatch.setattr(torch.nn.functional, "layer_norm", out_of_memory)
+    found = tiny("layer_norm", "embedding")
+    reasons = {(m.operation, m.format): m.reason for m in found.missing}
+    assert reasons["layer_norm", ""] == "MemoryError: no room"  # the float64 one that all need
+    assert reasons["embedding", "float16"].startswith("the result is wrong: it is float16")
+    assert found.find("embedding", "bfloat16")
+
+
+def test_without_our_own_cast_the_others_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> object:
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr("tensorcast.capability.libraries.cast", broken)
+    found = tiny("cast")
+    assert {c.library for c in found.casts} >= {"numpy", "copy"}
+    assert all(c.beside_ours is None and c.n_different == 0 for c in found.casts)
+    assert [m.reason for m in found.missing if m.format == "tensorcast"] == [
+        "RuntimeError: no kernel"
+    ] * len(PAIRS)
+    assert str(found)
 
 
 def test_a_difference_is_found() -> None:

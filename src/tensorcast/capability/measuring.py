@@ -28,7 +28,7 @@ from .casts import (
     values,
 )
 from .data import BASELINE, Capability, CastMeasurement, Measurement, Misfit, Missing
-from .libraries import OTHERS, Library, library, tensorcast
+from .libraries import OTHERS, Library, library, numpy_dtype, tensorcast
 from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
 from .timing import Clock, Contender, HostClock, race
 
@@ -162,24 +162,27 @@ class _Run:
 
     def all(self, parts: Sequence[str], deadline: float) -> None:
         """Every part, until the deadline, as far as slow formats let it."""
-        steps: list[tuple[str, Callable[[float], None]]] = []
+        steps: list[tuple[str, str, Callable[[float], None]]] = []
         for part in parts:
             if part == "cast":
-                steps += [(f"cast {a} -> {b}", partial(self.cast, a, b)) for a, b in PAIRS]
+                steps += [("cast", f"{a} -> {b}", partial(self.cast, a, b)) for a, b in PAIRS]
             elif self._torch is None:
                 reason = "torch is not installed: pip install 'tensorcast[torch]'"
                 self.missing.append(Missing(part, "", "", "", reason))
             else:
                 bench = Bench(self._torch, self._device, self._sizes)
                 for case in cases_of(part, bench):
-                    steps.append((f"{part} {case.label}", partial(self.operation, case)))
+                    steps.append((part, case.label, partial(self.operation, case)))
         if "cast" in parts:
             self._progress(0.0, "loading the libraries")
             self._libraries()
-        for i, (label, step) in enumerate(steps):
-            self._progress(i / len(steps), label)
+        for i, (part, label, step) in enumerate(steps):
+            self._progress(i / len(steps), f"{part} {label}")
             left = deadline - time.perf_counter()
-            step(max(_LEAST_SECONDS, left / (len(steps) - i)))
+            try:
+                step(max(_LEAST_SECONDS, left / (len(steps) - i)))
+            except Exception as refusal:  # the memory ends, say
+                self._miss(part, label, "", "", reason_of(refusal))
             gc.collect()
             if self._device == "cuda":
                 self._torch.cuda.empty_cache()
@@ -203,6 +206,10 @@ class _Run:
             )
             for way, work, contender in ready:
                 result = contender.again()
+                error = relative_error(work.values(result), exact)
+                if not error < _WRONG:
+                    self._wrong(case, way, result, error)
+                    continue
                 self.measurements.append(
                     Measurement(
                         case.operation,
@@ -213,7 +220,7 @@ class _Run:
                         contender.spread,
                         n_bytes_of([*work.operands, result]),
                         case.n_operations,
-                        relative_error(work.values(result), exact),
+                        error,
                         contender.beside(baseline) if baseline is not None else None,
                     )
                 )
@@ -229,11 +236,14 @@ class _Run:
             self._miss(case.operation, case.label, way.format, way.name, reason_of(refusal))
             return None
         if not error < _WRONG:
-            dtype = str(result.dtype).removeprefix("torch.")
-            reason = f"the result is wrong: it is {dtype}, its relative error {error:.2g}"
-            self._miss(case.operation, case.label, way.format, way.name, reason)
+            self._wrong(case, way, result, error)
             return None
         return work, contender
+
+    def _wrong(self, case: Case, way: Way, result: Any, error: float) -> None:
+        dtype = str(result.dtype).removeprefix("torch.")
+        reason = f"the result is wrong: it is {dtype}, its relative error {error:.2g}"
+        self._miss(case.operation, case.label, way.format, way.name, reason)
 
     def _miss(self, operation: str, case: str, format: str, way: str, reason: str) -> None:
         self.missing.append(Missing(operation, case, format, way, reason))
@@ -252,8 +262,10 @@ class _Run:
                 for found in contenders(known, array, target):
                     contender = Contender(found.call)
                     result = found.array(contender.first(self._clock))
-                    ours = result.copy() if ours is None else ours
-                    ready.append((found, contender, *difference(result, ours, array)))
+                    if ours is None and name == "tensorcast":
+                        ours = result.copy()
+                    n, text = (0, "") if ours is None else difference(result, ours, array)
+                    ready.append((found, contender, n, text))
                     del result
             except Exception as refusal:  # whatever the library raises is its reason
                 self._miss("cast", f"{source} -> {target}", name, "", reason_of(refusal))
@@ -263,14 +275,16 @@ class _Run:
         contender.first(self._clock)
         ready.append((copy, contender, 0, ""))
         race([contender for _, contender, _, _ in ready], self._clock, seconds)
-        n_bytes = array.nbytes + ours.nbytes
+        n_bytes = array.nbytes + array.size * numpy_dtype(target).itemsize
         our_casts = {x.into: c for x, c, _, _ in ready if x.library == "tensorcast"}
         for found, contender, n, text in ready:
             to = source if found.library == "copy" else target
+            base = our_casts.get(found.into)
+            beside = contender.beside(base) if base is not None else None
             self.casts.append(
                 CastMeasurement(
                     source, to, found.library, found.into, array.size, n_bytes,
-                    contender.spread, n, text, contender.beside(our_casts[found.into]),
+                    contender.spread, n, text, beside,
                 )
             )  # fmt: skip
 

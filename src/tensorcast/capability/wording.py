@@ -182,7 +182,7 @@ def _casts(casts: Sequence[CastMeasurement]) -> Table:
         heads.append(Column(_heading(library, into), "right", drop=drop))
     heads.append(Column("copy", "right"))
     rows = []
-    pairs = dict.fromkeys((c.source, c.target) for c in casts if c.library == "tensorcast")
+    pairs = dict.fromkeys((c.source, c.target) for c in casts if c.library != "copy")
     copies = iter([c for c in casts if c.library == "copy"])
     for source, target in pairs:
         of = {(c.library, c.into): c for c in casts if (c.source, c.target) == (source, target)}
