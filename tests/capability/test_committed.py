@@ -1,0 +1,19 @@
+"""The committed capability file: read back, and shown in docs/bench.md as it prints."""
+
+from __future__ import annotations
+
+import re
+
+from conftest import ROOT
+
+import tensorcast as tc
+
+PATH = ROOT / "bench" / "results" / "capability.json"
+
+
+def test_the_page_shows_what_the_file_prints() -> None:
+    found = tc.Capability.read(PATH)
+    page = (ROOT / "docs" / "bench.md").read_text()
+    shown = re.search(r"```text\n(CPU .*?)```", page, re.DOTALL)
+    assert shown is not None
+    assert shown[1].splitlines() == str(found).splitlines()
