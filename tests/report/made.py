@@ -139,6 +139,7 @@ def a_profile() -> Profile:
             module="encoder.1", losses=large, place=Place("/work/a.py", 3, "f"), count=2,
         ),
         a_tensor("head.weight", [1.0, float("nan"), 2.0, 4.0], losses={}),
+        a_tensor("head.bias", [0.0, float("nan"), float("inf")], n_elements=3, losses={}),
         a_tensor("head.scale", [], values=None, losses={}, note="no values: on the meta device"),
     )  # fmt: skip
     sizes = (

@@ -261,6 +261,7 @@ def test_a_profile_as_data() -> None:
     assert [tensor["name"] for tensor in tensors] == [
         "encoder.1",  # overflows
         "head.weight",  # NaN
+        "head.bias",  # nothing else
         "encoder.0.weight", "encoder.1.weight",
         "head.scale",  # nothing to see
     ]  # fmt: skip
@@ -271,7 +272,7 @@ def test_a_profile_as_data() -> None:
     assert (half["smallest"], half["normal"], half["max"]) == (-24, -14, 15.999)
     assert (wide["smallest"], wide["normal"]) == (-133, -126)
     assert "max" not in scaled
-    values = tensors[2]["values"]
+    values = tensors[3]["values"]
     assert (values["first"], values["n"], values["zeros"], values["peak"]) == (-2, 8, 1, 1)
     # exponents -2 to 3 hold 1, 1, 1, 2, 1, 1 values: log(2) is 0.63 of log(3)
     assert values["levels"] == "ccczcc"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from browser import ELEMENT, Browser
 from report.made import a_profile, a_trace
 from report.reading import Open, column, sorted_by
+
+import tensorcast as tc
 
 
 def tiles(browser: Browser) -> list[str]:
@@ -101,10 +104,10 @@ def test_ranges_against_each_format(opened: Open) -> None:
     browser.press("Down")
     assert browser.text(".sentence").startswith("bfloat16 fits: the range holds every value")
     assert browser.all(".histogram .bar-over") == []
-    assert column(browser, "Overflow", "ranges") == ["0", "\u2013", "0", "0"]
+    assert column(browser, "Overflow", "ranges") == ["0", "\u2013", "\u2013", "0", "0"]
     browser.click("label[for=target-0]")
-    assert column(browser, "Overflow", "ranges") == ["3", "\u2013", "0", "0"]
-    browser.click("#ranges-table tbody tr:nth-child(4) button")
+    assert column(browser, "Overflow", "ranges") == ["3", "\u2013", "\u2013", "0", "0"]
+    browser.click("#ranges-table tbody tr:nth-child(5) button")
     assert browser.text("#range-name") == "encoder.1.weight"
     assert "4 values (50%) become 0, below half of 5.96e-08" in browser.text(".sentence")
     assert browser.run("return document.activeElement.id") == "range-name"
@@ -113,12 +116,14 @@ def test_ranges_against_each_format(opened: Open) -> None:
     browser.type("activation")
     assert column(browser, "Largest", "ranges") == ["100,000"]
     browser.click("#ranges .tools button")
-    assert column(browser, "Largest", "ranges") == ["100,000", "8", "4", "2"]
+    assert column(browser, "Largest", "ranges") == [
+        "100,000", "8", "4", "2", "0",
+    ]  # fmt: skip
 
 
 def test_a_finding_leads_to_its_values(opened: Open) -> None:
     browser = opened(a_trace(), a_profile())
-    browser.click("#ranges-table tbody tr:nth-child(3) button")
+    browser.click("#ranges-table tbody tr:nth-child(4) button")
     assert browser.text("#range-name") == "encoder.0.weight"
     browser.click("#finding-2 .more button")
     assert browser.text("#range-name") == "encoder.1"
@@ -133,3 +138,33 @@ def test_formats_are_judged(opened: Open) -> None:
     assert sorted_by(browser, "candidates") == {"Overflow": "descending"}
     assert "At the peak of the forward 2.00 MB of activations are alive" in browser.text("#sizes")
     assert "one tensor could not be seen" in browser.text("#sizes")
+
+
+def test_what_is_no_number_is_shown(opened: Open) -> None:
+    browser = opened(a_profile())
+    browser.click("#ranges-table tbody tr:nth-child(3) button")
+    assert browser.text("#range-name") == "head.bias"
+    assert "1 zero (33%); 1 NaN; 1 infinite" in browser.text("#range-picture")
+    label = browser.label(browser.one(".histogram"))
+    assert label.startswith("Magnitudes of head.bias: none but zeros, infinities and NaN.")
+    shown = browser.run("return [...document.querySelectorAll('.missing')].map((e) => e.innerText)")
+    assert [text.strip(", ") for text in shown] == ["1 NaN", "1 NaN", "1 infinite"]
+
+
+def test_little_to_show(opened: Open) -> None:
+    nothing = replace(
+        a_profile(), tensors=(), sizes=(), peak=None, candidates=(), findings=(), notes=()
+    )
+    browser = opened(nothing, tc.Trace())
+    assert "Nothing to change." in browser.text("#findings")
+    assert "Nothing takes memory." in browser.text("#sizes")
+    assert "No tensor's values are known." in browser.text("#ranges")
+    assert "Nothing happened that has a time." in browser.text("#timeline")
+    no_candidates = replace(
+        a_profile(),
+        candidates=(),
+        tensors=tuple(replace(t, losses={}) for t in a_profile().tensors),
+    )
+    browser = opened(no_candidates)
+    assert len(column(browser, "Tensor", "ranges")) == 5
+    assert browser.text(".sentence") == ""

@@ -41,3 +41,13 @@ function bars(values, limits, from, to, width, tall, base) {
   });
   return Object.entries(paths).map(([kind, d]) => svg("path", { class: `bar-${kind}`, d }));
 }
+
+const reach = ({ first, heights }) =>
+  heights.length ? `2^${first} to 2^${first + heights.length}` : "none but zeros, infinities and NaN";
+
+function missing({ nan, infinite }) {
+  const parts = [];
+  if (nan) parts.push(`${count(nan)} NaN`);
+  if (infinite) parts.push(`${count(infinite)} infinite`);
+  return parts.map((part) => h("span", { class: "missing" }, `, ${part}`));
+}

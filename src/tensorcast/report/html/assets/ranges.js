@@ -2,7 +2,7 @@
 
 function ranges(profile) {
   const tensors = tensorsOf(profile);
-  const seen = tensors.filter((t) => t.values && t.values.heights.length);
+  const seen = tensors.filter((t) => t.values);
   if (!seen.length) {
     const why = tensors.find((t) => t.note)?.note.replace(/^no values: /, "");
     return { choose: null, element: h("p", { class: "note" }, `No tensor's values are known${why ? `: ${why}` : ""}.`) };
@@ -36,7 +36,7 @@ function ranges(profile) {
         head: "Tensor", value: (t) => t.name,
         cell: (t) => [
           button(t.name || "output", () => choose(t), { class: "link" }),
-          h("span", { class: "sub" }, `${t.role} ${t.shape}`),
+          h("span", { class: "sub" }, `${t.role} ${t.shape}`, missing(t.values)),
         ],
       },
       { head: "Format", word: true, value: (t) => t.format, cell: (t) => chip(t.format) },
@@ -77,7 +77,7 @@ function ranges(profile) {
   });
 
   function strip(t) {
-    const words = `2^${t.values.first} to 2^${t.values.first + t.values.heights.length}`;
+    const words = reach(t.values);
     return svg("svg", { class: "spark", "data-family": family(targets[target]?.name || t.format), viewBox: "0 0 160 24", role: "img", "aria-label": words },
       ...limitLines(targets[target], 160, 24),
       ...bars(t.values, targets[target] || {}, from, to, 160, 22, 24));
@@ -155,8 +155,9 @@ function ranges(profile) {
     facts.textContent = of.join("; ");
     field.setAttribute(
       "aria-label",
-      `Magnitudes of ${chosen.name}: 2^${values.first} to 2^${values.first + values.heights.length}, `
-      + `most, ${share(values.peakShare, 1)}, at 2^${values.peak}. ${targets.length ? inWords_(chosen, target) : ""}`,
+      `Magnitudes of ${chosen.name}: ${reach(values)}`
+      + (values.peak === null ? ". " : `, most, ${share(values.peakShare, 1)}, at 2^${values.peak}. `)
+      + (targets.length ? inWords_(chosen, target) : ""),
     );
     field.setAttribute("data-family", family(limits.name || chosen.format));
     field.setAttribute("viewBox", `0 0 ${width} ${tall + 24}`);

@@ -87,7 +87,7 @@ function timeline(trace, sites, { onsite }) {
     lane.strip = svg("svg", {
       class: "strip",
       "aria-hidden": "true",
-      "data-family": site ? family(site.kind === "synchronisation" ? "" : site.target) : "other",
+      "data-family": site ? family(["cast", "promotion", "float64"].includes(site.kind) ? site.target : "") : "other",
     });
     lane.element = h("div", { class: "lane" }, lane.control, lane.strip);
     lane.strip.addEventListener("pointermove", (event) => {
