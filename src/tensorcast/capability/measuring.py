@@ -36,7 +36,7 @@ PARTS: Final = ("cast", *OPERATIONS)
 QUICK_SECONDS: Final = 10.0
 FULL_SECONDS: Final = 45.0
 
-_LEAST_SECONDS: Final = 0.05  # of a case, however late it is
+_LEAST_SECONDS: Final = 0.3  # of a case, however late it is, where there is most of a minute
 _WRONG: Final = 0.5  # a relative error that no rounding gives
 _LONGEST_REASON: Final = 200
 
@@ -78,7 +78,7 @@ def measure(plan: Plan, progress: Progress) -> Capability:
     try:
         if torch:
             torch.set_num_threads(n_threads)
-        run.all(plan.parts, begin + plan.seconds)
+        run.all(plan.parts, begin + plan.seconds, min(_LEAST_SECONDS, plan.seconds / 50))
     finally:
         if torch:
             torch.set_num_threads(threads_before)
@@ -160,8 +160,9 @@ class _Run:
         self._progress = progress
         self._clock: Clock = _CudaClock(torch) if device == "cuda" else HostClock()
 
-    def all(self, parts: Sequence[str], deadline: float) -> None:
-        """Every part, until the deadline, as far as slow formats let it."""
+    def all(self, parts: Sequence[str], deadline: float, least: float) -> None:
+        """Every part, until the deadline as far as slow formats let it, each case for `least`
+        seconds or more."""
         steps: list[tuple[str, str, Callable[[float], None]]] = []
         for part in parts:
             if part == "cast":
@@ -180,7 +181,7 @@ class _Run:
             self._progress(i / len(steps), f"{part} {label}")
             left = deadline - time.perf_counter()
             try:
-                step(max(_LEAST_SECONDS, left / (len(steps) - i)))
+                step(max(least, left / (len(steps) - i)))
             except Exception as refusal:  # the memory ends, say
                 self._miss(part, label, "", "", reason_of(refusal))
             gc.collect()
