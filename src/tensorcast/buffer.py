@@ -66,25 +66,27 @@ class Buffer:
         """Whether the elements lie in C order without gaps."""
         if self.packed:
             return True
-        expected = self.itemsize
+        expected = self.format.container_bits // 8
         for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
             if n != 1 and stride != expected:
-                return self.n_elements == 0
+                return 0 in self.shape
             expected *= n
         return True
 
     @property
     def extent(self) -> tuple[int, int]:
         """First byte and one past the last byte that the elements touch."""
-        if self.n_elements == 0:
-            return self.address, self.address
-        if self.packed:
-            return self.address, self.address + self.n_bytes
         low = high = self.address
+        if 0 in self.shape:
+            return low, high
+        if self.packed:
+            return low, high + self.n_bytes
         for n, stride in zip(self.shape, self.strides, strict=True):
-            reach = (n - 1) * stride
-            low, high = low + min(0, reach), high + max(0, reach)
-        return low, high + self.itemsize
+            if stride > 0:
+                high += (n - 1) * stride
+            else:
+                low += (n - 1) * stride
+        return low, high + self.format.container_bits // 8
 
     def part(self, dimension: int, begin: int, end: int) -> Buffer:
         """The elements with index `begin` to `end` - 1 in one dimension, sharing the memory; not
@@ -107,7 +109,8 @@ class Buffer:
         Exact for strided buffers too (interleaved columns do not overlap), but where the
         question is too hard to answer in bounded time: then True.
         """
-        (low, high), (begin, end) = self.extent, other.extent
+        low, high = self.extent
+        begin, end = other.extent
         if low >= end or begin >= high:
             return False
         if self.is_contiguous and other.is_contiguous:
@@ -124,7 +127,7 @@ class Buffer:
     def overlaps_itself(self) -> bool:
         """Whether several elements share a byte, as a broadcast dimension makes them; True where
         that is too hard to tell."""
-        if self.n_elements < 2 or self.is_contiguous:
+        if self.is_contiguous or self.n_elements < 2:
             return False
         steps = sorted(
             (abs(stride), n) for n, stride in zip(self.shape, self.strides, strict=True) if n > 1

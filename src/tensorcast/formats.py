@@ -61,44 +61,44 @@ class Format:
 
     # -- derived -----------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def is_float(self) -> bool:
         """Whether the format is a real floating-point format."""
         return self.kind == "float"
 
-    @property
+    @cached_property
     def is_integer(self) -> bool:
         """Whether the format is a signed or unsigned integer (bool is not)."""
         return self.kind in ("int", "uint")
 
-    @property
+    @cached_property
     def is_complex(self) -> bool:
         """Whether an element is a pair of floats."""
         return self.kind == "complex"
 
-    @property
+    @cached_property
     def is_packed(self) -> bool:
         """Whether several elements share a byte when packed (fewer than 8 bits each)."""
         return self.bits < 8
 
-    @property
+    @cached_property
     def component(self) -> Format:
         """The format of one component: float32 for complex64, itself for all but complex."""
         if self.kind != "complex":
             return self
         return FORMATS["float32" if self.bits == 64 else "float64"]
 
-    @property
+    @cached_property
     def container_bits(self) -> int:
         """Bits of one code when codes are not packed: 8 for the sub-byte formats."""
         return max(8, self.bits)
 
-    @property
+    @cached_property
     def has_nan(self) -> bool:
         """Whether a NaN can be stored."""
         return self.nan != "none"
 
-    @property
+    @cached_property
     def signed_zero(self) -> bool:
         """Whether -0 is a code of its own."""
         floating = self.kind in ("float", "complex")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PolicyError
@@ -81,5 +82,7 @@ def _function() -> Any:
             return cast_gradient(tangents[0], ctx.target)
 
     function: Any = Cast
+    # torch asks inspect.signature for it at each call, which looks here first
+    function.forward.__signature__ = signature(function.forward)
     apply = function.apply
     return function
