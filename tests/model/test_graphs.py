@@ -108,6 +108,9 @@ def test_indices_promotions_and_breaks() -> None:
     assert [f.rule for f in t.findings if f.rule == "new-float64"] == ["new-float64"]
     assert t.n_graphs == 2
     assert len(t.breaks) == 1
+    assert str(t).splitlines()[-2].startswith("2 graphs; ")
+    assert str(t).splitlines()[-1].startswith("a graph ends: ")
+    assert t.to_dict()["n_graphs"] == 2
 
 
 def test_compiled_code_may_be_given_and_stays() -> None:

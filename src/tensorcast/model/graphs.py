@@ -40,6 +40,27 @@ class GraphTrace(Trace):
     breaks: tuple[str, ...]
     n_fused: int
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_graphs, self.breaks, self.n_fused = 0, (), 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **super().to_dict(),
+            "n_graphs": self.n_graphs,
+            "n_fused": self.n_fused,
+            "breaks": list(self.breaks),
+        }
+
+    def __str__(self) -> str:
+        graphs = "1 graph" if self.n_graphs == 1 else f"{self.n_graphs:,} graphs"
+        casts = "1 cast" if self.n_fused == 1 else f"{self.n_fused:,} casts"
+        lines = [super().__str__(), f"{graphs}; {casts} fused into other operations"]
+        for text in self.breaks:
+            reason = next((line for line in text.splitlines() if line.strip()), "")
+            lines.append(f"a graph ends: {reason.strip()}")
+        return "\n".join(lines)
+
 
 @dataclass
 class _Reader:

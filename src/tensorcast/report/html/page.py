@@ -41,7 +41,7 @@ def page(*seen: Trace | Profile, title: str = "") -> str:
     Raises:
         TypeError: it is of something else.
     """
-    kinds = [type(each) for each in seen]
+    kinds = [Trace if isinstance(each, Trace) else type(each) for each in seen]
     if not set(kinds) <= {Trace, Profile} or len(set(kinds)) < len(kinds):
         names = ", ".join(kind.__name__ for kind in kinds)
         raise TypeError(f"a report is of a trace, a profile or one of each, not of {names}")
