@@ -413,3 +413,39 @@ def test_a_checkpointed_part_is_not_run_again() -> None:
     assert ran == [1]
     assert p.peak.saved == 0
     assert tc.profile(Part(), torch.ones(100, requires_grad=True)).peak.saved == 800
+
+
+def test_what_was_there_before_is_not_the_forwards() -> None:
+    table = torch.ones(1000)
+
+    class Closes(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x * table[:10].view(2, 5).t().reshape(10)
+
+    with torch.no_grad():
+        p = tc.profile(Closes(), torch.ones(10))
+    assert p.peak.n_bytes == 2 * 10 * 4  # the reshaped and the product
+    model = torch.nn.Linear(64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        first = tc.profile(model, torch.ones(4, 64))
+        again = tc.profile(model, torch.ones(4, 64))
+    cached = 2 * (64 * 64 + 64)  # the weights' casts, which autocast keeps to its end
+    assert first.peak.n_bytes - again.peak.n_bytes == cached
+    assert again.peak.n_bytes == again.peak.allocator
+
+
+def test_what_operations_take_within_themselves() -> None:
+    model, x = torch.nn.LSTM(64, 128, 2, batch_first=True), torch.randn(8, 50, 64)
+    with torch.no_grad():
+        p = tc.profile(model, x)
+    (work,) = (size for size in p.sizes if size.format == "workspace")
+    assert p.peak.n_bytes + work.n_bytes == p.peak.allocator == p.n_bytes_of("activation")
+
+
+def test_another_profiler_is_left_alone() -> None:
+    from torch.autograd.profiler import profile
+
+    with profile() as seen:
+        p = tc.profile(Two(), torch.ones(5, 16))
+    assert p.peak.allocator is None
+    assert any(event.name == "aten::linear" for event in seen.function_events)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from .holdings import parts_of, storage_of
-from .profile_data import Size
+from .profile_data import Peak, Size
+
+_WORTH: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -45,11 +47,23 @@ class Alive:
     def __init__(self, known: Iterable[int]) -> None:
         self.pieces: list[Piece] = []
         self._by_storage: dict[int, int] = {}
-        self._known = frozenset(known)
+        self._known = set(known)
+        self._foreign: dict[int, Any] = {}
         self.n_bytes = 0
         self.peak_bytes = 0
         self.peak_at = 0
         self._moment = 0
+
+    def read(self, tensor: Any) -> None:
+        """A tensor that an operation takes: what was not made here was there before."""
+        for part in parts_of(tensor):
+            storage = storage_of(part)
+            if storage is None or storage._cdata in self._by_storage:
+                continue
+            key = storage._cdata
+            if key not in self._known:
+                self._known.add(key)
+                self._foreign[key] = weakref.ref(storage, self._end_of_foreign(key))
 
     def see(self, tensor: Any, path: str, kind: str, op: str, format: str) -> None:
         """A tensor that an operation gives."""
@@ -98,14 +112,17 @@ class Alive:
             if piece.born <= self.peak_at and (piece.died is None or piece.died > self.peak_at)
         ]
 
-    def forget(self, known: set[int]) -> None:
-        """Leaves out what has turned out to be a parameter or a buffer (a lazy module's)."""
+    def forget(self, known: set[int]) -> int:
+        """Leaves out what has turned out to be a parameter or a buffer (a lazy module's); how many
+        bytes that is."""
+        before = self.n_bytes
         for key in known & self._by_storage.keys():
             piece = self.pieces[self._by_storage.pop(key)]
             self.n_bytes -= piece.n_bytes
             if piece.born <= self.peak_at:
                 self.peak_bytes -= piece.n_bytes
             piece.n_bytes = 0
+        return before - self.n_bytes
 
     def _add(self, n_bytes: int) -> None:
         self.n_bytes += n_bytes
@@ -118,6 +135,13 @@ class Alive:
         if n_bytes != piece.n_bytes:
             grown, piece.n_bytes = n_bytes - piece.n_bytes, n_bytes
             self._add(grown)
+
+    def _end_of_foreign(self, key: int) -> Callable[[object], None]:
+        def end(_: object) -> None:
+            self._foreign.pop(key, None)
+            self._known.discard(key)
+
+        return end
 
     def _end_of(self, index: int, key: int) -> Callable[[object], None]:
         return lambda _: self._gone(index, key)
@@ -146,3 +170,11 @@ def sizes_at_peak(alive: Alive) -> list[Size]:
         )
         if n_bytes
     ]
+
+
+def work_space(peak: Peak) -> list[Size]:
+    """What the allocator says beyond the tensors: operations take it within themselves."""
+    more = (peak.allocator or 0) - peak.n_bytes
+    if more < peak.n_bytes * _WORTH:
+        return []
+    return [Size("activation", "", "", "workspace", "", 0, more)]

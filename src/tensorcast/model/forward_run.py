@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .alive import Alive
+from .allocators import AllocatorPeak, allocator_peak
 from .holdings import storage_of, storages_of
 from .inventory import tensors_in
 from .judging import format_name, look
@@ -61,28 +63,32 @@ class Forward:
         self._running: list[tuple[str, str]] = []
         self._outputs: dict[str, TensorProfile] = {}
         self._first: dict[tuple[Any, ...], str] = {}
-        self._gpu: GpuPeak | None = None
+        self._allocator: AllocatorPeak | None = None
         self._quiet = False
         self._failed_in: str | None = None
 
     def run(self, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Outcome:
         """The forward; an Exception of it is kept, others come out."""
-        import torch
-
-        self._gpu = GpuPeak() if torch.cuda.is_initialized() else None  # type: ignore[no-untyped-call]
         error: Exception | None = None
         result: Any = None
+        allocated: int | None = None
         removers = self._hook()
+        self._allocator = allocator_peak()
         try:
             with _mode(self._operation):
                 result = self._model(*inputs, **keywords)
         except Exception as raised:
             error = raised
         finally:
+            if self._allocator is not None:
+                allocated = self._allocator.finish()
             for remove in removers:
                 remove()
         # a lazy module's parameters were made here; they are no activations
-        self._alive.forget(storages_of([*self._model.parameters(), *self._model.buffers()]))
+        kept = storages_of([*self._model.parameters(), *self._model.buffers()])
+        forgotten = self._alive.forget(kept)
+        if allocated is not None:
+            allocated -= forgotten
         after = self._alive.n_bytes
         # without the result, what is left is what the graph behind it keeps
         graph = [x.grad_fn for _, x in tensors_in(result) if x.grad_fn is not None]
@@ -94,7 +100,7 @@ class Forward:
         return Outcome(
             outputs=list(self._outputs.values()),
             alive=self._alive,
-            peak=self._peak(saved, after),
+            peak=self._peak(saved, after, allocated),
             error=error,
             failed_in=self._failed_in or "",
             place=place,
@@ -102,7 +108,7 @@ class Forward:
             unread=self._known - self._read,
         )
 
-    def _peak(self, saved: set[int], after: int) -> Peak | None:
+    def _peak(self, saved: set[int], after: int, allocated: int | None) -> Peak | None:
         alive = self._alive
         if not alive.pieces:
             return None
@@ -116,21 +122,22 @@ class Forward:
             op=alive.pieces[last].op,
             saved=kept,
             after=after,
-            allocator=self._gpu.n_bytes if self._gpu else None,
+            allocator=allocated,
         )
 
     # operations
 
     def _operation(self, operator: Any, args: Any, kwargs: Any) -> Any:
         """Runs one operation below autograd, and looks at what it reads and gives."""
-        result = operator(*args, **kwargs)
         if self._quiet:
-            return result
-        path, kind = self._running[-1] if self._running else ("", "")
+            return operator(*args, **kwargs)
         for _, tensor in tensors_in((args, kwargs)):
+            self._alive.read(tensor)
             storage = storage_of(tensor)
             if storage is not None:
                 self._read.add(storage._cdata)
+        result = operator(*args, **kwargs)
+        path, kind = self._running[-1] if self._running else ("", "")
         schema = getattr(operator, "_schema", None)  # higher-order operators have none
         name = schema.name if schema else str(operator)
         for _, tensor in tensors_in(result):
@@ -142,45 +149,55 @@ class Forward:
     # modules
 
     def _hook(self) -> list[Callable[[], None]]:
-        """Hooks on every module, and what removes them."""
-        removers = []
-        for path, module in self._model.named_modules():
-            try:
-                before = module.register_forward_pre_hook(self._enter(path, module), prepend=True)
-                removers.append(before.remove)
-                after = module.register_forward_hook(self._leave(path, module), always_call=True)
-                removers.append(after.remove)
-            except (RuntimeError, AttributeError):  # a scripted one: seen from outside
-                continue
-        return removers
+        """Hooks on every module, and what removes them.
 
-    def _enter(self, path: str, module: Any) -> Callable[[Any, Any], None]:
-        name = (path, type(module).__name__)
+        They are torch's global ones: some modules take another way where hooks of their own are on
+        them. Where there are such hooks already, ours comes last, to see what they make of it.
+        """
+        from torch.nn.modules import module as torch_module
 
-        def enter(*_: Any) -> None:
-            self._running.append(name)
+        thread = threading.get_ident()
+        paths = {id(module): path for path, module in reversed([*self._model.named_modules()])}
+        own: set[int] = set()
 
-        return enter
+        def enter(module: Any, _inputs: Any) -> None:
+            path = paths.get(id(module))
+            if path is not None and threading.get_ident() == thread:
+                self._running.append((path, type(module).__name__))
 
-    def _leave(self, path: str, module: Any) -> Callable[[Any, Any, Any], None]:
-        kind = type(module).__name__
+        def leave(module: Any, _inputs: Any, output: Any) -> None:
+            if id(module) not in own:
+                leave_last(module, _inputs, output)
 
-        def leave(_module: Any, _inputs: Any, output: Any) -> None:
-            if self._running and self._running[-1] == (path, kind):
-                self._running.pop()
-            if output is None and self._failed_in is None and sys.exc_info()[0] is not None:
-                self._failed_in = path or kind
-            self._quiet = True
-            if self._gpu:
-                self._gpu.pause()
-            try:
-                self._look(path, kind, output)
-            finally:
-                self._quiet = False
-                if self._gpu:
-                    self._gpu.go_on()
+        def leave_last(module: Any, _inputs: Any, output: Any) -> None:
+            path = paths.get(id(module))
+            if path is not None and threading.get_ident() == thread:
+                self._leave(path, type(module).__name__, output)
 
-        return leave
+        handles = [
+            torch_module.register_module_forward_pre_hook(enter),
+            torch_module.register_module_forward_hook(leave, always_call=True),
+        ]
+        for module in self._model.modules():
+            if getattr(module, "_forward_hooks", None):
+                handles.append(module.register_forward_hook(leave_last, always_call=True))
+                own.add(id(module))
+        return [handle.remove for handle in handles]
+
+    def _leave(self, path: str, kind: str, output: Any) -> None:
+        if self._running and self._running[-1] == (path, kind):
+            self._running.pop()
+        if output is None and self._failed_in is None and sys.exc_info()[0] is not None:
+            self._failed_in = path or kind
+        self._quiet = True
+        if self._allocator:
+            self._allocator.pause()
+        try:
+            self._look(path, kind, output)
+        finally:
+            self._quiet = False
+            if self._allocator:
+                self._allocator.go_on()
 
     def _look(self, path: str, kind: str, output: Any) -> None:
         """What a module gives."""
@@ -224,33 +241,6 @@ class Forward:
                 losses=losses or before.losses,
                 shared_with=before.shared_with and shared,
             )
-
-
-class GpuPeak:
-    """What CUDA's allocator says of the largest memory above that at the begin, without what is
-    taken in pauses. Its counters start anew here."""
-
-    def __init__(self) -> None:
-        import torch
-
-        torch.cuda.reset_peak_memory_stats()
-        self._before = torch.cuda.memory_allocated()
-        self._peak = 0
-
-    def pause(self) -> None:
-        import torch
-
-        self._peak = max(self._peak, torch.cuda.max_memory_allocated() - self._before)
-
-    def go_on(self) -> None:
-        import torch
-
-        torch.cuda.reset_peak_memory_stats()
-
-    @property
-    def n_bytes(self) -> int:
-        self.pause()
-        return self._peak
 
 
 def _raised_at(error: Exception | None) -> tuple[Place | None, Place | None]:

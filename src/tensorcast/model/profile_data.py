@@ -95,7 +95,8 @@ class Size:
     Attributes:
         role: see `Role`; of an activation, what is alive at the peak.
         module, kind: whose; of an activation the innermost module that made it.
-        format, device: of the tensors.
+        format, device: of the tensors; "workspace" is no format, but what operations take within
+            themselves at the peak.
         n_tensors, n_bytes: how many, and of how much memory, shared memory once.
     """
 
@@ -119,7 +120,8 @@ class Peak:
         op: torch's name of the operation, "aten::addmm".
         saved: of n_bytes, what is kept for the backward pass.
         after: bytes of activations alive when the forward is done, its result among them.
-        allocator: what CUDA's allocator says of the forward's peak; None on the CPU.
+        allocator: what torch's allocator says of the forward's peak, what operations take within
+            themselves included; None where it could not be asked (another profiler runs).
     """
 
     n_bytes: int

@@ -115,8 +115,6 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
     if peak.saved:
         kept = percent(peak.saved, peak.n_bytes)
         text += f"; {human_bytes(peak.saved)} ({kept}) of them wait for the backward pass"
-    if peak.allocator is not None:
-        text += f"; the GPU's allocator says {human_bytes(peak.allocator)}"
     return [line(row) for row in wrap(safe(text), width or 100)]
 
 

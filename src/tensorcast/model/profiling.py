@@ -12,7 +12,7 @@ from tensorcast.checkpoint import stats
 from tensorcast.errors import CastError
 from tensorcast.formats import lookup
 
-from .alive import sizes_at_peak
+from .alive import sizes_at_peak, work_space
 from .forward_run import Forward, Outcome
 from .holdings import Holdings, storages_of
 from .inventory import Held, not_opened, of_inputs, of_model, of_optimizer, of_tensors
@@ -94,6 +94,8 @@ def profile(
     sizes = [*sizes_of(tensors)]
     if outcome is not None:
         sizes += sizes_at_peak(outcome.alive)
+        if outcome.peak is not None:
+            sizes += work_space(outcome.peak)
         tensors += outcome.outputs
     found = candidates_of(tensors, rows)
     trains = optimizer is not None or any(one.role == "gradient" for one in tensors)
