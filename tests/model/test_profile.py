@@ -143,6 +143,8 @@ def test_gradients_and_optimizer_state() -> None:
     p = tc.profile(model, x, optimizer=optimizer)
     weights = p.n_bytes_of("parameter")
     assert p.n_bytes_of("gradient") == weights
+    assert {c.of for c in p.candidates} == {"weights", "gradients", "activations"}
+    assert "What if I cast the gradients?" in str(p)
     assert p.n_bytes_of("optimizer") == 2 * weights + 4 * 4  # two moments, and a step for each
     found = by_name(p)
     assert found["first.weight.exp_avg"].module == "first"

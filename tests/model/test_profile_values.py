@@ -56,8 +56,7 @@ def by_numpy(x: np.ndarray[Any, Any]) -> Values:
     finite = x[np.isfinite(x)]
     magnitudes = np.abs(finite[finite != 0])
     exponents = np.frexp(magnitudes)[1] - 1
-    count = Counter(exponents.tolist())
-    first = min(count, default=0)
+    first = int(exponents.min()) if exponents.size else 0
     return Values(
         x.size,
         int((finite == 0).sum()),
@@ -68,7 +67,7 @@ def by_numpy(x: np.ndarray[Any, Any]) -> Values:
         float(np.abs(finite).max()) if finite.size else None,
         float(magnitudes.min()) if magnitudes.size else None,
         first,
-        tuple(count[e] for e in range(first, max(count, default=first - 1) + 1)),
+        tuple(np.bincount(exponents - first).tolist()),
     )
 
 
@@ -197,3 +196,27 @@ def test_merged_parts_are_the_whole() -> None:
     x = torch.cat([torch.randn(100), torch.tensor([float("nan"), 0.0, 1e30])])
     assert values_of(x[:60]).merge(values_of(x[60:])) == values_of(x)
     assert values_of(x[:0]).merge(values_of(x)) == values_of(x)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kernel", cpu.available())
+def test_every_code_of_float32(kernel: str) -> None:
+    step = 1 << 23
+    for begin in range(0, 1 << 32, step):
+        codes = np.arange(begin, begin + step, dtype=np.uint32)
+        x = torch.from_numpy(codes.view(np.float32))
+        assert values_of(x, kernel=kernel) == by_numpy(codes.view(np.float32)), hex(begin)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("kernel", cpu.available())
+@pytest.mark.parametrize("name", FLOATS)
+def test_blocks_of_many_kinds(name: str, kernel: str) -> None:
+    """100 million values whose exponents spread from one to all, specials here and there."""
+    row, rng = FORMATS[name], np.random.default_rng(5)
+    for turn in range(100):
+        spread = float(rng.choice([0.1, 3, 10, 30, 100]))
+        made = rng.standard_normal(1 << 20) * np.exp2(rng.uniform(-spread, spread, 1 << 20))
+        made[rng.random(1 << 20) < rng.choice([0, 0, 1e-5, 0.5])] = rng.choice([0, np.inf, np.nan])
+        x = torch.from_numpy(made).to(dtype_of(row))
+        assert values_of(x, kernel=kernel) == by_numpy(wide(x)), turn

@@ -136,9 +136,14 @@ def sizes_of(tensors: Iterable[TensorProfile]) -> tuple[Size, ...]:
 
 
 def candidates_of(tensors: Sequence[TensorProfile], rows: Sequence[Format]) -> list[Candidate]:
-    """A verdict on each format for the weights together, and for the activations."""
+    """A verdict on each format for the weights together, the gradients and the activations."""
     found = []
-    for of, roles in (("weights", WEIGHTS), ("activations", ("activation",))):
+    groups = (
+        ("weights", WEIGHTS),
+        ("gradients", ("gradient",)),
+        ("activations", ("activation",)),
+    )
+    for of, roles in groups:
         measured = {one.name: one for one in tensors if one.role in roles and one.losses}
         for row in rows:
             losses = {

@@ -135,17 +135,17 @@ class Peak:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What all of the weights, or all of the activations, would be in another format.
+    """What all of the weights, gradients or activations would be in another format.
 
     Attributes:
-        of: "weights" or "activations".
+        of: which of them.
         total: counts, SQNR, the worst tensor.
         n_bytes_before, n_bytes_after: of the measured tensors; of activations all outputs together,
             which are not all alive at once.
         sentence: the verdict with its reasons.
     """
 
-    of: Literal["weights", "activations"]
+    of: Literal["weights", "gradients", "activations"]
     total: Total
     n_bytes_before: int
     n_bytes_after: int

@@ -44,7 +44,7 @@ def as_html(profile: Profile) -> str:
             ],
         )
     )
-    for of in ("weights", "activations"):
+    for of in ("weights", "gradients", "activations"):
         here = [one for one in profile.candidates if one.of == of]
         if here:
             heads = ("to", "", "bytes", "overflow", "underflow", "SQNR", "")

@@ -44,8 +44,7 @@ def lines(profile: Profile, width: int | None) -> list[Line]:
         [line(Span(safe(title(profile)), "title")), *_sizes(profile, width)],
         _peak(profile, width),
         _modules(profile, width),
-        _candidates(profile, "weights", width),
-        _candidates(profile, "activations", width),
+        *(_candidates(profile, of, width) for of in ("weights", "gradients", "activations")),
         [
             line(Span(row, "dim"))
             for note in profile.notes
@@ -111,7 +110,9 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
     peak = profile.peak
     if peak is None:
         return []
-    text = f"most activations are alive in {peak.module or profile.model} ({peak.op})"
+    kinds = {size.module: size.kind for size in profile.sizes if size.kind}
+    what = ", ".join(filter(None, (peak.module and kinds.get(peak.module), peak.op)))
+    text = f"most activations are alive in {peak.module or profile.model} ({what})"
     if peak.saved:
         kept = percent(peak.saved, peak.n_bytes)
         text += f"; {human_bytes(peak.saved)} ({kept}) of them wait for the backward pass"
