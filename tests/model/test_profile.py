@@ -268,6 +268,10 @@ def test_nan_is_told_where_it_begins() -> None:
         p = tc.profile(model, torch.ones(2, 4))
     (finding,) = p.findings
     assert (finding.rule, finding.module) == ("infinite", "1")
+    (finding,) = tc.profile(model[0], torch.tensor([[1.0, 2.0, 3.0, float("nan")]])).findings
+    assert finding.what == "1 of 4 values of input0 is NaN"
+    model.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+    assert not tc.profile(model).findings
 
 
 def test_arguments_that_do_not_fit() -> None:

@@ -69,27 +69,33 @@ def _named(one: TensorProfile) -> str:
     return f"{one.name}'s output" if one.role == "activation" else one.name
 
 
+_WHAT_TO_DO: Final = {
+    "activation": "look here first: what comes after it is no number either",
+    "input": "look at where the inputs come from: the outputs follow from them",
+    "gradient": "skip the step, or scale the loss (torch.amp.GradScaler does both)",
+}
+
+
 def _missing(tensors: Sequence[TensorProfile]) -> list[Finding]:
-    """The first output with NaN or infinities in it, where all before are finite; and weights."""
+    """NaN and infinities: in weights and inputs, and in the first output, which the next follow."""
     found = []
-    spread = False
+    follows = False
     for one in tensors:
         values = one.values
         if values is None or not (values.n_nan or values.n_inf):
             continue
-        if one.role == "activation":
-            if spread:
-                continue  # it follows from the first
-            spread = True
+        if one.role == "activation" and follows:
+            continue
+        if one.role in ("buffer", "input") and not values.n_nan:
+            continue  # a mask of -inf
+        follows = follows or one.role in ("activation", "input")
         n, kind = (values.n_nan, "NaN") if values.n_nan else (values.n_inf, "infinite")
         rule = "nan" if values.n_nan else "infinite"
-        what = f"{n:,} of {plural(values.n_values, 'value')} of {_named(one)} are {kind}"
-        instead = "look here first: what comes after it is no number either"
-        if one.role != "activation":
-            instead = "load the weights again, or look at the step that wrote them"
-        if one.role == "gradient":
-            instead = "skip the step, or scale the loss (torch.amp.GradScaler does both)"
-        found.append(_of(one, rule, what, one.n_bytes, instead, "numbers"))
+        verb = "is" if n == 1 else "are"
+        what = f"{n:,} of {plural(values.n_values, 'value')} of {_named(one)} {verb} {kind}"
+        weights = "load the weights again, or look at the step that wrote them"
+        instead = _WHAT_TO_DO.get(one.role, weights)
+        found.append(_of(one, rule, what, one.n_bytes, instead, ""))
     return found
 
 
