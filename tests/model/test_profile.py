@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -455,3 +457,19 @@ def test_another_profiler_is_left_alone() -> None:
         p = tc.profile(Two(), torch.ones(5, 16))
     assert p.peak.allocator is None
     assert any(event.name == "aten::linear" for event in seen.function_events)
+
+
+def test_operators_of_a_higher_order_and_no_compiler_for_nothing() -> None:
+    class Chooses(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.cond(x.sum() > 0, lambda x: x + 1, lambda x: x * 2, (x,))
+
+    with torch.no_grad():
+        p = tc.profile(Chooses(), torch.ones(4))
+    assert p.error is None
+    assert by_name(p)["Chooses"].values.max == 2.0
+    code = (
+        "import sys, torch, tensorcast as tc; tc.profile(torch.nn.Linear(2, 2), torch.ones(2, 2));"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

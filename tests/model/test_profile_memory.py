@@ -40,7 +40,7 @@ def status(key):
 
 def model(layers):
     made = torch.nn.Sequential(*[Block(768) for _ in range(layers)])
-    return made, torch.randn(768, 768)
+    return made, torch.randn(384, 768)
 
 trains = sys.argv[1] == "trains"
 one, x = model(1)  # what libraries keep for themselves, they have from here on

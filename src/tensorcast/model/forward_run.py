@@ -258,6 +258,14 @@ def _mode(operation: Callable[[Any, Any, Any], Any]) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Operations(cast(Any, TorchDispatchMode)):  # type: ignore[misc]
+        supports_higher_order_operators = True
+
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            """Whether to keep compiled code out of here, at the price of importing the compiler:
+            not where nothing is compiled."""
+            return "torch._dynamo" in sys.modules
+
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:
