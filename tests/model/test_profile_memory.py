@@ -74,7 +74,7 @@ print(json.dumps([held, peak, p.n_bytes_of() - activations, p.n_bytes_of()]))
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="no /proc to ask")
-@pytest.mark.parametrize("way", ["infers", "trains"])
+@pytest.mark.parametrize("way", [pytest.param("infers", marks=pytest.mark.exhaustive), "trains"])
 def test_bytes_are_what_the_system_says(way: str, tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(PROGRAM)
