@@ -110,7 +110,7 @@ bool check(const RangeKernels& kernels, FormatId format, const char* name) {
 }  // namespace
 
 int main() {
-    bool right = true;
+    int n_passed = 0, n_failed = 0;
     const RangeKernels* const all[] = {
 #if defined(__x86_64__)
 #if !defined(TC_EMULATED)
@@ -125,9 +125,11 @@ int main() {
             printf("skipped: %s does not run here\n", kernels->name);
             continue;
         }
-        right &= check<float, uint32_t>(*kernels, F_float32, "float32");
-        right &= check<double, uint64_t>(*kernels, F_float64, "float64");
+        for (const bool right : {check<float, uint32_t>(*kernels, F_float32, "float32"),
+                                 check<double, uint64_t>(*kernels, F_float64, "float64")})
+            ++(right ? n_passed : n_failed);
         printf("checked: %s\n", kernels->name);
     }
-    return right ? 0 : 1;
+    printf("%d passed, %d failed\n", n_passed, n_failed);
+    return n_failed ? 1 : 0;
 }

@@ -256,6 +256,6 @@ def test_how_float32_is_multiplied_is_set_and_put_back(tf32: bool) -> None:
 
 
 def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_environment", lambda plan: {"PYTHONPATH": "/nowhere"})
+    monkeypatch.setattr(process, "_environment", lambda plan: {"PYTHONHOME": "/nowhere"})
     with pytest.raises(tc.TensorcastError, match="ended with exit code 1"):
         tc.bench(only=["cast"], seconds=0.1)
