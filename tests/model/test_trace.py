@@ -53,7 +53,7 @@ class Faulty(torch.nn.Module):
             x = (x.float() * 1e8).half()  # FAULT overflow
             x = x * 1
         if "values" in self.faults:
-            x.detach().numpy()  # FAULT values
+            x.detach().float().numpy()  # FAULT values
         return x.float().sum()
 
 
@@ -85,7 +85,15 @@ def inference(model: Any) -> None:
         model(IDS)
 
 
-@pytest.mark.parametrize("run", [eager, training, inference], ids=lambda run: run.__name__)
+def under_autocast(model: Any) -> None:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        model(IDS)
+
+
+RUNS = (eager, training, inference, under_autocast)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
 @pytest.mark.parametrize("fault", EXPECTED)
 def test_a_planted_fault_is_found_at_its_line(fault: str, run: Callable[[Any], None]) -> None:
     model = Faulty(fault)
@@ -99,7 +107,7 @@ def test_a_planted_fault_is_found_at_its_line(fault: str, run: Callable[[Any], N
     assert {f.where.line for f in t.findings if f.where} == {finding.where.line}, str(t)
 
 
-@pytest.mark.parametrize("run", [eager, training, inference], ids=lambda run: run.__name__)
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.__name__)
 def test_nothing_is_found_in_clean_code(run: Callable[[Any], None]) -> None:
     model = Faulty()
     with tc.trace() as t:
