@@ -28,7 +28,7 @@ HOSTILE = (
     "${document.title='owned'}",
 )
 CAST = What(
-    "cast", "aten::_to_copy", "float32", "bfloat16", "cpu", "cpu", Place("/work/a.py", 3, "f"),
+    "cast", "aten::_to_copy", "float32", "bfloat16", "cpu", "cpu", Place("/code/a.py", 3, "f"),
     None, "encoder.layer.0", "encoder.layer.0.weight",
 )  # fmt: skip
 
@@ -39,15 +39,15 @@ def a_trace() -> Trace:
         CAST, parameter="encoder.layer.1.weight", module="encoder.layer.1", op="aten::to"
     )
     narrow = replace(
-        CAST, target="float16", place=Place("/work/b.py", 20, "g"), module="", parameter=""
+        CAST, target="float16", place=Place("/code/b.py", 20, "g"), module="", parameter=""
     )
     moved = replace(
         narrow, kind="transfer", target="float32", target_device="cuda:0",
-        place=Place("/work/b.py", 7, "g"), module="head",
+        place=Place("/code/b.py", 7, "g"), module="head",
     )  # fmt: skip
     waits = replace(
         narrow, kind="synchronisation", op="Tensor.item", target="float",
-        place=Place("/work/c.py", 100, "h"),
+        place=Place("/code/c.py", 100, "h"),
     )  # fmt: skip
     trace = Trace()
     trace.sites = (
@@ -72,7 +72,7 @@ def a_long_trace(n_lines: int = 5000, n_events: int = 20_000) -> Trace:
     trace.sites = tuple(
         Site(
             replace(
-                CAST, place=Place(f"/work/{'deep/' * 20}module_{i}.py", i, f"function_{i}"),
+                CAST, place=Place(f"/code/{'deep/' * 20}module_{i}.py", i, f"function_{i}"),
                 module=f"decoder.layers.{i}." + "x" * 300,
                 parameter=f"decoder.layers.{i}.weight." + "y" * 3000,
             ),
@@ -136,7 +136,7 @@ def a_profile() -> Profile:
         a_tensor("encoder.1.weight", [1e-9, 1e-8, 3e-8, 1e-7, 0.5, 0.25, 1.0, 2.0], losses=tiny),
         a_tensor(
             "encoder.1", [1e5, 9e4, 7e4, 1.0, 2.0, 0.1, 1e-30, 1.5], role="activation",
-            module="encoder.1", losses=large, place=Place("/work/a.py", 3, "f"), count=2,
+            module="encoder.1", losses=large, place=Place("/code/a.py", 3, "f"), count=2,
         ),
         a_tensor("head.weight", [1.0, float("nan"), 2.0, 4.0], losses={}),
         a_tensor("head.bias", [0.0, float("nan"), float("inf")], n_elements=3, losses={}),
@@ -161,7 +161,7 @@ def a_profile() -> Profile:
     findings = (
         Finding(
             "overflow", "float16: encoder.1's output reaches 100,000, beyond 65,504",
-            Place("/work/a.py", 3, "f"), None, "encoder.1", "", 2, 32, 0.0, "bfloat16 holds it",
+            Place("/code/a.py", 3, "f"), None, "encoder.1", "", 2, 32, 0.0, "bfloat16 holds it",
             "16 B, in bfloat16",
         ),
         Finding(

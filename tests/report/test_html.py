@@ -71,10 +71,10 @@ def test_lines_are_joined_and_the_most_expensive_come_first() -> None:
     texts = embedded(text)["trace"]["texts"]
     named = [(texts[row["file"]], row["line"], row["count"], row["read"]) for row in rows]
     assert named == [
-        ("/work/b.py", 20, 1, 36),  # wrong values before cost
-        ("/work/b.py", 7, 2, 8_000_000),
-        ("/work/a.py", 3, 20, 44_000),
-        ("/work/c.py", 100, 5, 20),
+        ("/code/b.py", 20, 1, 36),  # wrong values before cost
+        ("/code/b.py", 7, 2, 8_000_000),
+        ("/code/a.py", 3, 20, 44_000),
+        ("/code/c.py", 100, 5, 20),
     ]
     assert [row["finding"] for row in rows] == [0, 1, 2, -1]
     assert rows[2]["n"] == 2
@@ -105,7 +105,7 @@ def test_findings_stand_in_the_page_itself() -> None:
     assert heads[0]["class"] == "finding wrong"
     assert "2 values lie outside float16" in reader.texts["h3"]
     assert "scale before the cast" in reader.texts["dd"]
-    assert "/work/b.py:20" in reader.texts["span"]
+    assert "/code/b.py:20" in reader.texts["span"]
     assert 'class="clean">Nothing to change' in page(tc.Trace())
 
 

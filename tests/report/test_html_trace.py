@@ -33,7 +33,7 @@ def test_sorting_by_mouse(opened: Open) -> None:
     browser.click(head("Line"))
     assert sorted_by(browser) == {"Line": "ascending"}
     assert column(browser, "Line") == [
-        "/work/a.py:3", "/work/b.py:7", "/work/b.py:20", "/work/c.py:100",
+        "/code/a.py:3", "/code/b.py:7", "/code/b.py:20", "/code/c.py:100",
     ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def test_the_filter_and_the_lines_of_a_finding(opened: Open) -> None:
     browser = opened(a_trace())
     browser.run("document.getElementById('filter').focus()")
     browser.type("bfloat16 a.py")
-    assert column(browser, "Line") == ["/work/a.py:3"]
+    assert column(browser, "Line") == ["/code/a.py:3"]
     browser.run("document.getElementById('filter').value = ''")
     browser.type("nothing such")
     assert column(browser, "Line") == []
@@ -62,7 +62,7 @@ def test_the_filter_and_the_lines_of_a_finding(opened: Open) -> None:
     browser.click("#lines .tools button")
     assert len(column(browser, "Line")) == 4
     browser.click("#finding-2 .more button")
-    assert column(browser, "Line") == ["/work/b.py:7"]
+    assert column(browser, "Line") == ["/code/b.py:7"]
     assert "1 line of 4 in finding 2" in browser.text("#lines")
     browser.click("#lines-table td[data-head=Finding] a")
     assert browser.run("return location.hash") == "#finding-2"
@@ -78,9 +78,9 @@ def test_the_timeline_by_mouse_and_by_keyboard(opened: Open) -> None:
     ]
     lane = ".lane:nth-child(4)"
     browser.click(f"{lane} .strip")
-    assert "/work/a.py:3" in browser.text(".readout")
+    assert "/code/a.py:3" in browser.text(".readout")
     assert browser.run("return document.querySelector('tr.chosen').innerText").startswith(
-        "/work/a.py:3"
+        "/code/a.py:3"
     )
     browser.run("document.querySelector(arguments[0]).click()", ".lane:nth-child(3) button")
     browser.run("document.querySelector(arguments[0]).focus()", ".lane:nth-child(3) button")

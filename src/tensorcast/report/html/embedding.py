@@ -39,7 +39,7 @@ def short_path(file: str, directory: str = "") -> str:
     Example:
         >>> short_path("/home/a/lib/python3.11/site-packages/torch/nn/linear.py")
         'torch/nn/linear.py'
-        >>> short_path("/home/a/work/train.py", "/home/a/work")
+        >>> short_path("/home/a/code/train.py", "/home/a/code")
         'train.py'
     """
     for folder in ("/site-packages/", "/dist-packages/"):
