@@ -9,6 +9,9 @@ from typing import Any, Final
 from .places import Place
 from .sites import Site
 
+WRONG: Final = ("raised", "nan", "infinite", "overflow")
+"""The rules of findings whose values are wrong, the worst first; the others cost."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -69,7 +72,7 @@ def findings_of(sites: Iterable[Site]) -> tuple[Finding, ...]:
 
 
 def _order(finding: Finding) -> tuple[bool, float, int]:
-    return finding.rule != "overflow", -finding.seconds, -finding.n_bytes
+    return finding.rule not in WRONG, -finding.seconds, -finding.n_bytes
 
 
 def _joined(a: Finding, b: Finding) -> Finding:

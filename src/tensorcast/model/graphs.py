@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 
 from tensorcast.bridges.outward import load
 
-from .operators import Role, converts, role
+from .operators import Role, converts, dtype_name, role
 from .places import Place, users_place
 from .sites import Kind, Phase, Site, What
 from .tracing import Trace
@@ -135,7 +135,7 @@ class _Reader:
         before = _root(source)
         first = _value(before.args[0]) if _role(before) == "convert" else None
         if first is not None and first.dtype is result.dtype and not moves:
-            site.n_returned, site.through = 1, _dtype(read)
+            site.n_returned, site.through = 1, dtype_name(read.dtype)
         site.n_repeated = int(bool(name) and not grows)  # at every call of the compiled code
         site.n_indexing = sum(_role(user) == "index" for user in _users(node))
         if not moves and _is_fused(node):
@@ -162,8 +162,8 @@ class _Reader:
         return What(
             kind,
             node.target.name(),
-            _dtype(source),
-            _dtype(result),
+            dtype_name(source.dtype),
+            dtype_name(result.dtype),
             str(source.device),
             str(result.device),
             place,
@@ -304,10 +304,6 @@ def _is_fused(node: Any) -> bool:
     if not _is_library_call(_root(node.args[0])):
         return True
     return all(not _is_library_call(user) for user in _users(node))
-
-
-def _dtype(tensor: Any) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _place(node: Any) -> tuple[Place | None, Place | None]:

@@ -14,6 +14,7 @@ from tensorcast.words.units import human_bytes
 from .holdings import Holdings, is_lazy
 from .int8_rows import measure_rows, scale_bytes
 from .inventory import Held
+from .operators import dtype_name
 from .profile_data import Candidate, Size, TensorProfile
 from .value_reading import values_of
 
@@ -119,7 +120,7 @@ def format_name(tensor: Any) -> str:
     try:
         return lookup(tensor.dtype).name
     except TensorcastError:
-        return str(tensor.dtype).removeprefix("torch.")
+        return dtype_name(tensor.dtype)
 
 
 def sizes_of(tensors: Iterable[TensorProfile]) -> tuple[Size, ...]:

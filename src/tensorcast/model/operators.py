@@ -63,6 +63,11 @@ def role(operator: Any) -> Role:
     return "promote" if torch.Tag.pointwise in operator.tags else "make"
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """torch's name of it, "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
 def converts(source: torch.dtype, target: torch.dtype) -> bool:
     """Whether an operand of one dtype is converted for a result of the other: masks and answers
     are of bool by nature."""

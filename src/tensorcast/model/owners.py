@@ -6,6 +6,8 @@ from typing import Any
 
 from tensorcast.errors import CastError
 
+from .holdings import storage_of
+
 
 class Owners:
     """Paths of modules, and names of parameters and buffers by the memory they stand in.
@@ -39,7 +41,7 @@ class Owners:
         """The parameter's or buffer's name whose memory a tensor reads, views too; "" of none."""
         if not self._names:
             return ""
-        return self._names.get(_storage(tensor), "")
+        return self._names.get(_identity(tensor), "")
 
     def _add(self, model: Any) -> None:
         self._kept.append(model)
@@ -47,15 +49,12 @@ class Owners:
             self._paths.setdefault(id(module), path or type(model).__name__)
         for of in (model.named_parameters, model.named_buffers):
             for name, tensor in of():
-                storage = _storage(tensor)
+                storage = _identity(tensor)
                 if storage:
                     self._names.setdefault(storage, name)
 
 
-def _storage(tensor: Any) -> int:
-    """An identity of the memory a tensor stands in; 0 where it has none."""
-    try:
-        identity: int = tensor.untyped_storage()._cdata
-    except (NotImplementedError, RuntimeError):  # sparse, and some subclasses
-        return 0
-    return identity
+def _identity(tensor: Any) -> int:
+    """Of the memory a tensor stands in; 0 where it has none."""
+    storage = storage_of(tensor)
+    return 0 if storage is None else int(storage._cdata)

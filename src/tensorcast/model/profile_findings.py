@@ -9,7 +9,7 @@ from typing import Final
 from tensorcast.formats import FORMATS
 from tensorcast.words.units import human_bytes, plural
 
-from .findings import Finding
+from .findings import WRONG, Finding
 from .forward_run import Outcome
 from .holdings import storages_of
 from .inventory import Held
@@ -20,7 +20,6 @@ _WORTH: Final = 0.01  # of the parameters: less is not spoken of
 _FEW_BYTES: Final = 1_000_000  # nor is less than this
 _MANY: Final = 8  # overflows that are told one by one
 _GOOD: Final = ("fits", "exact")
-_FIRST: Final = ("raised", "nan", "infinite", "overflow")
 
 
 def findings_of(
@@ -48,9 +47,9 @@ def raised(outcome: Outcome) -> Finding:
 
 
 def _order(finding: Finding) -> tuple[int, int]:
-    if finding.rule in _FIRST:
-        return _FIRST.index(finding.rule), 0  # in the order in which they came
-    return len(_FIRST), -finding.n_bytes
+    if finding.rule in WRONG:
+        return WRONG.index(finding.rule), 0  # in the order in which they came
+    return len(WRONG), -finding.n_bytes
 
 
 def _of(

@@ -13,6 +13,7 @@ from tensorcast.words.text import Line, Span, Style, line, safe, wrap
 from tensorcast.words.tree import Entry, grow
 from tensorcast.words.units import count, human_bytes, percent, plural
 
+from .findings import WRONG
 from .wording import details, headline
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .profile_data import Profile, Size
 
 _SHOWN: Final = 0.01  # of the memory: a module that takes less stands within its parent
-_WRONG: Final = ("raised", "nan", "infinite", "overflow")
 ROLES: Final = {
     "parameter": "parameters",
     "buffer": "buffers",
@@ -70,7 +70,7 @@ def is_news(finding: Finding, head: str, text: str) -> bool:
 
 
 def _finding(finding: Finding, width: int | None) -> list[Line]:
-    style: Style = "bad" if finding.rule in _WRONG else "warn"
+    style: Style = "bad" if finding.rule in WRONG else "warn"
     room = width or sys.maxsize
     rows = [line(Span(safe(row), style)) for row in wrap(headline(finding), room)]
     for head, text in details(finding):

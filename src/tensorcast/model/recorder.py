@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tensorcast.bridges.outward import load
 
-from .operators import Role, converts, role
+from .holdings import storage_of
+from .operators import Role, converts, dtype_name, role
 from .owners import Owners
 from .places import Place, Stack, look
 from .sites import Kind, Phase, Site, What
@@ -95,13 +96,10 @@ class Recorder:
         if its == "none":
             return result
         seconds = time.perf_counter() - start
-        try:
-            if its == "convert" or its == "copy":
-                self._converted(operator, args[its == "copy"], result, seconds)
-            else:
-                self._after(operator, its, args, kwargs, result)
-        except Exception as error:
-            self._failed(error)
+        if its == "convert" or its == "copy":
+            self._safely(self._converted, operator, its, args, result, seconds)
+        else:
+            self._safely(self._after, operator, its, args, kwargs, result)
         return result
 
     def method(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
@@ -111,10 +109,9 @@ class Recorder:
         if name == "cpu":
             result = function(*args, **kwargs)
             if device == "cpu":  # costs nothing here
-                try:
-                    self._record("transfer", "Tensor.cpu", tensor, tensor.dtype, "cpu", 0.0, 0, 0)
-                except Exception as error:
-                    self._failed(error)
+                self._safely(
+                    self._record, "transfer", "Tensor.cpu", tensor, tensor.dtype, "cpu", 0.0, 0, 0
+                )
             return result
         self._quiet, before = True, self._quiet
         start = time.perf_counter()
@@ -123,27 +120,31 @@ class Recorder:
         finally:
             self._quiet = before
         seconds = time.perf_counter() - start
-        python = "ndarray" if name == "numpy" else "list"
-        try:
-            n_bytes = _n_bytes(tensor) if name == "tolist" or device != "cpu" else 0
-            self._record(
-                "synchronisation", f"Tensor.{name}", tensor, python, "cpu", seconds, n_bytes, 0
-            )
-        except Exception as error:
-            self._failed(error)
+        self._safely(self._handed_over, name, tensor, seconds)
         return result
 
     # what happened
 
-    def _failed(self, error: Exception) -> None:
+    def _safely(self, look: Callable[..., object], *args: Any) -> None:
         """The code that is watched must not fail for the watching."""
-        if isinstance(error, self._lets_out):
-            raise error
-        text = f"{type(error).__name__}: {error}"
-        if text in self.failures or len(self.failures) < _MAX_FAILURES:
-            self.failures[text] = self.failures.get(text, 0) + 1
+        try:
+            look(*args)
+        except self._lets_out:
+            raise
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            if text in self.failures or len(self.failures) < _MAX_FAILURES:
+                self.failures[text] = self.failures.get(text, 0) + 1
 
-    def _converted(self, operator: Any, source: Any, result: Any, seconds: float) -> None:
+    def _handed_over(self, name: str, tensor: Any, seconds: float) -> None:
+        python = "ndarray" if name == "numpy" else "list"
+        n_bytes = _n_bytes(tensor) if name == "tolist" or tensor.device.type != "cpu" else 0
+        self._record(
+            "synchronisation", f"Tensor.{name}", tensor, python, "cpu", seconds, n_bytes, 0
+        )
+
+    def _converted(self, operator: Any, its: Role, args: Any, result: Any, seconds: float) -> None:
+        source = args[its == "copy"]
         moves = result.device != source.device
         if result.dtype is source.dtype and not moves:
             return
@@ -227,8 +228,8 @@ class Recorder:
         what = What(
             kind,
             op,
-            _name(source.dtype),
-            target if isinstance(target, str) else _name(target),
+            dtype_name(source.dtype),
+            target if isinstance(target, str) else dtype_name(target),
             str(source.device),
             target_device,
             stack.place,
@@ -274,7 +275,7 @@ class Recorder:
     # what is known of tensors
 
     def _remember(self, made: Any, source: Any, by: str, what: What) -> None:
-        storage = _storage(made)
+        storage = storage_of(made)
         if storage is None:
             return
         if len(self._made) >= self._room_made:
@@ -286,7 +287,7 @@ class Recorder:
 
     def _origin(self, tensor: Any) -> _Made | None:
         """The conversion that made the values of a tensor, where nothing wrote to it since."""
-        storage = _storage(tensor)
+        storage = storage_of(tensor)
         made = self._made.get(storage._cdata) if storage is not None else None
         if made is None or made.alive.expired() or made.version != _version(tensor):
             return None
@@ -300,7 +301,7 @@ class Recorder:
             return facts
         narrows = result.itemsize < source.itemsize
         if kind == "cast" and origin.by == "cast" and result.dtype is origin.source:
-            facts.update(n_returned=1, through=_name(source.dtype))
+            facts.update(n_returned=1, through=dtype_name(source.dtype))
         elif kind == "transfer" and origin.by == "transfer" and result.device == origin.device:
             facts.update(n_returned=1, through=str(source.device))
         elif origin.by == "fresh" and narrows:
@@ -310,7 +311,7 @@ class Recorder:
         return facts
 
     def _is_repeated(self, source: Any, result: Any) -> bool:
-        storage, version = _storage(source), _version(source)
+        storage, version = storage_of(source), _version(source)
         if storage is None or version is None:
             return False
         key = (
@@ -442,13 +443,6 @@ def _tensors(args: Any) -> Any:
                     yield each
 
 
-def _storage(tensor: Any) -> Any:
-    try:
-        return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):
-        return None
-
-
 def _n_bytes(tensor: Any) -> int:
     """Of the elements in memory: none of a meta tensor's, a sparse one's values alone."""
     if tensor.device.type == "meta":
@@ -470,7 +464,3 @@ def _version(tensor: Any) -> int | None:
         return None
     version: int = tensor._version
     return version
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
+from tensorcast.model.findings import WRONG
 from tensorcast.words.units import count, human_bytes, plural
 
 from .embedding import MAX_SENTENCE, short_path, shown
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from tensorcast.model.places import Place
 
 MAX_BYTES: Final = 70_000
-_WRONG: Final = ("overflow", "raised", "nan", "infinite")
 _LABELS: Final = {
     "raised": "failed",
     "nan": "not a number",
@@ -31,7 +31,7 @@ _OPEN: Final = 12
 
 def is_cost(finding: Finding) -> bool:
     """Whether a finding is of cost; those of wrong values come first."""
-    return finding.rule not in _WRONG
+    return finding.rule not in WRONG
 
 
 def finding_list(findings: Sequence[tuple[Finding, bool]]) -> str:
