@@ -112,6 +112,13 @@ struct Kernels {
     bool (*supported)();
 };
 
+// In a file that is compiled once per instruction set, of TC_ISA: its name as text, and joined to a
+// prefix.
+#define TC_TEXT_(x) #x
+#define TC_TEXT(x) TC_TEXT_(x)
+#define TC_JOIN_(a, b) a##b
+#define TC_JOIN(a, b) TC_JOIN_(a, b)
+
 // Every kernel set of this build, best first; ends with a null name.
 extern const Kernels* const ALL_KERNELS[];
 const Kernels* pick_kernels();

@@ -179,10 +179,20 @@ DirectLoop lines_of_integer(const Row& target, FormatId to, bool nearest) {
     return nullptr;
 }
 
+DirectLoop from_bool_to_wider(const Row& target) {
+    switch (target.container()) {
+        case 2: return from_bool_lines<uint16_t>;
+        case 4: return from_bool_lines<uint32_t>;
+        case 8: return from_bool_lines<uint64_t>;
+        default: return nullptr;
+    }
+}
+
 DirectLoop to_wider(const Cast& cast) {
     const Row& target = ROWS[cast.target];
     const bool nearest = cast.rounding == Rounding::NearestEven;
     switch (cast.source) {
+        case F_bool: return from_bool_to_wider(target);
         case F_int8: return lines_of_integer<int8_t>(target, cast.target, nearest);
         case F_uint8: return lines_of_integer<uint8_t>(target, cast.target, nearest);
         case F_int16: return lines_of_integer<int16_t>(target, cast.target, nearest);
@@ -192,15 +202,6 @@ DirectLoop to_wider(const Cast& cast) {
         case F_float32: return cast.target == F_float64 ? to_double_lines<float> : nullptr;
         case F_float16: return cast.target == F_float64 ? to_double_lines<Half> : nullptr;
         case F_bfloat16: return cast.target == F_float64 ? to_double_lines<Brain> : nullptr;
-        default: return nullptr;
-    }
-}
-
-DirectLoop from_bool_to_wider(const Row& target) {
-    switch (target.container()) {
-        case 2: return from_bool_lines<uint16_t>;
-        case 4: return from_bool_lines<uint32_t>;
-        case 8: return from_bool_lines<uint64_t>;
         default: return nullptr;
     }
 }

@@ -112,9 +112,6 @@ Direct plain_loop(const Cast& cast) {
     if (cast.target == F_float64) {
         if (cast.source == F_float32) d.loop = float_to_double_loop<float>;
         if (cast.source == F_bfloat16) d.loop = float_to_double_loop<uint16_t>;
-#if defined(__F16C__)
-        if (cast.source == F_float16) d.loop = half_loop<double, float_to_double_loop<float>>;
-#endif
     }
 #if !defined(__AVX2__)  // for which narrow_x86.hpp and half_x86.hpp are faster
     if (nearest && target.bits <= 16) {
@@ -129,10 +126,6 @@ Direct plain_loop(const Cast& cast) {
 Direct direct_for(const Cast& cast) {
     Direct d = plain_loop(cast);
     if (const DirectLoop loop = x86_loop(cast)) d.loop = loop;
-#if defined(__AVX2__)
-    if (ROWS[cast.source].kind == Kind::Bool && d.loop)
-        if (const DirectLoop loop = from_bool_to_wider(ROWS[cast.target])) d.loop = loop;
-#endif
     return d;
 }
 

@@ -4,11 +4,6 @@
 #include "../images.hpp"
 #include "bits.hpp"
 
-#define TC_TEXT_(x) #x
-#define TC_TEXT(x) TC_TEXT_(x)
-#define TC_JOIN_(a, b) a##b
-#define TC_JOIN(a, b) TC_JOIN_(a, b)
-
 namespace tc {
 namespace {
 

@@ -11,11 +11,6 @@
 #include "pack.hpp"
 #include "table.hpp"
 
-#define TC_JOIN(a, b) a##b
-#define TC_NAME(isa) TC_JOIN(KERNELS_, isa)
-#define TC_TEXT_(x) #x
-#define TC_TEXT(x) TC_TEXT_(x)
-
 namespace tc {
 namespace {
 
@@ -764,7 +759,7 @@ bool supported() {
 
 }  // namespace
 
-extern const Kernels TC_NAME(TC_ISA);
-const Kernels TC_NAME(TC_ISA) = {TC_TEXT(TC_ISA), run, run_complex_to_bool, supported};
+extern const Kernels TC_JOIN(KERNELS_, TC_ISA);
+const Kernels TC_JOIN(KERNELS_, TC_ISA) = {TC_TEXT(TC_ISA), run, run_complex_to_bool, supported};
 
 }  // namespace tc

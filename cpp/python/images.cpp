@@ -5,6 +5,7 @@
 #include "../images.hpp"
 #include "../isa/bits.hpp"
 #include "methods.hpp"
+#include "sets.hpp"
 
 namespace tc {
 
@@ -22,21 +23,6 @@ const ImageKernels* const ALL_IMAGES[] = {
 #endif
     &IMAGES_baseline,
 };
-
-// Sets a Python error if there is none of that name here.
-const ImageKernels* kernels_for(PyObject* name) {
-    const Kernels* like = pick_kernels();
-    if (name != Py_None) {
-        Py_ssize_t length;
-        const char* asked = PyUnicode_AsUTF8AndSize(name, &length);
-        if (!asked) return nullptr;
-        like = find_kernels(asked);
-        if (!like) return PyErr_Format(PyExc_ValueError, "no kernels called '%s' run on this CPU", asked), nullptr;
-    }
-    for (const ImageKernels* kernels : ALL_IMAGES)
-        if (strcmp(kernels->name, like->name) == 0) return kernels;
-    return &IMAGES_baseline;
-}
 
 constexpr int64_t CHUNK = 1024;    // pixels separated into planes in L1
 constexpr int64_t PIECE = 1 << 14;  // pixels of one task
@@ -181,7 +167,7 @@ bool parse_axis(PyObject* tuple, Axis* axis) {
 
 // image_computes(kernel | None) -> whether these kernels compute faster than they look up
 PyObject* image_computes(PyObject*, PyObject* kernel) {
-    const ImageKernels* kernels = kernels_for(kernel);
+    const ImageKernels* kernels = set_for(ALL_IMAGES, kernel);
     return kernels ? PyBool_FromLong(kernels->computes) : nullptr;
 }
 
@@ -197,7 +183,7 @@ PyObject* image_planes(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     job.to = (char*)PyLong_AsVoidPtr(args[4]);
     const unsigned long n_threads = PyLong_AsUnsignedLong(args[7]);
     if (PyErr_Occurred()) return nullptr;
-    job.kernels = kernels_for(args[8]);
+    job.kernels = set_for(ALL_IMAGES, args[8]);
     if (!job.kernels || !parse_axis(args[6], &job.channel)) return nullptr;
     job.n_channels = PyTuple_Size(args[1]);
     if (target < 0 || target >= N_FORMATS || (job.from_size != 1 && job.from_size != 2) ||

@@ -1,10 +1,10 @@
 // Ranges and exponents of contiguous memory, read by several threads.
 #include <Python.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "../ranges.hpp"
 #include "methods.hpp"
+#include "sets.hpp"
 
 namespace tc {
 
@@ -22,21 +22,6 @@ const RangeKernels* const ALL_RANGES[] = {
 #endif
     &RANGES_baseline,
 };
-
-// Sets a Python error if there is none of that name here.
-const RangeKernels* kernels_for(PyObject* name) {
-    const Kernels* like = pick_kernels();
-    if (name != Py_None) {
-        Py_ssize_t length;
-        const char* asked = PyUnicode_AsUTF8AndSize(name, &length);
-        if (!asked) return nullptr;
-        like = find_kernels(asked);
-        if (!like) return PyErr_Format(PyExc_ValueError, "no kernels called '%s' run on this CPU", asked), nullptr;
-    }
-    for (const RangeKernels* kernels : ALL_RANGES)
-        if (strcmp(kernels->name, like->name) == 0) return kernels;
-    return &RANGES_baseline;
-}
 
 constexpr uint64_t THREADS_PAY_FROM_BYTES = 1 << 20;
 constexpr uint64_t PARTS_PER_THREAD = 4;  // so that a thread that starts late holds up little
@@ -69,7 +54,7 @@ PyObject* ranges(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     if (PyErr_Occurred()) return nullptr;
     if (format < 0 || format >= N_FORMATS || ROWS[format].kind == Kind::Complex)
         return PyErr_Format(PyExc_ValueError, "argument 0 is out of range");
-    const RangeKernels* kernels = kernels_for(args[4]);
+    const RangeKernels* kernels = set_for(ALL_RANGES, args[4]);
     if (!kernels) return nullptr;
     Work work{kernels, (FormatId)format, source, n, 0, nullptr};
     const bool few = n * ROWS[format].container() < THREADS_PAY_FROM_BYTES || n_threads < 2;
