@@ -22,11 +22,12 @@ struct Consumption {
     char* target;        // the source itself (then of the same width), or memory of its own
     uint64_t n_elements;
     bool releases;       // hand the source's pages back
+    bool moves;          // and move them to the target, where that is faster
     bool is_ordered;     // `order` counts
     MemoryOrder order;
 };
 
-// Never fails and never raises. `chunk_bytes`, of the wider of both, are in memory twice.
+// Never fails and never raises. At most `chunk_bytes`, of the wider of both, are in memory twice.
 // n_failures: so many allocations of the kernels' own are taken as failed, for tests.
 void consume(const Consumption&, uint64_t chunk_bytes, unsigned n_threads, unsigned n_failures);
 

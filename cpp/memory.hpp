@@ -24,4 +24,15 @@ uintptr_t release_pages(uintptr_t begin, uintptr_t end);
 // Whether `release_pages` does anything here.
 bool releases_pages();
 
+// Moves n_bytes to other memory, which is the caller's too and whose content does not count: whole
+// pages by their entries in the page table, where no byte is read and no page is new, the rest by
+// copying. What was moved reads as anything afterwards. Both are private anonymous memory, a whole
+// number of pages apart, and do not overlap; fastest a whole number of `MOVES_BY` apart.
+void move_pages(uintptr_t from, uintptr_t to, uint64_t n_bytes);
+
+// Whether the system can: where it cannot, `move_pages` copies.
+bool moves_pages();
+
+constexpr uintptr_t MOVES_BY = uintptr_t{2} << 20;
+
 }  // namespace tc

@@ -153,24 +153,28 @@ PyObject* inplace_uses(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     return Py_BuildValue("LLL", uses.tensor, uses.storage, uses.object);
 }
 
-// inplace_convert(interface, setter, proofs, swaps, jobs, chunk_bytes, n_threads, n_failures) ->
+// inplace_convert(interface, setter, proofs, swaps, jobs, chunk_bytes, moves, n_threads, n_failures) ->
 //     -1, or the index of the proof that does not hold, with nothing done
 // The tensors are swapped first, which may fail and is undone; the bytes follow, which cannot.
 PyObject* inplace_convert(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
-    if (n_args != 8) return PyErr_Format(PyExc_TypeError, "inplace_convert takes 8 arguments");
+    if (n_args != 9) return PyErr_Format(PyExc_TypeError, "inplace_convert takes 9 arguments");
     PyObject *interface = args[0], *setter = args[1], *proofs = args[2], *swaps = args[3], *jobs = args[4];
     if (!PyTuple_Check(interface) || !PyTuple_Check(proofs) || !PyTuple_Check(swaps) || !PyTuple_Check(jobs))
         return PyErr_Format(PyExc_TypeError, "inplace_convert takes tuples");
     const unsigned long long chunk_bytes = PyLong_AsUnsignedLongLong(args[5]);
-    const unsigned long n_threads = PyLong_AsUnsignedLong(args[6]);
-    const unsigned long n_failures = PyLong_AsUnsignedLong(args[7]);
+    const bool moves = PyObject_IsTrue(args[6]) == 1;
+    const unsigned long n_threads = PyLong_AsUnsignedLong(args[7]);
+    const unsigned long n_failures = PyLong_AsUnsignedLong(args[8]);
     if (PyErr_Occurred()) return nullptr;
     const Py_ssize_t n_jobs = PyTuple_Size(jobs);
     Consumption* work = (Consumption*)malloc((size_t)(n_jobs ? n_jobs : 1) * sizeof(Consumption));
     if (!work) return PyErr_NoMemory();
     PyObject* result = nullptr;
     bool parsed = true;
-    for (Py_ssize_t i = 0; parsed && i < n_jobs; ++i) parsed = parse_job(PyTuple_GetItem(jobs, i), &work[i]);
+    for (Py_ssize_t i = 0; parsed && i < n_jobs; ++i) {
+        parsed = parse_job(PyTuple_GetItem(jobs, i), &work[i]);
+        work[i].moves = moves;
+    }
     if (parsed) {
         const CollectorPaused paused;
         const Py_ssize_t held = first_held(interface, proofs);

@@ -102,6 +102,7 @@ def inplace_convert(
     swaps: tuple[tuple[object, object, object], ...],
     jobs: tuple[tuple[object, ...], ...],
     chunk_bytes: int,
+    moves: bool,
     n_threads: int,
     n_failures: int,
     /,

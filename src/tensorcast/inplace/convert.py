@@ -120,7 +120,7 @@ def _replace(blocks: Sequence[Block], interface: Interface, n_failures: int) -> 
                 *place_in_storage(block, size),
             )
         else:
-            # no huge pages: the small ones that the source gives back are taken again at once
+            # no huge pages asked for: it takes the source's
             memory = empty(size, dtype=dtype, device="cpu")
         in_memory = memory.storage_offset()
         for member in block.members:

@@ -13,7 +13,8 @@ from ..formats import Format
 from ..policy import NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
 from .cpu import default_threads, format_index
 
-CHUNK_BYTES: Final = 64 << 20  # of the wider of both: so much lies in memory twice
+CHUNK_BYTES: Final = 64 << 20  # of the wider of both: so much lies in memory twice at most
+MOVES_PAGES: Final = True  # large blocks by moving pages, where the system can
 
 
 class Uses(NamedTuple):
@@ -44,7 +45,7 @@ class Conversion(NamedTuple):
 
     Attributes:
         source_address, target_address: the same where both have one width.
-        releases: hand the source's pages back as they are read.
+        releases: the source's pages are the target's to take, or go back to the system.
         order: for stochastic rounding of what is not in C order: shape, steps in memory and steps
             in C order, each in elements, the longest step in memory first.
     """
@@ -116,6 +117,7 @@ def replace_all(
         tuple(tuple(swap) for swap in swaps),  # type: ignore[misc]
         jobs,
         CHUNK_BYTES,
+        MOVES_PAGES,
         default_threads(),
         n_failures,
     )
