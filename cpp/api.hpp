@@ -146,6 +146,4 @@ bool cast_tensor(const Kernels&, Cast cast, const Layout& source, const Layout& 
 void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t), void* context,
               uint64_t grain = 1);
 
-uint64_t xxh64(const void* data, size_t n_bytes, uint64_t seed);
-
 }  // namespace tc

@@ -2,7 +2,7 @@
 // receipts. Written from the specification.
 #include <string.h>
 
-#include "api.hpp"
+#include "hash.hpp"
 
 namespace tc {
 namespace {
@@ -27,24 +27,32 @@ inline uint64_t merge(uint64_t acc, uint64_t lane) { return (acc ^ round64(0, la
 
 }  // namespace
 
-uint64_t xxh64(const void* data, size_t n_bytes, uint64_t seed) {
+void Xxh64::add(const void* data, size_t n_bytes) {
     const uint8_t* p = (const uint8_t*)data;
-    const uint8_t* end = p + n_bytes;
-    uint64_t h;
-    if (n_bytes >= 32) {
-        uint64_t a = seed + P1 + P2, b = seed + P2, c = seed, d = seed - P1;
-        for (; end - p >= 32; p += 32) {
-            a = round64(a, read64(p));
-            b = round64(b, read64(p + 8));
-            c = round64(c, read64(p + 16));
-            d = round64(d, read64(p + 24));
-        }
-        h = rotl(a, 1) + rotl(b, 7) + rotl(c, 12) + rotl(d, 18);
-        h = merge(merge(merge(merge(h, a), b), c), d);
-    } else {
-        h = seed + P5;
+    const uint8_t* end = p + n_bytes / STRIPE * STRIPE;
+    uint64_t a = a_, b = b_, c = c_, d = d_;
+    for (; p < end; p += STRIPE) {
+        a = round64(a, read64(p));
+        b = round64(b, read64(p + 8));
+        c = round64(c, read64(p + 16));
+        d = round64(d, read64(p + 24));
     }
-    h += n_bytes;
+    a_ = a, b_ = b, c_ = c, d_ = d;
+    n_bytes_ += n_bytes;
+    tail_bytes_ = n_bytes % STRIPE;
+    memcpy(tail_, p, tail_bytes_);
+}
+
+uint64_t Xxh64::digest() const {
+    const uint8_t *p = tail_, *end = tail_ + tail_bytes_;
+    uint64_t h;
+    if (n_bytes_ >= STRIPE) {
+        h = rotl(a_, 1) + rotl(b_, 7) + rotl(c_, 12) + rotl(d_, 18);
+        h = merge(merge(merge(merge(h, a_), b_), c_), d_);
+    } else {
+        h = seed_ + P5;
+    }
+    h += n_bytes_;
     for (; end - p >= 8; p += 8) h = rotl(h ^ round64(0, read64(p)), 27) * P1 + P4;
     if (end - p >= 4) {
         h = rotl(h ^ read32(p) * P1, 23) * P2 + P3;
@@ -55,5 +63,8 @@ uint64_t xxh64(const void* data, size_t n_bytes, uint64_t seed) {
     h = (h ^ h >> 29) * P3;
     return h ^ h >> 32;
 }
+
+Xxh64::Xxh64(uint64_t seed)
+    : seed_(seed), a_(seed + P1 + P2), b_(seed + P2), c_(seed), d_(seed - P1) {}
 
 }  // namespace tc

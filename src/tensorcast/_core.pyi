@@ -25,6 +25,7 @@ _Stats = tuple[
     float,
 ]
 _Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
+_Streamed = tuple[int, int, int, int, int]
 _Policy = tuple[int, int, int, int, bool, int, str | None]
 
 def cast_chunk(
@@ -111,6 +112,34 @@ def inplace_releases() -> bool: ...
 def ranges(
     format: int, address: int, n_elements: int, n_threads: int, kernel: str | None, /
 ) -> tuple[int, int, int, int, int, int, int, bytes]: ...
+def stream_cast(
+    source_format: int,
+    target_format: int,
+    overflow: int,
+    rounding: int,
+    nan: int,
+    seed: int,
+    first_index: int,
+    full: bool,
+    kernel: str | None,
+    source: int,
+    source_offset: int,
+    target: int,
+    target_offset: int,
+    source_block: Buffer,
+    target_block: Buffer,
+    n_elements: int,
+    /,
+) -> tuple[_Stats, _Streamed]: ...
+def stream_copy(
+    source: int,
+    source_offset: int,
+    target: int,
+    target_offset: int,
+    block: Buffer,
+    n_bytes: int,
+    /,
+) -> _Streamed: ...
 def xxh64(data: Buffer, seed: int, /) -> int: ...
 def kernels() -> tuple[tuple[str, bool], ...]: ...
 

@@ -16,6 +16,7 @@ from threading import Event, current_thread, main_thread
 import numpy as np
 import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
+from checkpoint.streams import READING, WRITING, Stream, intercept
 
 from tensorcast.checkpoint import chunks, open_checkpoint, syscalls
 from tensorcast.checkpoint import job as job_module
@@ -25,6 +26,7 @@ from tensorcast.checkpoint.plan import plan
 from tensorcast.checkpoint.run import Result, run
 from tensorcast.checkpoint.workspace import Workspace, workspace_path
 from tensorcast.errors import CorruptFileError, DestinationError
+from tensorcast.kernels.cpu import Streamed
 
 RNG = np.random.default_rng(3)
 SHARDS = [
@@ -90,6 +92,15 @@ def kill_at(step: int, *, half: bool) -> Callable[[], None]:
     def arm() -> None:
         count = 0
 
+        def streamed(stream: Stream) -> object:
+            nonlocal count
+            count += stream.writes
+            if stream.writes and count == step:
+                if half:
+                    stream.run(0.5)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return stream.run()
+
         def wrapped(call: Callable[..., object]) -> Callable[..., object]:
             def counted(*arguments: object, **keys: object) -> object:
                 nonlocal count
@@ -108,6 +119,7 @@ def kill_at(step: int, *, half: bool) -> Callable[[], None]:
             setattr(os, name, wrapped(getattr(os, name)))
         for name in ("allocate", "rename_new", "exchange"):
             setattr(syscalls, name, wrapped(getattr(syscalls, name)))
+        intercept(streamed)
 
     return arm
 
@@ -227,16 +239,16 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = -1
         self.opened = Event()
-        real = os.pwrite
 
-        def pwrite(descriptor: int, data: object, offset: int) -> int:
-            if self.left >= 0 and current_thread() is not main_thread():
+        def streamed(stream: Stream) -> object:
+            assert current_thread() is not main_thread()
+            if self.left >= 0 and stream.writes:
                 self.left -= 1
                 if self.left < 0:
                     assert self.opened.wait(60)
-            return real(descriptor, data, offset)
+            return stream.run()
 
-        monkeypatch.setattr(os, "pwrite", pwrite)
+        intercept(streamed, monkeypatch.setattr)
 
     def interrupt(self, n: int, when: Callable[[Progress], bool]) -> Callable[[Progress], None]:
         """Hold after `n` writes; a progress callback that raises SIGINT once `when` is true."""
@@ -292,33 +304,27 @@ def test_an_interruption_before_the_first_shard_leaves_nothing(source, tmp_path,
 
 def test_an_impatient_interruption_waits_for_the_workers(source, tmp_path, monkeypatch) -> None:
     """A second SIGINT while the workers finish their chunks: no file is closed under them."""
-    real = os.pwrite
-    writing, written, errors = Event(), Event(), []
+    writing, written, results = Event(), Event(), []
 
-    def pwrite(descriptor: int, data: object, offset: int) -> int:
-        if current_thread() is main_thread():
-            return real(descriptor, data, offset)
+    def streamed(stream: Stream) -> object:
         writing.set()
         Event().wait(0.3)
         signal.pthread_kill(main_thread().ident, signal.SIGINT)
         Event().wait(0.3)
-        try:
-            return real(descriptor, data, offset)
-        except OSError as error:
-            errors.append(error)
-            raise
-        finally:
-            written.set()
+        results.append(stream.run())
+        written.set()
+        return results[-1]
 
     def interrupt(found: Progress) -> None:
         if writing.is_set():
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(os, "pwrite", pwrite)
+    intercept(streamed, monkeypatch.setattr)
     with pytest.raises(Interrupted):
         convert(source, tmp_path / "out", progress=interrupt)
     assert written.wait(10)
-    assert errors == []
+    ends = [result if isinstance(result, Streamed) else result[1] for result in results]
+    assert [end.stopped for end in ends] == [0] * len(ends)
     assert sorted(os.listdir(tmp_path)) == ["m"]
 
 
@@ -388,6 +394,7 @@ def test_a_file_system_without_locks(source: Path, tmp_path: Path, monkeypatch) 
 
 
 def failing(monkeypatch, name: str, code: int, after: int) -> None:
+    """Calls of this name fail, after so many that do not; those of the streams among them."""
     real = getattr(os, name)
     count = 0
 
@@ -398,7 +405,16 @@ def failing(monkeypatch, name: str, code: int, after: int) -> None:
             raise OSError(code, os.strerror(code))
         return real(*arguments)
 
+    def streamed(stream: Stream) -> object:
+        nonlocal count
+        count += stream.writes or name == "preadv"
+        if count > after:
+            return stream.fail(READING if name == "preadv" else WRITING, code)
+        return stream.run()
+
     monkeypatch.setattr(os, name, call)
+    if name in ("preadv", "pwrite"):
+        intercept(streamed, monkeypatch.setattr)
 
 
 @pytest.mark.parametrize(
@@ -473,15 +489,13 @@ def test_short_reads_and_writes_are_continued(source, tmp_path: Path, monkeypatc
 
 
 def test_a_disk_that_does_not_keep_what_was_written(source, tmp_path, monkeypatch) -> None:
-    real = os.pwrite
+    def streamed(stream: Stream) -> object:
+        result = stream.run()
+        if stream.writes and stream.arguments[3] > 2500:
+            stream.damage(4)
+        return result
 
-    def pwrite(descriptor: int, data: object, offset: int) -> int:
-        changed = bytearray(data)
-        if offset > 2500:
-            changed[-1] ^= 4
-        return real(descriptor, changed, offset)
-
-    monkeypatch.setattr(os, "pwrite", pwrite)
+    intercept(streamed, monkeypatch.setattr)
     with pytest.raises(CorruptFileError) as caught:
         convert(source, tmp_path / "out", verify=True)
     for part in (FIRST, "tensor 'a', byte ", "XXH64", "the disk does not give back what was"):
@@ -501,13 +515,20 @@ def test_a_header_that_does_not_read_back(source, tmp_path: Path, monkeypatch) -
         convert(source, tmp_path / "out", verify=True)
 
 
-def test_a_limit_on_the_size_of_files(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("allocates", [True, False])
+def test_a_limit_on_the_size_of_files(source, tmp_path, monkeypatch, allocates: bool) -> None:
+    """Where blocks are not reserved first, a write is cut off at the limit."""
+    words = "" if allocates else r"tensor '\w', byte \d+: .*"
+    words += "File too large; the file system or `ulimit"
+    if not allocates:
+        monkeypatch.setattr(syscalls, "allocate", lambda *_: None)
+
     def arm() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
     def action() -> None:
-        with pytest.raises(DestinationError, match=r"File too large; the file system or `ulimit"):
+        with pytest.raises(DestinationError, match=words):
             convert(source, tmp_path / "out")
 
     assert in_child(action, arm=arm) == 0

@@ -20,7 +20,11 @@ from . import syscalls
 from .safetensors import open_regular
 
 CHUNK_BYTES: Final = 1 << 21
-"""Bytes of a chunk in its wider format: few calls, and source and target stay in a core's cache."""
+"""Bytes of a chunk in its wider format: few calls, and work for every thread of small models."""
+
+BLOCK_BYTES: Final = 1 << 18
+"""Bytes of a chunk that stream through a thread at a time, in its wider format: they are still in
+the core's own cache when they are cast, digested and written."""
 
 MAX_THREADS: Final = 16
 """Threads taken without being asked: past these the file system is the limit."""
@@ -69,12 +73,21 @@ class Buffers:
     target: memoryview
 
     @staticmethod
-    def make() -> Buffers:
+    def chunk() -> Buffers:
         """Page-aligned buffers of one chunk each."""
+        return Buffers._of(CHUNK_BYTES)
+
+    @staticmethod
+    def block() -> Buffers:
+        """Page-aligned buffers of one block each, for `stream`."""
+        return Buffers._of(BLOCK_BYTES)
+
+    @staticmethod
+    def _of(n_bytes: int) -> Buffers:
         private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         return Buffers(
-            memoryview(mmap.mmap(-1, CHUNK_BYTES, private)),
-            memoryview(mmap.mmap(-1, CHUNK_BYTES, private)),
+            memoryview(mmap.mmap(-1, n_bytes, private)),
+            memoryview(mmap.mmap(-1, n_bytes, private)),
         )
 
 
@@ -171,6 +184,7 @@ def work_off(
     work: Callable[[Chunk, Buffers], None],
     todo: Iterable[Chunk],
     *,
+    buffers: Callable[[], Buffers],
     threads: int,
     tick: Callable[[], None],
     wake: threading.Event,
@@ -181,6 +195,7 @@ def work_off(
     Args:
         work: reads, casts, writes; must not call Python code that blocks for long.
         todo: the chunks.
+        buffers: makes those of one thread.
         threads: how many threads.
         tick: called in the calling thread whenever `wake` is set, every `interval` seconds, and
             at the end.
@@ -206,13 +221,13 @@ def work_off(
                 return
             running += 1
         try:
-            buffers = Buffers.make()
+            mine = buffers()
             while not stop.is_set():
                 with taking:
                     chunk = next(pending, None)
                 if chunk is None:
                     break
-                work(chunk, buffers)
+                work(chunk, mine)
         except BaseException as error:
             errors.append(error)
             stop.set()

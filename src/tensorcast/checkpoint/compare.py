@@ -11,8 +11,9 @@ from ..casting import cast_chunk
 from ..formats import FORMATS, Format
 from ..policy import Policy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
-from .convert import Progress, Report, read_chunk
+from .convert import Progress, Report
 from .protocol import Checkpoint, TensorInfo
+from .stream import read_chunk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,6 +148,7 @@ def compare(
                 for index in wanted
                 for chunk in chunks(index, pairs[index][0].n_elements, per_chunk(index))
             ),
+            buffers=Buffers.chunk,
             threads=n_threads(threads),
             tick=tick,
             wake=threading.Event(),

@@ -1,4 +1,4 @@
-"""The stream itself: read a chunk, cast it, digest it, write it; and look at it again."""
+"""The chunks of a plan: converted, measured, and looked at again."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from ..casting import cast_chunk
-from ..errors import CheckpointError, CorruptFileError
 from ..kernels.cpu import xxh64
 from ..loss import Loss
 from ..policy import ResolvedPolicy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .plan import Plan, Step
-from .protocol import TensorInfo
-from .workspace import read_into, write_all, writing
+from .stream import cast_through, copy_through
 
 Phase = Literal["measure", "resume", "convert", "verify", "finish", "compare"]
 
@@ -76,31 +73,6 @@ def step_chunks(steps: Sequence[Step], wanted: Sequence[int]) -> Iterator[Chunk]
         yield from chunks(index, step.outputs[0].n_elements, per_chunk(step))
 
 
-def read_chunk(
-    files: Files, path: Path, tensor: TensorInfo, chunk: Chunk, buffer: memoryview
-) -> memoryview:
-    """The bytes of a chunk, in the buffer; one use of the file.
-
-    Raises:
-        CorruptFileError: the file ends early; it has changed since its header was read.
-    """
-    begin = tensor.offset + tensor.format.n_bytes(chunk.first)
-    view = buffer[: tensor.format.n_bytes(chunk.n_elements)]
-    try:
-        n = read_into(files[path], view, begin)
-    except OSError as error:
-        raise CheckpointError(
-            f"{str(path)!r}, tensor {tensor.name!r}, byte {begin}: reading failed: {error}"
-        ) from error
-    if n != len(view):
-        raise CorruptFileError(
-            f"{str(path)!r}, tensor {tensor.name!r}, byte {begin + n}: expected "
-            f"{len(view) - n} more bytes, found the end of the file"
-        )
-    files.release(path)
-    return view
-
-
 def _uses(plan: Plan, paths: Mapping[int, Path]) -> Iterator[tuple[Path, int]]:
     """How many chunks of each step are read from its path."""
     for index, path in paths.items():
@@ -138,20 +110,13 @@ def measure_steps(
             step = plan.steps[chunk.step]
             source, policy = step.inputs[0], step.policy
             assert policy is not None
-            view = read_chunk(files, paths[chunk.step], source, chunk, buffers.source)
-            loss = cast_chunk(
-                view,
-                None,
-                source.format,
-                step.outputs[0].format,
-                policy,
-                n_elements=chunk.n_elements,
-                first_index=chunk.first,
-                report=report,
+            path, target = paths[chunk.step], step.outputs[0]
+            loss, _ = cast_through(
+                files, path, source, None, None, target, policy, chunk, buffers, report=report
             )
             with done.lock:
                 states[chunk.step].add(chunk.number, loss)
-                done.n_bytes += len(view)
+                done.n_bytes += source.format.n_bytes(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
@@ -160,6 +125,7 @@ def measure_steps(
         work_off(
             work,
             step_chunks(plan.steps, wanted),
+            buffers=Buffers.block,
             threads=threads,
             tick=tick,
             wake=threading.Event(),
@@ -195,13 +161,13 @@ def digest_steps(
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
             target = plan.steps[chunk.step].outputs[0]
-            view = read_chunk(files, paths[chunk.step], target, chunk, buffers.target)
-            digest = xxh64(view)
+            path = paths[chunk.step]
+            digest = copy_through(files, path, target, None, None, target, chunk, buffers)
             _put(digests[chunk.step], chunk.number, digest)
             if check is not None:
                 check(chunk, digest)
             with done.lock:
-                done.n_bytes += len(view)
+                done.n_bytes += target.format.n_bytes(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
@@ -210,6 +176,7 @@ def digest_steps(
         work_off(
             work,
             step_chunks(plan.steps, wanted),
+            buffers=Buffers.block,
             threads=threads,
             tick=tick,
             wake=threading.Event(),
@@ -298,6 +265,7 @@ class Converter:
             work_off(
                 work,
                 step_chunks(plan.steps, wanted),
+                buffers=Buffers.block,
                 threads=threads,
                 tick=tick,
                 wake=self._wake,
@@ -307,36 +275,33 @@ class Converter:
         self, step: Step, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files
     ) -> int:
         """One chunk from end to end; the bytes read."""
-        source, target = step.inputs[0], step.outputs[0]
-        if self.failed and step.policy is None:
-            return 0
-        path = self._targets[chunk.step]
-        data = read_chunk(sources, self._sources[chunk.step], source, chunk, buffers.source)
-        out = data
+        source, target, policy = step.inputs[0], step.outputs[0], step.policy
+        path, out = self._sources[chunk.step], self._targets[chunk.step]
         state = self.states[chunk.step]
-        if step.policy is not None:
-            out = buffers.target[: target.format.n_bytes(chunk.n_elements)]
-            loss = cast_chunk(
-                data,
+        n_bytes = source.format.n_bytes(chunk.n_elements)
+        if policy is None:
+            if self.failed:
+                return 0
+            digest = copy_through(sources, path, source, out, targets, target, chunk, buffers)
+        else:
+            loss, digest = cast_through(
+                sources,
+                path,
+                source,
                 None if self.failed else out,
-                source.format,
-                target.format,
-                step.policy,
-                n_elements=chunk.n_elements,
-                first_index=chunk.first,
+                targets,
+                target,
+                policy,
+                chunk,
+                buffers,
                 report=self.report,
             )
             with self._done.lock:
                 state.add(chunk.number, loss)
-            if fails(step.policy, loss):
+            if fails(policy, loss):
                 self.failed = True
-        if self.failed:
-            return len(data)
-        _put(state.digests, chunk.number, xxh64(out))
-        begin = target.offset + target.format.n_bytes(chunk.first)
-        with writing(path, tensor=target.name, offset=begin):
-            write_all(targets[path], out, begin)
-        return len(data)
+        _put(state.digests, chunk.number, digest)
+        return n_bytes
 
     def failures(self) -> list[int]:
         """The steps whose policy refuses their values."""

@@ -10,8 +10,9 @@ from ..formats import Format, lookup
 from ..loss import Loss
 from ..policy import Policy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
-from .convert import Progress, Report, TensorState, read_chunk
+from .convert import Progress, Report, TensorState
 from .protocol import Checkpoint
+from .stream import read_chunk
 
 CANDIDATES = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -83,6 +84,7 @@ def measure(
                 for index, tensor in enumerate(tensors)
                 for chunk in chunks(index, tensor.n_elements, chunk_elements(tensor.format))
             ),
+            buffers=Buffers.chunk,
             threads=n_threads(threads),
             tick=tick,
             wake=threading.Event(),

@@ -57,6 +57,17 @@ class RawStats(NamedTuple):
     sum_squared: float
 
 
+class Streamed(NamedTuple):
+    """How far a stream came: XXH64 of what the target got, bytes read and written, and what
+    stopped it: 0 nothing, 1 reading, 2 writing. `error` is an errno, 0 where the file ended."""
+
+    digest: int
+    n_bytes_read: int
+    n_bytes_written: int
+    stopped: int
+    error: int
+
+
 class RawRanges(NamedTuple):
     """What one reading of a block counted, in codes.
 
@@ -184,6 +195,75 @@ def cast_chunk(
             n_elements,
         )
     )
+
+
+def stream_cast(
+    source: int,
+    source_offset: int,
+    target: int | None,
+    target_offset: int,
+    source_block: BytesLike,
+    target_block: BytesLike,
+    source_format: Format,
+    target_format: Format,
+    policy: ResolvedPolicy,
+    n_elements: int,
+    first_index: int = 0,
+    full: bool = False,
+) -> tuple[RawStats, Streamed]:
+    """Elements of one file cast into another, as `cast_chunk`, a block at a time: what was just
+    read is in the core's own cache when it is cast, what was cast when it is digested and written.
+
+    Once the policy refuses a value nothing more is written, only counted.
+
+    Args:
+        source, target: descriptors; None writes nothing.
+        source_offset, target_offset: bytes from the start of the files.
+        source_block, target_block: writable bytes-likes to work in, for 2048 elements or more.
+
+    Raises:
+        ValueError: a block is too small.
+    """
+    stats, end = _core.stream_cast(
+        _FORMAT_INDEX[source_format.name],
+        _FORMAT_INDEX[target_format.name],
+        _OVERFLOW_INDEX[policy.overflow],
+        _ROUNDING_INDEX[policy.rounding],
+        _NAN_INDEX[policy.nan],
+        policy.seed,
+        first_index,
+        full,
+        None,
+        source,
+        source_offset,
+        -1 if target is None else target,
+        target_offset,
+        source_block,
+        target_block,
+        n_elements,
+    )
+    return RawStats(*stats), Streamed(*end)
+
+
+def stream_copy(
+    source: int,
+    source_offset: int,
+    target: int | None,
+    target_offset: int,
+    block: BytesLike,
+    n_bytes: int,
+) -> Streamed:
+    """Bytes of one file copied into another, and digested, a block at a time.
+
+    Args:
+        source, target: descriptors; None digests only.
+        source_offset, target_offset: bytes from the start of the files.
+        block: writable bytes-like of 32 bytes or more to work in.
+    """
+    end = _core.stream_copy(
+        source, source_offset, -1 if target is None else target, target_offset, block, n_bytes
+    )
+    return Streamed(*end)
 
 
 def cast_buffer(
