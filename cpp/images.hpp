@@ -27,6 +27,8 @@ struct ImageKernels {
                     bool nontemporal);
     // n pixels of n_channels interleaved bytes to as many runs of n bytes.
     void (*separate)(const uint8_t* pixels, unsigned n_channels, uint64_t n, uint8_t* const* planes);
+    // n pixels of 4 bytes to as many of 3, or of 2: the first and the last.
+    void (*pack)(const uint8_t* pixels, unsigned n_channels, uint64_t n, uint8_t* packed);
 };
 
 }  // namespace tc

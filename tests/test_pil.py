@@ -9,48 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pil_modes import MODES, made
 
 import tensorcast as tc
 from tensorcast.errors import CastError
 
 Image = pytest.importorskip("PIL.Image", reason="no Pillow")
 torch = pytest.importorskip("torch", reason="no torch")
-
-# mode: (format, dimensions, shared with NumPy, shared with torch, strides of 5 x 4 pixels)
-MODES: dict[str, tuple[str, int, bool, bool, tuple[int, ...]]] = {
-    "1": ("bool", 2, False, False, (5, 1)),
-    "L": ("uint8", 2, True, True, (5, 1)),
-    "P": ("uint8", 2, True, True, (5, 1)),
-    "LA": ("uint8", 3, True, True, (20, 4, 3)),
-    "La": ("uint8", 3, True, True, (20, 4, 3)),
-    "PA": ("uint8", 3, True, True, (20, 4, 3)),
-    "RGB": ("uint8", 3, True, True, (20, 4, 1)),
-    "HSV": ("uint8", 3, True, True, (20, 4, 1)),
-    "YCbCr": ("uint8", 3, True, True, (20, 4, 1)),
-    "LAB": ("uint8", 3, False, False, (15, 3, 1)),
-    "RGBA": ("uint8", 3, True, True, (20, 4, 1)),
-    "RGBX": ("uint8", 3, True, True, (20, 4, 1)),
-    "RGBa": ("uint8", 3, True, True, (20, 4, 1)),
-    "CMYK": ("uint8", 3, True, True, (20, 4, 1)),
-    "I": ("int32", 2, True, True, (20, 4)),
-    "I;16": ("uint16", 2, True, True, (10, 2)),
-    "I;16L": ("uint16", 2, True, True, (10, 2)),
-    "I;16N": ("uint16", 2, True, True, (10, 2)),
-    "I;16B": ("uint16", 2, True, False, (10, 2)),
-    "F": ("float32", 2, True, True, (20, 4)),
-}
-
-
-def made(mode: str) -> Any:
-    """4 rows of 5 pixels, all different."""
-    image = Image.new(mode, (5, 4))
-    n_bands = len(image.getbands())
-    for i in range(20):
-        value: Any = i % 2 * 255 if mode == "1" else i * 1000 if mode.startswith("I") else i
-        value = i / 4 if mode == "F" else value
-        one = value if n_bands == 1 else tuple(4 * i + band for band in range(n_bands))
-        image.putpixel((i % 5, i // 5), one)
-    return image
 
 
 def exported() -> bool:
@@ -115,9 +80,10 @@ def test_the_verdict_says_what_is_odd() -> None:
 def test_a_large_image_lies_in_blocks() -> None:
     image = Image.new("L", (4097, 4096))
     image.putpixel((4096, 4095), 7)
-    assert tc.explain(image, to="numpy").because == (
-        "Pillow keeps an image this large in several blocks",
-    )
+    if exported():
+        assert tc.explain(image, to="numpy").because == (
+            "Pillow keeps an image this large in several blocks",
+        )
     assert tc.as_array(image)[4095, 4096] == 7
 
 
@@ -137,9 +103,9 @@ def test_an_image_over_memory_of_others_is_not_written() -> None:
     tensor[0, 0] = 99
     assert held[0] == 0
     assert image.getpixel((0, 0)) == 0
-    with pytest.raises(CastError, match="the image stands on memory that is not its own"):
+    with pytest.raises(CastError, match=r"memory that is not its own|hands out copies"):
         tc.as_tensor(image, copy=False)
-    assert not tc.as_array(image).flags.writeable
+    assert tc.as_array(image).flags.writeable is not tc.explain(image, to="numpy").shares
 
 
 def test_the_pixels_outlive_the_image() -> None:

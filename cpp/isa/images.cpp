@@ -158,12 +158,41 @@ uint64_t separate4(const uint8_t* pixels, uint64_t n, uint8_t* const* planes) {
     return i;
 }
 
+uint64_t pack3(const uint8_t* pixels, uint64_t n, uint8_t* packed) {
+    const __m128i kept = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    uint64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        const __m128i* in = (const __m128i*)(pixels + 4 * i);
+        __m128i x[4];  // 12 bytes each
+        for (int k = 0; k < 4; ++k) x[k] = _mm_shuffle_epi8(_mm_loadu_si128(in + k), kept);
+        __m128i* out = (__m128i*)(packed + 3 * i);
+        _mm_storeu_si128(out, _mm_or_si128(x[0], _mm_slli_si128(x[1], 12)));
+        _mm_storeu_si128(out + 1, _mm_or_si128(_mm_srli_si128(x[1], 4), _mm_slli_si128(x[2], 8)));
+        _mm_storeu_si128(out + 2, _mm_or_si128(_mm_srli_si128(x[2], 8), _mm_slli_si128(x[3], 4)));
+    }
+    return i;
+}
+
+uint64_t pack2(const uint8_t* pixels, uint64_t n, uint8_t* packed) {
+    const __m128i kept = _mm_setr_epi8(0, 3, 4, 7, 8, 11, 12, 15, 0, 3, 4, 7, 8, 11, 12, 15);
+    uint64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m128i* in = (const __m128i*)(pixels + 4 * i);
+        const __m128i x = _mm_shuffle_epi8(_mm_loadu_si128(in), kept);
+        const __m128i y = _mm_shuffle_epi8(_mm_loadu_si128(in + 1), kept);
+        _mm_storeu_si128((__m128i*)(packed + 2 * i), _mm_unpacklo_epi64(x, y));
+    }
+    return i;
+}
+
 #else
 
 constexpr bool COMPUTES = false;
 bool convert_computed(const Channel&, FormatId, const uint8_t*, char*, uint64_t, bool) { return false; }
 uint64_t separate3(const uint8_t*, uint64_t, uint8_t* const*) { return 0; }
 uint64_t separate4(const uint8_t*, uint64_t, uint8_t* const*) { return 0; }
+uint64_t pack3(const uint8_t*, uint64_t, uint8_t*) { return 0; }
+uint64_t pack2(const uint8_t*, uint64_t, uint8_t*) { return 0; }
 
 #endif
 
@@ -183,9 +212,20 @@ void separate(const uint8_t* pixels, unsigned n_channels, uint64_t n, uint8_t* c
         for (uint64_t i = begin; i < n; ++i) planes[channel][i] = pixels[i * n_channels + channel];
 }
 
+void pack(const uint8_t* pixels, unsigned n_channels, uint64_t n, uint8_t* packed) {
+    uint64_t i = n_channels == 3 ? pack3(pixels, n, packed) : pack2(pixels, n, packed);
+    for (; i < n; ++i) {
+        const uint8_t* pixel = pixels + 4 * i;
+        uint8_t* to = packed + n_channels * i;
+        to[0] = pixel[0];
+        to[1] = pixel[n_channels == 3 ? 1 : 3];
+        if (n_channels == 3) to[2] = pixel[2];
+    }
+}
+
 }  // namespace
 
 extern const ImageKernels TC_JOIN(IMAGES_, TC_ISA);
-const ImageKernels TC_JOIN(IMAGES_, TC_ISA) = {TC_TEXT(TC_ISA), COMPUTES, convert, separate};
+const ImageKernels TC_JOIN(IMAGES_, TC_ISA) = {TC_TEXT(TC_ISA), COMPUTES, convert, separate, pack};
 
 }  // namespace tc

@@ -4,6 +4,7 @@
 
 #include "../images.hpp"
 #include "../isa/bits.hpp"
+#include "image_kernels.hpp"
 #include "methods.hpp"
 #include "sets.hpp"
 
@@ -165,9 +166,11 @@ bool parse_axis(PyObject* tuple, Axis* axis) {
 
 }  // namespace
 
+const ImageKernels* image_kernels_for(PyObject* name) { return set_for(ALL_IMAGES, name); }
+
 // image_computes(kernel | None) -> whether these kernels compute faster than they look up
 PyObject* image_computes(PyObject*, PyObject* kernel) {
-    const ImageKernels* kernels = set_for(ALL_IMAGES, kernel);
+    const ImageKernels* kernels = image_kernels_for(kernel);
     return kernels ? PyBool_FromLong(kernels->computes) : nullptr;
 }
 
@@ -183,7 +186,7 @@ PyObject* image_planes(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     job.to = (char*)PyLong_AsVoidPtr(args[4]);
     const unsigned long n_threads = PyLong_AsUnsignedLong(args[7]);
     if (PyErr_Occurred()) return nullptr;
-    job.kernels = set_for(ALL_IMAGES, args[8]);
+    job.kernels = image_kernels_for(args[8]);
     if (!job.kernels || !parse_axis(args[6], &job.channel)) return nullptr;
     job.n_channels = PyTuple_Size(args[1]);
     if (target < 0 || target >= N_FORMATS || (job.from_size != 1 && job.from_size != 2) ||

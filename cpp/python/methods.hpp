@@ -18,6 +18,11 @@ PyObject* inplace_releases(PyObject*, PyObject*);
 // ranges.cpp
 PyObject* ranges(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 
+// rows.cpp
+PyObject* memory_read(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* memory_rows(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* memory_pack(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+
 // sequence_numbers.cpp
 PyObject* sequence_fill(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 

@@ -71,6 +71,19 @@ def image_planes(
     /,
 ) -> None: ...
 def image_computes(kernel: str | None, /) -> bool: ...
+def memory_read(address: int, n_bytes: int, /) -> bytes | None: ...
+def memory_rows(table: int, n_rows: int, /) -> list[tuple[int, int, int]] | None: ...
+def memory_pack(
+    source_address: int,
+    pitch: int,
+    n_rows: int,
+    width: int,
+    n_bands: int,
+    target_address: int,
+    n_threads: int,
+    kernel: str | None,
+    /,
+) -> None: ...
 def sequence_fill(
     data: object,
     shape: tuple[int, ...],

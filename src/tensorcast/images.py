@@ -93,11 +93,9 @@ def image_to_tensor(
     if overflow == "raise" and any(channel.refused for channel in channels):
         _refuse(pixels, given, channels, target)
     rows = wanted.find("H")
-    for begin, strip in pixels.strips():
-        part = written
-        if pixels.blocks is not None:
-            part = written.part(rows, begin, begin + strip.shape[given.find("H")])
-        # a strip is read back while it is in this core's cache
+    for begin, end, strip in pixels.strips():
+        part = written if pixels.is_whole else written.part(rows, begin, end)
+        # a copied strip is read back while it is in this core's cache
         _run(strip, part, given, wanted, channels, 1 if pixels.blocks is not None else None)
     return made
 

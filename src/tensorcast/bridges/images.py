@@ -24,19 +24,33 @@ class Pixels:
     Attributes:
         buffer: of the dimensions that the layout names.
         is_torch: whether the result is to be a torch tensor.
-        blocks: an image of Pillow's that lies in several blocks, and the letters of its dimensions:
-            then the buffer has a shape, and memory for the first row only; see `strips`.
+        rows: buffers of one image in Pillow's memory, of so many rows each; then the buffer has a
+            shape, and memory for the first of them only; see `strips`.
+        blocks: an image of Pillow's whose memory is not known, and the letters of its dimensions:
+            then the buffer has a shape, and memory for the first row only.
     """
 
     buffer: Buffer
     is_torch: bool
+    rows: tuple[tuple[int, Buffer], ...] = ()
     blocks: tuple[Any, str] | None = None
 
-    def strips(self) -> Iterator[tuple[int, Buffer]]:
-        """The pixels in strips of rows, each with the number of its first row; one strip where they
-        lie in one piece."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether the buffer has all of the pixels."""
+        return not self.rows and self.blocks is None
+
+    def strips(self) -> Iterator[tuple[int, int, Buffer]]:
+        """The pixels in strips of rows, each with the numbers of its first row and of the row after
+        its last; one strip where they lie in one piece."""
+        if self.is_whole:
+            yield 0, 0, self.buffer
+            return
+        begin = 0
+        for n_rows, buffer in self.rows:
+            yield begin, begin + n_rows, buffer
+            begin += n_rows
         if self.blocks is None:
-            yield 0, self.buffer
             return
         from .pil import picture_of
 
@@ -44,8 +58,9 @@ class Pixels:
         width, height = image.size
         n_rows = max(1, _STRIP_BYTES // (4 * width))
         for begin in range(0, height, n_rows):
-            strip = image.crop((0, begin, width, min(height, begin + n_rows)))
-            yield begin, _laid_out(picture_of(strip).buffer, letters)
+            end = min(height, begin + n_rows)
+            strip = image.crop((0, begin, width, end))
+            yield begin, end, _laid_out(picture_of(strip).buffer, letters)
 
     def channel(self, letters: str, number: int) -> Any:
         """One channel as a NumPy array, sharing memory; the whole image if it has none."""
@@ -53,9 +68,9 @@ class Pixels:
 
         import numpy as np
 
-        if self.blocks is not None:
+        if not self.is_whole:
             at = letters.find("H")
-            strips = [Pixels(strip, True).channel(letters, number) for _, strip in self.strips()]
+            strips = [Pixels(strip, True).channel(letters, number) for *_, strip in self.strips()]
             at -= 0 <= letters.find("C") < at
             return np.concatenate(strips, at)
         begin, end = self.buffer.extent
@@ -129,7 +144,7 @@ def _numpy_pixels(image: Any) -> Buffer:
 
 
 def _pil_pixels(image: Any, letters: str) -> Pixels:
-    from .pil import in_blocks, picture_of
+    from .pil import in_blocks, is_shared, picture_of, rows_in
 
     if image.mode in ("P", "PA"):
         raise CastError(
@@ -141,16 +156,24 @@ def _pil_pixels(image: Any, letters: str) -> Pixels:
             f"mode {image.mode!r} has no 8-bit channels; pass tensorcast.as_tensor(image) to "
             "tensorcast.cast"
         )
-    if not in_blocks(image):
+    if is_shared(image):
         return Pixels(_laid_out(picture_of(image).buffer, letters), True)
-    width, height = image.size
-    first = _laid_out(picture_of(image.crop((0, 0, width, 1))).buffer, letters)
-    rows = letters.find("H")
-    if rows < 0:
+    height, at = image.size[1], letters.find("H")
+    rows = tuple((part.shape[0], _laid_out(part, letters)) for part in rows_in(image))
+    if len(rows) == 1:
+        return Pixels(rows[0][1], True)
+    if not rows and not in_blocks(image):
+        return Pixels(_laid_out(picture_of(image).buffer, letters), True)
+    if rows:
+        first = rows[0][1]
+    else:
+        first = _laid_out(picture_of(image.crop((0, 0, image.size[0], 1))).buffer, letters)
+    if at < 0:
         return Pixels(first, True)  # which has too few dimensions, and is refused
-    shape = (*first.shape[:rows], height, *first.shape[rows + 1 :])
-    strides = (*first.strides[:rows], 0, *first.strides[rows + 1 :])
-    return Pixels(replace(first, shape=shape, strides=strides), True, (image, letters))
+    shape = (*first.shape[:at], height, *first.shape[at + 1 :])
+    strides = (*first.strides[:at], 0, *first.strides[at + 1 :])
+    whole = replace(first, shape=shape, strides=strides)
+    return Pixels(whole, True, rows, None if rows else (image, letters))
 
 
 def _laid_out(picture: Buffer, letters: str) -> Buffer:
@@ -198,6 +221,7 @@ def written_buffer(out: Any, pixels: Pixels, shape: tuple[int, ...], target: For
         raise CastError("out is in the other byte order than the machine's")
     if buffer.overlaps_itself:
         raise CastError("elements of out share memory with each other; write into a copy of it")
-    if buffer.overlaps(pixels.buffer):
+    memory = [part for _, part in pixels.rows] or [pixels.buffer]
+    if any(buffer.overlaps(part) for part in memory):
         raise CastError("out shares memory with the image; write into memory of its own")
     return buffer

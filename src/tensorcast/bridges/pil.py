@@ -1,4 +1,5 @@
-"""Pillow's images: their pixels shared through Pillow's Arrow export where it gives them.
+"""Pillow's images: their pixels shared through Pillow's Arrow export where it gives them, else
+copied out of Pillow's memory, or by Pillow.
 
 In memory Pillow keeps one byte, or two or four of I;16, I and F, for a pixel of one band, and four
 bytes for a pixel of several:
@@ -16,8 +17,11 @@ from typing import Any, Final
 
 from ..buffer import Buffer, contiguous_strides, numpy_buffer
 from ..errors import CastError
-from ..formats import FORMATS
+from ..formats import FORMATS, Format
+from ..kernels import cpu
 from .arrow import buffer_of as exported
+from .fresh import empty_numpy
+from .pil_rows import rows_of
 
 _WIDE: Final = {"I": "int32", "F": "float32"} | dict.fromkeys(
     ("I;16", "I;16L", "I;16B", "I;16N"), "uint16"
@@ -65,6 +69,9 @@ def picture_of(image: Any) -> Picture:
         if isinstance(shared, Picture):
             return shared
         why = shared
+        rows = rows_in(image)
+        if rows:
+            return Picture(_copied(image, rows), copied=why)
     import numpy as np
 
     try:
@@ -76,6 +83,71 @@ def picture_of(image: Any) -> Picture:
     return Picture(numpy_buffer(array), copied=why)
 
 
+def rows_in(image: Any) -> tuple[Buffer, ...]:
+    """The pixels in Pillow's own memory, in as many buffers as have equal distances between rows,
+    first to last; none where that is not known. Read-only, and for a look only: nobody else learns
+    of it."""
+    try:
+        image.load()
+        rows = None if image.mode in _COPIED else rows_of(image, *_pixel(image))
+    except ValueError:  # a closed image
+        return ()
+    if rows is None:
+        return ()
+    width, n_bands = image.size[0], len(image.getbands())
+    pixel_bytes, bands = _pixel(image)
+    shape: tuple[int, ...] = (width,)
+    strides: tuple[int, ...] = (pixel_bytes,)
+    if n_bands > 1:
+        shape, strides = (width, n_bands), (pixel_bytes, bands[1])
+    return tuple(
+        Buffer(
+            address,
+            (n, *shape),
+            (pitch, *strides),
+            _format(image),
+            owner=rows.owner,
+            writable=False,
+            byte_swapped=_swapped(image),
+        )
+        for address, n, pitch in rows.runs
+    )
+
+
+def _copied(image: Any, rows: tuple[Buffer, ...]) -> Buffer:
+    """The rows' pixels in new memory."""
+    width, height = image.size
+    made, address = empty_numpy((height, *rows[0].shape[1:]), rows[0].format)
+    row_bytes = made.nbytes // height
+    n_bands = len(image.getbands())
+    if n_bands not in (2, 3):  # as they are
+        width, n_bands = row_bytes, 1
+    for part in rows:
+        n_rows = part.shape[0]
+        cpu.memory_pack(part.address, part.strides[0], n_rows, width, n_bands, address)
+        address += n_rows * row_bytes
+    if rows[0].byte_swapped:
+        made = made.view(made.dtype.newbyteorder())
+    return numpy_buffer(made)
+
+
+def _format(image: Any) -> Format:
+    return FORMATS[_WIDE.get(image.mode, "uint8")]
+
+
+def _pixel(image: Any) -> tuple[int, tuple[int, ...]]:
+    """How many bytes a pixel takes in Pillow's memory, and which of them are the image's."""
+    n_bands = len(image.getbands())
+    if n_bands == 1:
+        n_bytes = _format(image).container_bits // 8
+        return n_bytes, tuple(range(n_bytes))
+    return 4, (0, 3) if n_bands == 2 else tuple(range(n_bands))
+
+
+def _swapped(image: Any) -> bool:
+    return image.mode in _BIG_ENDIAN and _BIG_ENDIAN[image.mode] != (sys.byteorder == "big")
+
+
 def _shared(image: Any) -> Picture | str:
     """The pixels in Pillow's own memory, or why they cannot be had there."""
     if not hasattr(image, "__arrow_c_array__"):
@@ -83,12 +155,15 @@ def _shared(image: Any) -> Picture | str:
     width, height = image.size
     n_bands = len(image.getbands())
     try:
+        image.load()
+        if (image.readonly or 0 in image.size) and _exports_own_blocks_only():
+            return "this Pillow shares no memory that is not its own; 13 and newer do"
         memory = exported(image)
     except (ValueError, CastError) as error:
         if isinstance(error, ValueError) and in_blocks(image):
             return "Pillow keeps an image this large in several blocks"
         return f"Pillow does not share its pixels: {str(error).rstrip('.')}"
-    row = FORMATS[_WIDE.get(image.mode, "uint8")]
+    row = _format(image)
     in_four = n_bands > 1
     if memory.n_elements != width * height * (4 if in_four else 1) or (
         memory.format.container_bits != row.container_bits
@@ -100,8 +175,7 @@ def _shared(image: Any) -> Picture | str:
         strides=contiguous_strides((height, width), row.container_bits // 8),
         format=row,
         writable=not image.readonly,
-        byte_swapped=image.mode in _BIG_ENDIAN
-        and _BIG_ENDIAN[image.mode] != (sys.byteorder == "big"),
+        byte_swapped=_swapped(image),
     )
     note = ""
     if in_four:
@@ -113,10 +187,20 @@ def _shared(image: Any) -> Picture | str:
     return Picture(buffer, read_only, note=note)
 
 
+def _exports_own_blocks_only() -> bool:
+    """Whether Pillow ends the process when it exports an image without blocks of its own: one on
+    memory of others, or one without pixels (python-pillow issue 9896)."""
+    return int(sys.modules["PIL"].__version__.partition(".")[0]) < 13
+
+
+def is_shared(image: Any) -> bool:
+    """Whether Pillow is asked for an image's memory by `picture_of`, and has it in one piece."""
+    exports = hasattr(image, "__arrow_c_array__") and image.mode not in _COPIED
+    return exports and not in_blocks(image)
+
+
 def in_blocks(image: Any) -> bool:
     """Whether the image takes more bytes than Pillow keeps in one block."""
     size = getattr(sys.modules["PIL.Image"].core, "get_block_size", lambda: 1 << 24)()
-    row = FORMATS[_WIDE.get(image.mode, "uint8")]
-    n_bytes = 4 if len(image.getbands()) > 1 else row.container_bits // 8
     width, height = image.size
-    return width * height * n_bytes > size  # type: ignore[no-any-return]
+    return width * height * _pixel(image)[0] > size  # type: ignore[no-any-return]

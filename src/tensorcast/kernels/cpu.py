@@ -420,6 +420,48 @@ def image_computes(kernel: str | None = None) -> bool:
     return _core.image_computes(kernel)
 
 
+def memory_read(address: int, n_bytes: int) -> bytes | None:
+    """A copy of this process's memory; None where some of it is not there, or where the system
+    does not say."""
+    return _core.memory_read(address, n_bytes)
+
+
+def memory_rows(table: int, n_rows: int) -> list[tuple[int, int, int]] | None:
+    """The rows whose addresses a table in memory has, as runs of equal distance: (address, rows,
+    bytes from one to the next). None as of `memory_read`."""
+    return _core.memory_rows(table, n_rows)
+
+
+def memory_pack(
+    address: int,
+    pitch: int,
+    n_rows: int,
+    width: int,
+    n_bands: int,
+    target_address: int,
+    *,
+    kernel: str | None = None,
+    n_threads: int | None = None,
+) -> None:
+    """Write rows of pixels without gaps.
+
+    Args:
+        pitch: bytes from one row to the next.
+        n_bands: 3 and 2 for pixels of 4 bytes, of which the first three, or the first and last, are
+            written; 1 for pixels of 1 byte.
+    """
+    _core.memory_pack(
+        address,
+        pitch,
+        n_rows,
+        width,
+        n_bands,
+        target_address,
+        n_threads or default_threads(),
+        kernel,
+    )
+
+
 def read_ranges(
     row: Format,
     address: int,
