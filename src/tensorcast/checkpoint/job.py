@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -161,7 +160,7 @@ class Job:
             name, state = self.plan.steps[index].outputs[0].name, converter.states[index]
             digests[name] = tensor_digest(state.digests)
             if state.loss is not None:
-                losses[name] = dataclasses.asdict(state.loss)
+                losses[name] = dict(vars(state.loss))
         return {"file": file, "digests": digests, "losses": losses}
 
     # -- verifying -----------------------------------------------------------------------------
