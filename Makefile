@@ -140,7 +140,7 @@ OTHER := build/venvs/torch-$(TORCH)
 test-torch: $(STAMPS)/venv  ## the tests of casts in place against another torch, TORCH=2.6.0
 	@[ -x $(OTHER)/bin/python ] || $(BIN)/python -m venv $(OTHER)
 	@$(OTHER)/bin/python -m pip --disable-pip-version-check --quiet install torch==$(TORCH) ".[test]"
-	@$(OTHER)/bin/python -m pytest tests/test_inplace.py tests/test_inplace_modules.py \
+	@$(OTHER)/bin/python -m pytest tests/test_inplace.py tests/test_inplace_modules.py tests/test_inplace_pages.py \
 	  tests/test_inplace_sharing.py $(PYTEST_ARGS)
 
 .PHONY: test-sanitize
@@ -151,6 +151,28 @@ test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then unde
 	  $(call native,$$dir,$$sanitizers); \
 	  $(without_aslr) $(BIN)/ctest --test-dir $$dir --output-on-failure --no-tests=error; \
 	done
+
+# the extension itself under ASan + UBSan, in a copy of the package, by the tests of what it reads and
+# writes: SANITIZED_TESTS=tests/test_fast.py runs one file
+SANITIZED := build/sanitize-extension
+SANITIZED_TESTS ?= $(addprefix tests/,test_fast.py test_sequences.py test_images.py test_pil.py \
+  test_pil_rows.py test_arrays.py test_inplace.py test_inplace_modules.py test_inplace_pages.py \
+  test_tensors.py test_tensors_numpy.py test_packed.py test_way_out.py test_bridge_properties.py \
+  test_lifetimes.py test_buffer.py test_loss.py test_stream.py checkpoint/test_run.py)
+.PHONY: test-sanitize-extension
+test-sanitize-extension: interop  ## the Python tests on an extension built with ASan + UBSan (gcc)
+	@mkdir -p $(SANITIZED)/build
+	@$(BIN)/cmake -S . -B $(SANITIZED)/build -G Ninja -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja \
+	  -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python -DTENSORCAST_SANITIZE=address,undefined >/dev/null
+	@$(BIN)/cmake --build $(SANITIZED)/build
+	@rm -rf $(SANITIZED)/src && cp -r src $(SANITIZED)/src
+	@cp $(SANITIZED)/build/_core*.so $(SANITIZED)/src/tensorcast/_core.abi3.so
+	@cc=$(or $(CC),gcc); libraries() { for name in "$$@"; do $$cc -print-file-name=$$name; done; }; \
+	LD_PRELOAD="$$(libraries libasan.so libubsan.so libstdc++.so.6 | tr '\n' ' ')" \
+	  ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 \
+	  UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc \
+	  PYTHONPATH=$(CURDIR)/$(SANITIZED)/src \
+	  $(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST_ARGS)
 
 # gcc 12's ThreadSanitizer cannot map its shadow under the address randomization of newer kernels
 without_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)

@@ -138,7 +138,7 @@ Outcome run_into(const State& s, const Cast& cast, View& source, View& target, b
         if (!run(s, cast, source.layout, aside, source.n_elements, &stats)) return Outcome::NoMemory;
         if (refused(cast, stats)) return Outcome::Refused;
         if (keeps) {
-            memcpy(target.layout.address, block, n_bytes);
+            if (n_bytes) memcpy(target.layout.address, block, n_bytes);  // the address of nothing may be null
             return Outcome::Done;
         }
         stats = Stats();

@@ -31,13 +31,18 @@ TC_INLINE T load(const void* object, Py_ssize_t offset) {
 }
 
 // An exact int of at most two digits of 30 bits; false: it has more. Both digits are read even
-// where there is one: memory of objects is a multiple of 8 bytes. No branch on sign or length,
-// which in random numbers nothing predicts.
+// where there is one: memory of objects is a multiple of 8 bytes, which AddressSanitizer does not
+// know. No branch on sign or length, which in random numbers nothing predicts.
 template <bool TAGGED>
 TC_INLINE bool small_int(const void* object, int64_t* out) {
-    const uint64_t word = load<uint64_t>(object, HEAD), digits = load<uint64_t>(object, HEAD + 8);
+    const uint64_t word = load<uint64_t>(object, HEAD);
     const uint64_t negative = TAGGED ? (word >> 1) & 1 : word >> 63;
     const uint64_t n = TAGGED ? word >> 3 : (word ^ -negative) + negative;
+#if defined(__SANITIZE_ADDRESS__)
+    const uint64_t digits = n > 1 ? load<uint64_t>(object, HEAD + 8) : load<uint32_t>(object, HEAD + 8);
+#else
+    const uint64_t digits = load<uint64_t>(object, HEAD + 8);
+#endif
     const uint64_t low = digits & DIGIT, high = (digits >> 32) & DIGIT & -(n >> 1);
     const uint64_t magnitude = (low | high << 30) & -uint64_t(n != 0);
     *out = (int64_t)((magnitude ^ -negative) + negative);

@@ -85,6 +85,7 @@ struct Arrays {
 
     // Contiguous elements of `source`, in the machine's byte order, to where the next belong.
     bool put(const char* data, FormatId source) {
+        if (n == 0) return true;  // the address of nothing may be null
         Cast one = cast;
         one.source = source;
         const Row &from_row = ROWS[source], &to_row = ROWS[cast.target];
