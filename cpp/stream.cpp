@@ -54,14 +54,14 @@ bool refused(const Cast& cast, const Stats& stats) {
 }
 
 // One block from memory to memory, segment by segment: sums come out as of one whole cast.
-bool cast_block(const Kernels& kernels, const Cast& cast, const Ends& ends, bool writes, uint64_t n,
+bool cast_block(const Kernels& kernels, const Cast& cast, char* in, char* out, uint64_t n,
                 uint64_t first, Stats* stats) {
     const FloatEnvironment environment;
     for (uint64_t i = 0; i < n; i += SEGMENT) {
         Layout source{}, target{};
         source.contiguous = target.contiguous = true;
-        source.address = ends.in + bytes_of(i, cast.source);
-        target.address = writes ? ends.out + bytes_of(i, cast.target) : nullptr;
+        source.address = in + bytes_of(i, cast.source);
+        target.address = out ? out + bytes_of(i, cast.target) : nullptr;
         Stats one;
         if (!cast_tensor(kernels, cast, source, target, n - i < SEGMENT ? n - i : SEGMENT, first + i, 1,
                          &one))
@@ -84,18 +84,24 @@ void stream_cast(const FileCalls& calls, const Kernels& kernels, const Cast& cas
     const uint64_t at_a_time = stream_elements(cast.source, cast.target, ends.in_bytes, ends.out_bytes);
     Xxh64 hash;
     bool writes = ends.target != NO_FILE;
+    uint64_t filled = 0;  // bytes of the second block that wait to be written
     for (uint64_t i = 0; i < n_elements; i += at_a_time) {
         const uint64_t n = n_elements - i < at_a_time ? n_elements - i : at_a_time;
+        const uint64_t n_bytes = bytes_of(n, cast.target);
+        char* out = ends.out + filled;
         if (!read_block(calls, ends, bytes_of(n, cast.source), s)) return;
-        if (!cast_block(kernels, cast, ends, writes, n, first + i, &s->stats)) {
+        if (!cast_block(kernels, cast, ends.in, writes ? out : nullptr, n, first + i, &s->stats)) {
             s->stopped = Stopped::Memory;
             return;
         }
         writes = writes && !refused(cast, s->stats);
         if (!writes) continue;
-        const uint64_t n_bytes = bytes_of(n, cast.target);
-        hash.add(ends.out, n_bytes);
-        if (!write_block(calls, ends, ends.out, n_bytes, s)) return;
+        hash.add(out, n_bytes);
+        filled += n_bytes;
+        const bool last = n_elements - i <= at_a_time;
+        if (!last && filled + n_bytes <= ends.out_bytes) continue;
+        if (!write_block(calls, ends, ends.out, filled, s)) return;
+        filled = 0;
     }
     s->digest = hash.digest();
 }

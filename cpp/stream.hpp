@@ -16,7 +16,8 @@ extern const FileCalls SYSTEM_CALLS;
 
 constexpr int NO_FILE = -1;
 
-// Where the bytes come from and go to, and the two blocks worked in.
+// Where the bytes come from and go to, and the two blocks worked in. What was cast is written
+// when the second block is full.
 struct Ends {
     int source;
     uint64_t source_offset;

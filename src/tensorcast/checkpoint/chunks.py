@@ -26,6 +26,9 @@ BLOCK_BYTES: Final = 1 << 18
 """Bytes of a chunk that stream through a thread at a time, in its wider format: they are still in
 the core's own cache when they are cast, digested and written."""
 
+WRITE_BYTES: Final = 1 << 20
+"""Bytes written at a time: a call of the system, and a place in its memory, for each."""
+
 MAX_THREADS: Final = 16
 """Threads taken without being asked: past these the file system is the limit."""
 
@@ -75,19 +78,19 @@ class Buffers:
     @staticmethod
     def chunk() -> Buffers:
         """Page-aligned buffers of one chunk each."""
-        return Buffers._of(CHUNK_BYTES)
+        return Buffers._of(CHUNK_BYTES, CHUNK_BYTES)
 
     @staticmethod
     def block() -> Buffers:
-        """Page-aligned buffers of one block each, for `stream`."""
-        return Buffers._of(BLOCK_BYTES)
+        """Page-aligned buffers for `stream`: a block to read, and as much as is written at once."""
+        return Buffers._of(BLOCK_BYTES, WRITE_BYTES)
 
     @staticmethod
-    def _of(n_bytes: int) -> Buffers:
+    def _of(source_bytes: int, target_bytes: int) -> Buffers:
         private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         return Buffers(
-            memoryview(mmap.mmap(-1, n_bytes, private)),
-            memoryview(mmap.mmap(-1, n_bytes, private)),
+            memoryview(mmap.mmap(-1, source_bytes, private)),
+            memoryview(mmap.mmap(-1, target_bytes, private)),
         )
 
 
