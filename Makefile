@@ -159,6 +159,16 @@ SANITIZED_TESTS ?= $(addprefix tests/,test_fast.py test_sequences.py test_images
   test_pil_rows.py test_arrays.py test_inplace.py test_inplace_modules.py test_inplace_pages.py \
   test_tensors.py test_tensors_numpy.py test_packed.py test_way_out.py test_bridge_properties.py \
   test_lifetimes.py test_buffer.py test_loss.py test_stream.py checkpoint/test_run.py)
+# in place of the editable install, whose finder comes before any path
+define sanitized
+import sys
+sys.meta_path[:] = [each for each in sys.meta_path if "Redirecting" not in type(each).__name__]
+sys.path.insert(0, "$(SANITIZED)/src")
+import pytest, tensorcast._core
+assert "$(SANITIZED)" in tensorcast._core.__file__, tensorcast._core.__file__
+sys.exit(pytest.main(sys.argv[1:]))
+endef
+test-sanitize-extension: export sanitized := $(sanitized)
 .PHONY: test-sanitize-extension
 test-sanitize-extension: interop  ## the Python tests on an extension built with ASan + UBSan (gcc)
 	@mkdir -p $(SANITIZED)/build
@@ -171,8 +181,7 @@ test-sanitize-extension: interop  ## the Python tests on an extension built with
 	LD_PRELOAD="$$(libraries libasan.so libubsan.so libstdc++.so.6 | tr '\n' ' ')" \
 	  ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1 \
 	  UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 PYTHONMALLOC=malloc \
-	  PYTHONPATH=$(CURDIR)/$(SANITIZED)/src \
-	  $(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST_ARGS)
+	  $(BIN)/python -c "$$sanitized" -p no:cacheprovider $(SANITIZED_TESTS) $(PYTEST_ARGS)
 
 # gcc 12's ThreadSanitizer cannot map its shadow under the address randomization of newer kernels
 without_aslr = $(shell setarch -R true 2>/dev/null && echo setarch -R)

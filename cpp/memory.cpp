@@ -74,7 +74,8 @@ void move_whole_pages(uintptr_t from, uintptr_t to, uint64_t n_bytes) {
     constexpr uint64_t PART = 4 * HUGE_PAGE;
     if (remap(from, to, n_bytes)) return;
     const bool several = errno == EFAULT;
-    if (several && fresh_pages((void*)to, n_bytes) == MAP_FAILED) {
+    const bool gone = msync((void*)to, n_bytes, MS_ASYNC) != 0;  // which asks no more than that
+    if (gone && fresh_pages((void*)to, n_bytes) == MAP_FAILED) {
         // nothing was lost yet, but there is no way on: the conversion cannot be undone
         static const char message[] = "tensorcast: the system took a mapping away and gives none\n";
         (void)!write(2, message, sizeof message - 1);
