@@ -370,6 +370,7 @@ const Table* table_for(const Cast& cast) {
     }
     table->find_ranges();
     table->fold.rows = 0;
+    table->fold.limited = false;
 #if defined(__AVX2__)
     if (target.container() == 1 && table->mask == 0xff) {
         uint8_t kept[256];
