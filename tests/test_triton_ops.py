@@ -32,10 +32,12 @@ def run_cases(exhaustive: bool, **environment: str) -> None:
     assert re.search(r"\d+ passed", done.stdout), done.stdout
 
 
+@pytest.mark.timeout(0)  # hours in the full run
 def test_in_the_interpreter(exhaustive: bool) -> None:
     run_cases(exhaustive, TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
 
 
+@pytest.mark.timeout(0)
 def test_on_the_device(exhaustive: bool) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA")
