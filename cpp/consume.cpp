@@ -14,9 +14,10 @@ constexpr uint64_t SCRATCH_BYTES = 64 << 10;
 // cast_tensor allocates nothing for so few aligned contiguous elements, which may be complex.
 constexpr uint64_t WITHOUT_ALLOCATION = SEGMENT / 2;
 
-uint64_t bytes_of(uint64_t n, bool packed, const Row& row) {
-    return packed ? n * row.bits / 8 : n * row.container();
-}
+// Bits from one element to the next.
+unsigned width(bool packed, const Row& row) { return packed ? row.bits : row.container() * 8; }
+
+uint64_t bytes_of(uint64_t n, bool packed, const Row& row) { return n * width(packed, row) / 8; }
 
 bool cast_run(const Consumption& c, const char* source, char* target, uint64_t n, uint64_t first,
               unsigned n_threads) {
@@ -107,9 +108,6 @@ void cast_part(const Consumption& c, const char* in, char* out, uint64_t begin, 
                  n - i < WITHOUT_ALLOCATION ? n - i : WITHOUT_ALLOCATION, begin + i, 1);
 }
 
-// Bits from one element to the next.
-unsigned width(bool packed, const Row& row) { return packed ? row.bits : row.container() * 8; }
-
 // Elements [begin, end), which lie at `in` and go to `out` at or before it, over what was read of them.
 // Each part is as large as the room between the two.
 char* cast_over(const Consumption& c, const char* in, char* out, uint64_t begin, uint64_t end,
@@ -139,19 +137,19 @@ bool consume_moving(const Consumption& c, unsigned n_threads, unsigned n_failure
     const uint64_t from_bits = width(c.cast.source_packed, ROWS[c.cast.source]);
     const uint64_t to_bits = width(c.cast.target_packed, ROWS[c.cast.target]);
     const uint64_t wide = from_bits > to_bits ? from_bits : to_bits;
-    const uint64_t n = c.n_elements, part = (2 * MOVES_BY * 8 / wide + SEGMENT - 1) / SEGMENT * SEGMENT;
+    const uint64_t n = c.n_elements, part = (2 * HUGE_PAGE * 8 / wide + SEGMENT - 1) / SEGMENT * SEGMENT;
     if (!c.moves || !c.releases || from_bits == to_bits || n < 4 * part || !moves_pages()) return false;
     const uintptr_t source = (uintptr_t)c.source, target = (uintptr_t)c.target;
     if (to_bits < from_bits) {
         cast_part(c, c.source, c.target, 0, part, n_threads, &n_failures);
         const uintptr_t in = source + part * from_bits / 8, out = target + part * to_bits / 8;
-        const uintptr_t over = source + ((out - source) & (MOVES_BY - 1));
+        const uintptr_t over = source + ((out - source) & (HUGE_PAGE - 1));
         const char* end = cast_over(c, (const char*)in, (char*)over, part, n, n_threads, &n_failures);
         move_pages(over, out, (uintptr_t)end - over);
     } else {
         const uint64_t moved = (n - part) / SEGMENT * SEGMENT, n_bytes = moved * from_bits / 8;
         const uintptr_t least = target + moved * (to_bits - from_bits) / 8 + SEGMENT * to_bits / 8;
-        const uintptr_t in = least + ((source - least) & (MOVES_BY - 1));
+        const uintptr_t in = least + ((source - least) & (HUGE_PAGE - 1));
         move_pages(source, in, n_bytes);
         cast_over(c, (const char*)in, c.target, 0, moved, n_threads, &n_failures);
         cast_part(c, c.source + n_bytes, c.target + moved * to_bits / 8, moved, n - moved, n_threads,

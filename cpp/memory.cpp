@@ -14,7 +14,6 @@
 namespace tc {
 namespace {
 
-constexpr uintptr_t HUGE_PAGE = uintptr_t{2} << 20;
 constexpr uint64_t PAYS_FROM_BYTES = uint64_t{4} << 20;
 
 constexpr uintptr_t PIECE = 2 * HUGE_PAGE;

@@ -4,6 +4,8 @@
 
 namespace tc {
 
+constexpr uintptr_t HUGE_PAGE = uintptr_t{2} << 20;
+
 // Asks for huge pages for the whole huge pages inside the block, before its first touch: fewer page
 // faults, faster memory. The memory stays whose it is. Nothing happens to a small block. With several
 // threads a large block, which is to be written whole, gets its pages here, each from one thread: two
@@ -27,12 +29,10 @@ bool releases_pages();
 // Moves n_bytes to other memory, which is the caller's too and whose content does not count: whole
 // pages by their entries in the page table, where no byte is read and no page is new, the rest by
 // copying. What was moved reads as anything afterwards. Both are private anonymous memory, a whole
-// number of pages apart, and do not overlap; fastest a whole number of `MOVES_BY` apart.
+// number of pages apart, and do not overlap; fastest a whole number of huge pages apart.
 void move_pages(uintptr_t from, uintptr_t to, uint64_t n_bytes);
 
 // Whether the system can: where it cannot, `move_pages` copies.
 bool moves_pages();
-
-constexpr uintptr_t MOVES_BY = uintptr_t{2} << 20;
 
 }  // namespace tc

@@ -181,15 +181,7 @@ def cast_chunk(
     """
     return RawStats(
         *_core.cast_chunk(
-            _FORMAT_INDEX[source_format.name],
-            _FORMAT_INDEX[target_format.name],
-            _OVERFLOW_INDEX[policy.overflow],
-            _ROUNDING_INDEX[policy.rounding],
-            _NAN_INDEX[policy.nan],
-            policy.seed,
-            first_index,
-            full,
-            kernel,
+            *_common(source_format, target_format, policy, first_index, full, kernel),
             source,
             target,
             n_elements,
@@ -225,15 +217,7 @@ def stream_cast(
         ValueError: a block is too small.
     """
     stats, end = _core.stream_cast(
-        _FORMAT_INDEX[source_format.name],
-        _FORMAT_INDEX[target_format.name],
-        _OVERFLOW_INDEX[policy.overflow],
-        _ROUNDING_INDEX[policy.rounding],
-        _NAN_INDEX[policy.nan],
-        policy.seed,
-        first_index,
-        full,
-        None,
+        *_common(source_format, target_format, policy, first_index, full, None),
         source,
         source_offset,
         -1 if target is None else target,
@@ -288,15 +272,7 @@ def cast_buffer(
     """
     return RawStats(
         *_core.cast_tensor(
-            _FORMAT_INDEX[source.format.name],
-            _FORMAT_INDEX[target_format.name],
-            _OVERFLOW_INDEX[policy.overflow],
-            _ROUNDING_INDEX[policy.rounding],
-            _NAN_INDEX[policy.nan],
-            policy.seed,
-            0,
-            full,
-            kernel,
+            *_common(source.format, target_format, policy, 0, full, kernel),
             _layout(source),
             None if target is None else _layout(target),
             n_threads or default_threads(),
@@ -492,6 +468,28 @@ def advise_huge(address: int, n_bytes: int) -> None:
 def format_index(row: Format) -> int:
     """The index of a format in the kernels' table."""
     return _FORMAT_INDEX[row.name]
+
+
+def _common(
+    source: Format,
+    target: Format,
+    policy: ResolvedPolicy,
+    first_index: int,
+    full: bool,
+    kernel: str | None,
+) -> tuple[int, int, int, int, int, int, int, bool, str | None]:
+    """What every cast of the extension begins with."""
+    return (
+        _FORMAT_INDEX[source.name],
+        _FORMAT_INDEX[target.name],
+        _OVERFLOW_INDEX[policy.overflow],
+        _ROUNDING_INDEX[policy.rounding],
+        _NAN_INDEX[policy.nan],
+        policy.seed,
+        first_index,
+        full,
+        kernel,
+    )
 
 
 def _policy(
