@@ -99,6 +99,8 @@ struct Stats {
     }
 };
 
+struct HashState;
+
 struct Kernels {
     const char* name;
     // Casts n contiguous, naturally aligned elements in the machine's byte order; target may be
@@ -109,6 +111,8 @@ struct Kernels {
     // The same of n complex elements, with cast.source the format of their components, to bool.
     void (*run_complex_to_bool)(const Cast&, const void* source, void* target, uint64_t n,
                                 Stats* stats);
+    // Brings an XXH3 (hash.hpp) forward by n stripes of 64 bytes, from the start of a block of 16.
+    void (*stripes)(HashState*, const void* data, uint64_t n);
     bool (*supported)();
 };
 

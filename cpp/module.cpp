@@ -45,6 +45,18 @@ PyObject* stats_tuple(const Stats& s) {
                          s.sum_squared);
 }
 
+// The kernels of that name, or those picked for this CPU.
+bool parse_kernels(PyObject* name_or_none, const Kernels** kernels) {
+    *kernels = default_kernels;
+    if (name_or_none == Py_None) return true;
+    Py_ssize_t length;
+    const char* name = PyUnicode_AsUTF8AndSize(name_or_none, &length);
+    if (!name) return false;
+    *kernels = find_kernels(name);
+    if (!*kernels) PyErr_Format(PyExc_ValueError, "no kernels called '%s' run on this CPU", name);
+    return *kernels != nullptr;
+}
+
 // What every cast takes: source, target, overflow, rounding, nan, seed, first, full, kernel.
 constexpr Py_ssize_t N_COMMON = 9;
 
@@ -71,18 +83,7 @@ bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kern
     cast->quiets = false;
     cast->index_shift = 0;
     cast->keys = seed_keys(seed);
-    *kernels = default_kernels;
-    if (args[8] != Py_None) {
-        Py_ssize_t length;
-        const char* name = PyUnicode_AsUTF8AndSize(args[8], &length);
-        if (!name) return false;
-        *kernels = find_kernels(name);
-        if (!*kernels) {
-            PyErr_Format(PyExc_ValueError, "no kernels called '%s' run on this CPU", name);
-            return false;
-        }
-    }
-    return true;
+    return parse_kernels(args[8], kernels);
 }
 
 PyObject* finish(bool done, const Stats& stats) {
@@ -273,26 +274,27 @@ PyObject* py_stream_copy(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
     uint64_t n;
     StreamEnds at;
     if (!at.parse(args, 1) || !to_u64(args[5], &n)) return nullptr;
-    if (at.ends.in_bytes < Xxh64::STRIPE) {
+    if (at.ends.in_bytes == 0) {
         PyErr_SetString(PyExc_ValueError, "the block is too small");
         return nullptr;
     }
     Streamed done;
     Py_BEGIN_ALLOW_THREADS
-    stream_copy(SYSTEM_CALLS, at.ends, n, &done);
+    stream_copy(SYSTEM_CALLS, *default_kernels, at.ends, n, &done);
     Py_END_ALLOW_THREADS
     return streamed_tuple(done, false);
 }
 
-// xxh64(data, seed) -> int
-PyObject* py_xxh64(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
-    if (n_args != 2) return PyErr_Format(PyExc_TypeError, "xxh64 takes 2 arguments");
-    uint64_t seed;
+// xxh3(data, kernels | None) -> int
+PyObject* py_xxh3(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+    if (n_args != 2) return PyErr_Format(PyExc_TypeError, "xxh3 takes 2 arguments");
+    const Kernels* kernels;
     Py_buffer in;
-    if (!to_u64(args[1], &seed) || PyObject_GetBuffer(args[0], &in, PyBUF_SIMPLE) < 0) return nullptr;
+    if (!parse_kernels(args[1], &kernels) || PyObject_GetBuffer(args[0], &in, PyBUF_SIMPLE) < 0)
+        return nullptr;
     uint64_t digest;
     Py_BEGIN_ALLOW_THREADS
-    digest = xxh64(in.buf, (size_t)in.len, seed);
+    digest = xxh3(*kernels, in.buf, (size_t)in.len);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&in);
     return PyLong_FromUnsignedLongLong(digest);
@@ -353,7 +355,7 @@ PyMethodDef methods[] = {
     {"ranges", (PyCFunction)(void (*)(void))ranges, METH_FASTCALL, nullptr},
     {"stream_cast", (PyCFunction)(void (*)(void))py_stream_cast, METH_FASTCALL, nullptr},
     {"stream_copy", (PyCFunction)(void (*)(void))py_stream_copy, METH_FASTCALL, nullptr},
-    {"xxh64", (PyCFunction)(void (*)(void))py_xxh64, METH_FASTCALL, nullptr},
+    {"xxh3", (PyCFunction)(void (*)(void))py_xxh3, METH_FASTCALL, nullptr},
     {"kernels", list_kernels, METH_NOARGS, nullptr},
     {"fast_set_up", (PyCFunction)(void (*)(void))fast_set_up, METH_FASTCALL, nullptr},
     {"fast_torch", (PyCFunction)(void (*)(void))fast_torch, METH_FASTCALL, nullptr},

@@ -82,7 +82,7 @@ uint64_t stream_elements(FormatId source, FormatId target, size_t in_bytes, size
 void stream_cast(const FileCalls& calls, const Kernels& kernels, const Cast& cast, const Ends& ends,
                  uint64_t n_elements, uint64_t first, Streamed* s) {
     const uint64_t at_a_time = stream_elements(cast.source, cast.target, ends.in_bytes, ends.out_bytes);
-    Xxh64 hash;
+    Xxh3 hash(kernels);
     bool writes = ends.target != NO_FILE;
     uint64_t filled = 0;  // bytes of the second block that wait to be written
     for (uint64_t i = 0; i < n_elements; i += at_a_time) {
@@ -106,9 +106,10 @@ void stream_cast(const FileCalls& calls, const Kernels& kernels, const Cast& cas
     s->digest = hash.digest();
 }
 
-void stream_copy(const FileCalls& calls, const Ends& ends, uint64_t n_bytes, Streamed* s) {
-    const uint64_t at_a_time = ends.in_bytes / Xxh64::STRIPE * Xxh64::STRIPE;
-    Xxh64 hash;
+void stream_copy(const FileCalls& calls, const Kernels& kernels, const Ends& ends, uint64_t n_bytes,
+                 Streamed* s) {
+    const uint64_t at_a_time = ends.in_bytes;
+    Xxh3 hash(kernels);
     for (uint64_t i = 0; i < n_bytes; i += at_a_time) {
         const uint64_t n = n_bytes - i < at_a_time ? n_bytes - i : at_a_time;
         if (!read_block(calls, ends, n, s)) return;

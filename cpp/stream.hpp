@@ -33,7 +33,7 @@ enum class Stopped : uint8_t { Not, Reading, Writing, Memory };
 
 struct Streamed {
     Stats stats;
-    uint64_t digest = 0;   // XXH64 of what the target got, or would have got
+    uint64_t digest = 0;   // XXH3 of what the target got, or would have got
     uint64_t n_read = 0;   // bytes
     uint64_t n_written = 0;
     Stopped stopped = Stopped::Not;
@@ -51,6 +51,6 @@ void stream_cast(const FileCalls&, const Kernels&, const Cast&, const Ends&, uin
                  uint64_t first, Streamed*);
 
 // The bytes as they are, through the first block.
-void stream_copy(const FileCalls&, const Ends&, uint64_t n_bytes, Streamed*);
+void stream_copy(const FileCalls&, const Kernels&, const Ends&, uint64_t n_bytes, Streamed*);
 
 }  // namespace tc

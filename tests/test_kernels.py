@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import xxhash
 from bits import code_dtype, expect_same_codes
 from codes import interesting_codes, policies
 from oracle import FINITE, cast_array, parts_of, statistics
@@ -281,13 +282,11 @@ def test_the_threads_modes_change_nothing(source: str, register: int) -> None:
 # -- the rest of the module ----------------------------------------------------------------------
 
 
-def test_xxh64_is_the_published_function() -> None:
-    data = bytes((i * 2654435761 >> 24) & 255 for i in range(101))
-    assert cpu.xxh64(b"") == 0xEF46DB3751D8E999
-    assert cpu.xxh64(b"a") == 0xD24EC4F1A98C6E5B
-    assert cpu.xxh64(b"abc") == 0x44BC2CF5AD770999
-    assert cpu.xxh64(b"", 2654435761) == 0xAC75FDA2929B17EF
-    assert cpu.xxh64(memoryview(data)[1:]) == cpu.xxh64(data[1:])
+@pytest.mark.parametrize("kernel", cpu.available())
+def test_xxh3_is_the_published_function(kernel: str) -> None:
+    data = memoryview(np.random.default_rng(3).bytes(5000))
+    for n in (*range(2200), 4096, 4097, 4999):
+        assert cpu.xxh3(data[1 : 1 + n], kernel) == xxhash.xxh3_64_intdigest(data[1 : 1 + n]), n
 
 
 def test_a_child_process_casts_after_a_fork() -> None:
@@ -297,13 +296,13 @@ def test_a_child_process_casts_after_a_fork() -> None:
     want, _ = run(codes, source, target, policy, n_threads=4)
     with multiprocessing.get_context("fork").Pool(2) as pool:
         digests = pool.map(_digest_in_child, [codes, codes])
-    assert digests == [cpu.xxh64(want)] * 2
+    assert digests == [cpu.xxh3(want)] * 2
 
 
 def _digest_in_child(codes: np.ndarray) -> int:
     source, target = FORMATS["float32"], FORMATS["float16"]
     policy = Policy(overflow="saturate").resolve(source, target)
-    return cpu.xxh64(run(codes, source, target, policy, n_threads=4)[0])
+    return cpu.xxh3(run(codes, source, target, policy, n_threads=4)[0])
 
 
 def test_short_buffers_and_unknown_kernels_are_refused() -> None:

@@ -75,7 +75,7 @@ def test_a_stream_is_a_cast_of_the_whole(two, pair, n: int, blocks) -> None:
     files = two(data)
     stats, end = files.cast(source, target, SATURATE, n, first_index=4096, full=True, blocks=blocks)
     assert files.written() == out
-    assert end == (cpu.xxh64(out), len(data), len(out), 0, 0)
+    assert end == (cpu.xxh3(out), len(data), len(out), 0, 0)
     if blocks is BLOCK:
         assert stats == want
     assert stats[:10] == want[:10]  # the counts; sums of smaller blocks round elsewhere
@@ -112,8 +112,8 @@ def test_after_a_refused_value_nothing_is_written_but_all_is_counted(two, what: 
 def test_a_copy_is_the_bytes(two, n: int) -> None:
     data = RNG.bytes(n)
     files = two(data)
-    block = bytearray(100)  # 96 at a time
-    digest = cpu.xxh64(data)
+    block = bytearray(100)
+    digest = cpu.xxh3(data)
     assert cpu.stream_copy(files.source, 5, files.target, 3, block, n) == (digest, n, n, 0, 0)
     assert files.written() == data
     assert cpu.stream_copy(files.source, 5, None, 0, block, n) == (digest, n, 0, 0, 0)
@@ -161,6 +161,6 @@ def test_blocks_that_are_too_small() -> None:
         with pytest.raises(ValueError, match="too small"):
             cpu.stream_cast(0, 0, None, 0, *blocks, float32, float16, policy, 1)
     with pytest.raises(ValueError, match="too small"):
-        cpu.stream_copy(0, 0, None, 0, bytearray(31), 1)
+        cpu.stream_copy(0, 0, None, 0, bytearray(), 1)
     with pytest.raises((TypeError, BufferError)):
         cpu.stream_copy(0, 0, None, 0, bytes(64), 1)

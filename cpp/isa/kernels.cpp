@@ -760,7 +760,10 @@ bool supported() {
 
 }  // namespace
 
+void TC_JOIN(stripes_, TC_ISA)(HashState*, const void*, uint64_t);  // digest.cpp
+
 extern const Kernels TC_JOIN(KERNELS_, TC_ISA);
-const Kernels TC_JOIN(KERNELS_, TC_ISA) = {TC_TEXT(TC_ISA), run, run_complex_to_bool, supported};
+const Kernels TC_JOIN(KERNELS_, TC_ISA) = {TC_TEXT(TC_ISA), run, run_complex_to_bool,
+                                              TC_JOIN(stripes_, TC_ISA), supported};
 
 }  // namespace tc

@@ -22,4 +22,5 @@ static inline void stream512(void* to, __m512i x) {
 #define __AVX512VBMI__ 1
 #define __AVX512VBMI2__ 1
 #define __builtin_cpu_supports(feature) true
+#include "isa/digest.cpp"
 #include "isa/kernels.cpp"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from ..kernels.cpu import xxh64
+from ..kernels.cpu import xxh3
 from ..loss import Loss
 from ..policy import ResolvedPolicy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
@@ -315,8 +315,8 @@ class Converter:
 
 
 def tensor_digest(digests: bytes | bytearray) -> str:
-    """The digest of a tensor: XXH64 of its chunks' digests in order, in hexadecimal."""
-    return f"{xxh64(digests):016x}"
+    """The digest of a tensor: XXH3 of its chunks' digests in order, in hexadecimal."""
+    return f"{xxh3(digests):016x}"
 
 
 def _put(digests: bytearray, number: int, digest: int) -> None:

@@ -189,7 +189,7 @@ class Job:
                 offset = tensor.offset + tensor.format.n_bytes(chunk.first)
                 raise CorruptFileError(
                     f"{str(self.root / tensor.file)!r}, tensor {tensor.name!r}, byte {offset}: "
-                    f"expected bytes with XXH64 {expected:016x}, found {digest:016x}: the disk "
+                    f"expected bytes with XXH3 {expected:016x}, found {digest:016x}: the disk "
                     "does not give back what was written; the destination was not touched"
                 )
 

@@ -22,7 +22,7 @@ from typing import Any, Final
 from ..errors import CheckpointError, DestinationError
 from . import syscalls
 
-VERSION: Final = 1
+VERSION: Final = 2
 # what flock says where the file system has no locks: two runs there are the caller's to avoid
 _NO_LOCKS: Final = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 

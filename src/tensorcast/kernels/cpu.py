@@ -58,7 +58,7 @@ class RawStats(NamedTuple):
 
 
 class Streamed(NamedTuple):
-    """How far a stream came: XXH64 of what the target got, bytes read and written, and what
+    """How far a stream came: XXH3 of what the target got, bytes read and written, and what
     stopped it: 0 nothing, 1 reading, 2 writing. `error` is an errno, 0 where the file ended."""
 
     digest: int
@@ -242,7 +242,7 @@ def stream_copy(
     Args:
         source, target: descriptors; None digests only.
         source_offset, target_offset: bytes from the start of the files.
-        block: writable bytes-like of 32 bytes or more to work in.
+        block: writable bytes-like to work in.
     """
     end = _core.stream_copy(
         source, source_offset, -1 if target is None else target, target_offset, block, n_bytes
@@ -511,11 +511,14 @@ def _layout(buffer: Buffer) -> tuple[int, tuple[int, ...], tuple[int, ...] | Non
     return buffer.address, buffer.shape, strides, buffer.packed, buffer.byte_swapped
 
 
-def xxh64(data: BytesLike, seed: int = 0) -> int:
-    """The XXH64 digest of bytes.
+def xxh3(data: BytesLike, kernel: str | None = None) -> int:
+    """The XXH3 digest of bytes, 64 bits, as published at github.com/Cyan4973/xxHash.
+
+    Args:
+        kernel: one of `available()`, by default the best.
 
     Example:
-        >>> hex(xxh64(b""))  # the published value for no bytes
-        '0xef46db3751d8e999'
+        >>> hex(xxh3(b""))  # the published value for no bytes
+        '0x2d06800538d394c2'
     """
-    return int(_core.xxh64(data, seed))
+    return int(_core.xxh3(data, kernel))
