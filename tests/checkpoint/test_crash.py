@@ -21,7 +21,7 @@ from checkpoint.streams import READING, WRITING, Stream, intercept
 from tensorcast.checkpoint import chunks, open_checkpoint, syscalls
 from tensorcast.checkpoint import job as job_module
 from tensorcast.checkpoint.convert import Progress
-from tensorcast.checkpoint.errors import Interrupted
+from tensorcast.checkpoint.errors import Interrupted, TensorOverflowError
 from tensorcast.checkpoint.plan import plan
 from tensorcast.checkpoint.run import Result, run
 from tensorcast.checkpoint.workspace import Workspace, workspace_path
@@ -467,9 +467,9 @@ def test_a_source_that_is_cut_off_during_the_run(source, tmp_path: Path, monkeyp
     made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
     real = job_module.Job.convert
 
-    def convert_after_cut(self) -> None:
+    def convert_after_cut(self, **options) -> None:
         os.truncate(source / FIRST, 1000)
-        real(self)
+        real(self, **options)
 
     monkeypatch.setattr(job_module.Job, "convert", convert_after_cut)
     match = rf"{FIRST}', tensor 'n', byte \d+: expected 1024 more bytes, found the end of the file"
@@ -486,6 +486,34 @@ def test_short_reads_and_writes_are_continued(source, tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "preadv", lambda fd, parts, at: preadv(fd, [parts[0][:13]], at))
     convert(source, tmp_path / "out", verify=True)
     assert contents(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["a failing write", "a refused value"])
+def test_verifying_does_not_wait_for_what_is_not_written(
+    refused: bool, tmp_path: Path, monkeypatch
+) -> None:
+    """The last chunk ends badly while another thread waits to read it back."""
+    last = SHARDS[1]["b"].copy()
+    last[-1] = np.finfo("f4").max if refused else 1  # too large for bfloat16, once rounded
+    source = write_directory(tmp_path / "m", [SHARDS[0], {"b": last}])
+    reading_back = Event()
+
+    def streamed(stream: Stream) -> object:
+        if not stream.writes:
+            reading_back.set()
+        elif stream.arguments[stream.at] == last.size % 256:  # elements of the last chunk
+            assert reading_back.wait(10)
+            Event().wait(0.1)
+            return stream.run() if refused else stream.fail(WRITING, errno.EIO)
+        return stream.run()
+
+    intercept(streamed, monkeypatch.setattr)
+    error, match = (
+        (TensorOverflowError, "'b': 1 of 600") if refused else (DestinationError, "'b'.*Input")
+    )
+    with pytest.raises(error, match=match):
+        convert(source, tmp_path / "out", verify=True, threads=2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_disk_that_does_not_keep_what_was_written(source, tmp_path, monkeypatch) -> None:

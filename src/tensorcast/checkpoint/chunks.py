@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ..errors import CheckpointError
 from ..formats import Format
@@ -183,9 +183,12 @@ class Files:
             os.close(descriptor)
 
 
+T = TypeVar("T")
+
+
 def work_off(
-    work: Callable[[Chunk, Buffers], None],
-    todo: Iterable[Chunk],
+    work: Callable[[T, Buffers], None],
+    todo: Iterable[T],
     *,
     buffers: Callable[[], Buffers],
     threads: int,
@@ -193,11 +196,11 @@ def work_off(
     wake: threading.Event,
     interval: float = 0.05,
 ) -> None:
-    """Call `work` on every chunk, from `threads` threads, starting them in order.
+    """Call `work` on every piece of work, from `threads` threads, starting them in order.
 
     Args:
         work: reads, casts, writes; must not call Python code that blocks for long.
-        todo: the chunks.
+        todo: chunks, mostly.
         buffers: makes those of one thread.
         threads: how many threads.
         tick: called in the calling thread whenever `wake` is set, every `interval` seconds, and
@@ -206,7 +209,7 @@ def work_off(
         interval: seconds.
 
     Raises:
-        Exception: what `work` raised first; chunks under way are finished, no more are begun.
+        Exception: what `work` raised first; pieces under way are finished, no more are begun.
         KeyboardInterrupt: likewise.
     """
     pending = iter(todo)
@@ -227,10 +230,10 @@ def work_off(
             mine = buffers()
             while not stop.is_set():
                 with taking:
-                    chunk = next(pending, None)
-                if chunk is None:
+                    piece = next(pending, None)
+                if piece is None:
                     break
-                work(chunk, mine)
+                work(piece, mine)
         except BaseException as error:
             errors.append(error)
             stop.set()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from ..errors import CorruptFileError
 from ..kernels.cpu import xxh3
 from ..loss import Loss
 from ..policy import ResolvedPolicy
@@ -142,13 +143,8 @@ def digest_steps(
     phase: Phase,
     threads: int,
     progress: Report | None = None,
-    check: Callable[[Chunk, int], None] | None = None,
 ) -> dict[int, bytes]:
-    """The digests of the chunks that stand written in `root`, eight bytes each, by step.
-
-    Args:
-        check: called with every chunk and its digest.
-    """
+    """The digests of the chunks that stand written in `root`, eight bytes each, by step."""
     digests = {
         index: bytearray(8 * n_chunks(step.outputs[0].n_elements, per_chunk(step)))
         for index, step in ((index, plan.steps[index]) for index in wanted)
@@ -164,8 +160,6 @@ def digest_steps(
             path = paths[chunk.step]
             digest = copy_through(files, path, target, None, None, target, chunk, buffers)
             _put(digests[chunk.step], chunk.number, digest)
-            if check is not None:
-                check(chunk, digest)
             with done.lock:
                 done.n_bytes += target.format.n_bytes(chunk.n_elements)
 
@@ -185,7 +179,8 @@ def digest_steps(
 
 
 class Converter:
-    """Writes the steps of unfinished shards into files that stand ready, shard after shard."""
+    """Writes the steps of unfinished shards into files that stand ready, shard after shard, and
+    reads them back."""
 
     def __init__(self, plan: Plan, root: Path, *, report: bool) -> None:
         """
@@ -202,7 +197,9 @@ class Converter:
         self._sources: dict[int, Path] = {}
         self._targets: dict[int, Path] = {}
         self._done = _Counter()
+        self._verified = _Counter()
         self._finished: deque[str] = deque()
+        self._written: dict[Path, threading.Event] = {}
         self._wake = threading.Event()
 
     def run(
@@ -211,6 +208,7 @@ class Converter:
         *,
         threads: int,
         finish: Callable[[str], None],
+        verify: bool,
         progress: Report | None,
     ) -> None:
         """Write the named shards.
@@ -218,6 +216,11 @@ class Converter:
         Args:
             finish: called in this thread with a shard's file when all of it is written, while
                 the next one is being written.
+            verify: compare what is read back from the files with the digests of what was written.
+                This begins when all is written, and goes on while the last shard is finished.
+
+        Raises:
+            CorruptFileError: a shard does not read back as it was written.
 
         When a policy refuses a tensor nothing more is written, `failed` is set, and the
         remaining tensors are measured, so that `states` knows every tensor that fails.
@@ -234,42 +237,88 @@ class Converter:
             self._sources[index] = source_root / step.inputs[0].file
             self._targets[index] = self.root / step.outputs[0].file
         self._finished.extend(sorted(names))  # shards without tensors
+        self._written = {path: threading.Event() for path in self._targets.values()}
         total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
+        n_to_verify = sum(plan.steps[index].outputs[0].n_bytes for index in wanted)
         last = ""
         started = 0
+        verifying = False
 
-        def work(chunk: Chunk, buffers: Buffers) -> None:
-            step = plan.steps[chunk.step]
-            n = self._one(step, chunk, buffers, sources, targets)
-            with self._done.lock:
-                self._done.n_bytes += n
-            if targets.release(self._targets[chunk.step]):
-                self._finished.append(step.outputs[0].file)
-                self._wake.set()
+        def write(chunk: Chunk, buffers: Buffers) -> None:
+            try:
+                self._write(chunk, buffers, sources, targets)
+            except BaseException:
+                self.failed = True  # nobody waits for what will not be written
+                for written in self._written.values():
+                    written.set()
+                raise
+
+        def check(chunk: Chunk, buffers: Buffers) -> None:
+            self._check(chunk, buffers, products)
+
+        def todo() -> Iterator[tuple[Callable[[Chunk, Buffers], None], Chunk]]:
+            for chunk in step_chunks(plan.steps, wanted):
+                yield write, chunk
+            for chunk in step_chunks(plan.steps, wanted if verify else ()):
+                yield check, chunk
 
         def tick() -> None:
-            nonlocal last, started
+            nonlocal last, started, verifying
             while self._finished and not self.failed:
                 last = self._finished.popleft()
                 finish(last)
             if self._done.n_bytes // _WRITEBACK_BYTES > started:
                 started = self._done.n_bytes // _WRITEBACK_BYTES
                 targets.start_writing()
-            if progress is not None:
+            if progress is None:
+                return
+            if not verifying:
+                verifying = verify and self._done.n_bytes == total
                 progress(Progress("convert", self._done.n_bytes, total, last))
+            if verifying and not self.failed:
+                progress(Progress("verify", self._verified.n_bytes, n_to_verify))
 
         with (
             Files(_uses(plan, self._sources)) as sources,
             Files(_uses(plan, self._targets), flags=os.O_WRONLY) as targets,
+            Files(_uses(plan, self._targets)) as products,
         ):
             work_off(
-                work,
-                step_chunks(plan.steps, wanted),
+                lambda piece, buffers: piece[0](piece[1], buffers),
+                todo(),
                 buffers=Buffers.block,
                 threads=threads,
                 tick=tick,
                 wake=self._wake,
             )
+
+    def _write(self, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files) -> None:
+        n = self._one(self.plan.steps[chunk.step], chunk, buffers, sources, targets)
+        with self._done.lock:
+            self._done.n_bytes += n
+        path = self._targets[chunk.step]
+        if targets.release(path):
+            self._finished.append(self.plan.steps[chunk.step].outputs[0].file)
+            self._written[path].set()
+            self._wake.set()
+
+    def _check(self, chunk: Chunk, buffers: Buffers, products: Files) -> None:
+        """One chunk read back; others may still be under way in its file."""
+        path, tensor = self._targets[chunk.step], self.plan.steps[chunk.step].outputs[0]
+        self._written[path].wait()
+        if self.failed:
+            return
+        digest = copy_through(products, path, tensor, None, None, tensor, chunk, buffers)
+        expected = _get(self.states[chunk.step].digests, chunk.number)
+        if digest != expected:
+            offset = tensor.offset + tensor.format.n_bytes(chunk.first)
+            raise CorruptFileError(
+                f"{str(path)!r}, tensor {tensor.name!r}, byte {offset}: expected bytes with XXH3 "
+                f"{expected:016x}, found {digest:016x}: the disk does not give back what was "
+                "written; the destination was not touched"
+            )
+        with self._verified.lock:
+            self._verified.n_bytes += tensor.format.n_bytes(chunk.n_elements)
 
     def _one(
         self, step: Step, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files
@@ -321,6 +370,10 @@ def tensor_digest(digests: bytes | bytearray) -> str:
 
 def _put(digests: bytearray, number: int, digest: int) -> None:
     digests[8 * number : 8 * number + 8] = digest.to_bytes(8, "little")
+
+
+def _get(digests: bytearray, number: int) -> int:
+    return int.from_bytes(digests[8 * number : 8 * number + 8], "little")
 
 
 class _Counter:

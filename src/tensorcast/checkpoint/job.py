@@ -11,7 +11,6 @@ from typing import Any, Final
 from ..errors import CorruptFileError
 from ..loss import Loss
 from . import syscalls
-from .chunks import Chunk
 from .convert import (
     Converter,
     Progress,
@@ -52,7 +51,6 @@ class Job:
         self._report = report
         self._threads = threads
         self._progress = progress
-        self._digests: dict[int, bytes] = {}  # by step, eight bytes per chunk
         self._steps: dict[str, list[int]] = {shard.file: [] for shard in plan.shards}
         for index, step in enumerate(plan.steps):
             self._steps[step.outputs[0].file].append(index)
@@ -95,18 +93,21 @@ class Job:
             losses = {name: Loss(**members) for name, members in receipt["losses"].items()}
         except (OSError, CorruptFileError, KeyError, TypeError, AttributeError):
             return False
-        self._digests.update(digests)
         self.losses.update(losses)
         return True
 
     # -- converting ----------------------------------------------------------------------------
 
-    def convert(self) -> None:
+    def convert(self, *, verify: bool) -> None:
         """Write and sync every shard that is not there yet, with a receipt for each.
+
+        Args:
+            verify: read their data back and compare it; that of the others was, by `resume`.
 
         Raises:
             TensorOverflowError, TensorNanError: the policy refuses values.
             DestinationError: there is too little space, or a write failed.
+            CorruptFileError: a shard does not read back as it was written.
         """
         plan = self.plan
         todo = [shard for shard in plan.shards if shard.file not in self.resumed]
@@ -126,13 +127,13 @@ class Job:
             [shard.file for shard in todo],
             threads=self._threads,
             finish=finish,
+            verify=verify,
             progress=self._progress,
         )
         if converter.failed:
             raise refusal(plan, converter.failures(), threads=self._threads)
         for index, state in converter.states.items():
             step = plan.steps[index]
-            self._digests[index] = bytes(state.digests)
             if state.loss is not None:
                 self.losses[step.outputs[0].name] = state.loss
             self.n_bytes_read += step.inputs[0].n_bytes
@@ -165,43 +166,20 @@ class Job:
 
     # -- verifying -----------------------------------------------------------------------------
 
-    def verify(self) -> None:
-        """Read every shard back: header by the strict reader, data against the digests.
+    def verify_headers(self) -> None:
+        """Read the header of every shard back, by the strict reader.
 
         Raises:
-            CorruptFileError: a written file does not read back as it was made.
+            CorruptFileError: a header does not read back as it was made.
         """
-        plan = self.plan
-        for shard in plan.shards:
-            layout = plan.layout(shard)
+        for shard in self.plan.shards:
+            layout = self.plan.layout(shard)
             data_file, tensors = read_header(self.root / shard.file, shard.file)
             if tensors != layout.tensors or data_file.metadata != shard.metadata:
                 raise CorruptFileError(
                     f"{str(self.root / shard.file)!r}: expected the header that was written, "
                     "found another; the destination was not touched"
                 )
-
-        def check(chunk: Chunk, digest: int) -> None:
-            written = self._digests[chunk.step][8 * chunk.number : 8 * chunk.number + 8]
-            expected = int.from_bytes(written, "little")
-            if digest != expected:
-                tensor = plan.steps[chunk.step].outputs[0]
-                offset = tensor.offset + tensor.format.n_bytes(chunk.first)
-                raise CorruptFileError(
-                    f"{str(self.root / tensor.file)!r}, tensor {tensor.name!r}, byte {offset}: "
-                    f"expected bytes with XXH3 {expected:016x}, found {digest:016x}: the disk "
-                    "does not give back what was written; the destination was not touched"
-                )
-
-        digest_steps(
-            plan,
-            self.root,
-            range(len(plan.steps)),
-            phase="verify",
-            threads=self._threads,
-            progress=self._progress,
-            check=check,
-        )
 
     # -- everything else -----------------------------------------------------------------------
 

@@ -91,9 +91,9 @@ def run(
                 plan, kept = _settle(plan, threads, progress)
             job = Job(plan, workspace, report=report, threads=threads, progress=progress)
             job.resume()
-            job.convert()
+            job.convert(verify=verify)
             if verify:
-                job.verify()
+                job.verify_headers()
             job.write_others()
             _check_unchanged(plan)
             warnings = workspace.commit(job.product, force=force)
