@@ -265,7 +265,7 @@ uint64_t encode_small_groups(const Source* in, uint8_t* out, uint64_t n, const C
         if constexpr (!UNSIGNED_ZERO)
             if (half_to_upper(cast.source, row))
                 return encode_groups(in, out, n, HalfToUpper<STREAM>(row), rest);
-        if (ROWS[cast.source].exponent_bits + row.mantissa_bits == 8)
+        if (ROWS[cast.source].exponent_bits + row.mantissa_bits == 8 && row.bits == 8)
             return encode_groups(in, out, n, HalfToSmall<true, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
         return encode_groups(in, out, n, HalfToSmall<false, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
     }

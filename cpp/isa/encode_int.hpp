@@ -55,15 +55,59 @@ uint64_t encode_int_loop(const C* in, Out* out, uint64_t n, const IntTarget<type
 }
 
 #if defined(__AVX2__)
-// float32 to integers of 16 bits or fewer, in the float domain: round, clamp, convert.
+template <Rounding R>
+constexpr int ROUND_MODE = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
+                            : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
+                            : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
+                                                       : _MM_FROUND_TO_ZERO) |
+                           _MM_FROUND_NO_EXC;
+
+// Thirty-two float32 to integers of 16 bits or fewer; false, and nothing stored, if one is out of range
+// or a NaN: the conversion makes -2^31 of what 32 bits do not hold. In range, a value plus the bias
+// has no bits but the target's, is packed as such, and loses the bias after that.
+template <Rounding R, bool STREAM, class Out>
+struct ToNarrowInt {
+    __m256i bias, narrow_bias, beyond, mask;
+
+    TC_INLINE ToNarrowInt(const Row& row, uint32_t kept) {
+        const int offset = row.is_signed ? 1 << (row.bits - 1) : 0, above = (int)~((1u << row.bits) - 1);
+        bias = sizeof(Out) == 1 ? constant16(offset) : constant32(offset);
+        narrow_bias = sizeof(Out) == 1 ? constant8(offset) : constant16(offset);
+        beyond = sizeof(Out) == 1 ? constant16(above) : constant32(above);
+        mask = constant8((int)kept);
+    }
+    static TC_INLINE __m256i eight(const float* in) {
+        const __m256 x = _mm256_loadu_ps(in);
+        if constexpr (R == Rounding::NearestEven) return _mm256_cvtps_epi32(x);  // see FloatEnvironment
+        return _mm256_cvttps_epi32(R == Rounding::TowardZero ? x : _mm256_round_ps(x, ROUND_MODE<R>));
+    }
+    TC_INLINE bool operator()(const float* in, Out* out) const {
+        const __m256i a = eight(in), b = eight(in + 8), c = eight(in + 16), d = eight(in + 24);
+        if constexpr (sizeof(Out) == 1) {
+            const __m256i x = _mm256_add_epi16(_mm256_packs_epi32(a, b), bias);
+            const __m256i y = _mm256_add_epi16(_mm256_packs_epi32(c, d), bias);
+            if (__builtin_expect(!_mm256_testz_si256(_mm256_or_si256(x, y), beyond), 0)) return false;
+            const __m256i code = _mm256_sub_epi8(_mm256_packus_epi16(x, y), narrow_bias);
+            store32<STREAM>(out, in_order(_mm256_and_si256(code, mask)));
+        } else {
+            const __m256i x0 = _mm256_add_epi32(a, bias), x1 = _mm256_add_epi32(b, bias);
+            const __m256i y0 = _mm256_add_epi32(c, bias), y1 = _mm256_add_epi32(d, bias);
+            const __m256i seen = _mm256_or_si256(_mm256_or_si256(x0, x1), _mm256_or_si256(y0, y1));
+            if (__builtin_expect(!_mm256_testz_si256(seen, beyond), 0)) return false;
+            store32<STREAM>(out, _mm256_sub_epi16(pack32(x0, x1), narrow_bias));
+            store32<STREAM>(out + 16, _mm256_sub_epi16(pack32(y0, y1), narrow_bias));
+        }
+        return true;
+    }
+};
+
+// float32 to integers of 16 bits or fewer, in the float domain where one is out of the ordinary: round,
+// clamp, convert.
 template <Rounding R, bool STREAM, class Out>
 TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, float low, float high,
-                                        uint32_t mask) {
-    constexpr int mode = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
-                          : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
-                          : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
-                                                     : _MM_FROUND_TO_ZERO) |
-                         _MM_FROUND_NO_EXC;
+                                        uint32_t mask, const Row& row) {
+    constexpr int mode = ROUND_MODE<R>;
+    const ToNarrowInt<R, STREAM, Out> ordinary(row, mask);
     const __m256 lo = _mm256_set1_ps(low), hi = _mm256_set1_ps(high);
     const __m256i keep = _mm256_set1_epi32((int)mask);
     __m256i n_over = _mm256_setzero_si256(), n_number = _mm256_setzero_si256();
@@ -77,7 +121,18 @@ TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, f
         return _mm256_and_si256(_mm256_cvttps_epi32(_mm256_and_ps(clamped, number)), keep);
     };
     uint64_t i = 0;
+    // where there are many that are not, telling them apart costs more than it saves
+    uint64_t n_ordinary = 0;
+    int patience = 5;
     for (; i + 32 <= n; i += 32) {
+        read_ahead<STREAM, 128>(in + i);
+        if (patience) {
+            if (ordinary(in + i, out + i)) {
+                n_ordinary += 32;
+                continue;
+            }
+            --patience;
+        }
         const __m256i a = convert(_mm256_loadu_ps(in + i)), b = convert(_mm256_loadu_ps(in + i + 8));
         const __m256i c = convert(_mm256_loadu_ps(in + i + 16)), d = convert(_mm256_loadu_ps(in + i + 24));
         // masked codes are 0 .. 65535, so the unsigned saturating pack keeps them
@@ -95,7 +150,7 @@ TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, f
     _mm256_store_si256((__m256i*)over_lanes, n_over);
     _mm256_store_si256((__m256i*)number_lanes, n_number);
     Counts counts;
-    counts.nan_lost = i;
+    counts.nan_lost = i - n_ordinary;
     for (int lane = 0; lane < 8; ++lane) {
         counts.overflow += over_lanes[lane];
         counts.nan_lost -= number_lanes[lane];
@@ -110,8 +165,8 @@ TC_INLINE Counts encode_narrow_int(const float* in, Out* out, uint64_t n, const 
     const IntTarget<uint32_t> t(row);
     const uint64_t done = n / 32 * 32;
     const float high = (float)row.max_code;
-    Counts counts = stream ? encode_narrow_int_avx2<R, true, Out>(in, out, done, low, high, t.mask)
-                           : encode_narrow_int_avx2<R, false, Out>(in, out, done, low, high, t.mask);
+    Counts counts = stream ? encode_narrow_int_avx2<R, true, Out>(in, out, done, low, high, t.mask, row)
+                           : encode_narrow_int_avx2<R, false, Out>(in, out, done, low, high, t.mask, row);
     counts.overflow += encode_int_loop<float, R, false, Out>(in + done, out + done, n - done, t, Draw(Cast{}, 0));
     counts.nan_lost += count_nan(in + done, n - done);
     return counts;
@@ -122,11 +177,7 @@ TC_INLINE Counts encode_narrow_int(const float* in, Out* out, uint64_t n, const 
 // float32 to int32 and uint32, rounded, clamped.
 template <Rounding R, bool SIGNED>
 TC_INLINE Counts encode_int32_of_float(const float* in, uint32_t* out, uint64_t n) {
-    constexpr int mode = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
-                          : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
-                          : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
-                                                     : _MM_FROUND_TO_ZERO) |
-                         _MM_FROUND_NO_EXC;
+    constexpr int mode = ROUND_MODE<R>;
     const __m256 half = _mm256_set1_ps(0x1p31f), above = _mm256_set1_ps(SIGNED ? 0x1p31f : 0x1p32f);
     const __m256 below = _mm256_set1_ps(SIGNED ? -0x1p31f : 0.0f);
     const __m256i top = _mm256_set1_epi32(SIGNED ? 0x7fffffff : -1);

@@ -44,7 +44,8 @@ TC_INLINE constexpr bool half_to_small(FormatId source, const Row& target) {
     return first == 1 || first > m_bits + 1;
 }
 
-// DIRECT: the whole magnitude fills the upper byte (float16, three bits of significand).
+// DIRECT: the whole magnitude fills the upper byte (float16 to codes of a byte with three bits of
+// significand).
 template <bool DIRECT, bool UNSIGNED_ZERO, bool STREAM>
 struct HalfToSmall {
     static constexpr int WIDTH = 32;
@@ -53,9 +54,8 @@ struct HalfToSmall {
     const __m256i bytes = constant(
         _mm256_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15,
                          0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15));
-    const __m256i first16 = constant8(0x70), second16 = constant8(0x60);
-    SmallCodes<UNSIGNED_ZERO> codes;
-    __m256i table, table2, below, most, begin, base;
+    SmallCodes<UNSIGNED_ZERO, DIRECT> codes;
+    __m256i table, table2, below, most, begin, begin2, base;
     __m128i shift;
 
     TC_INLINE HalfToSmall(FormatId source, const Row& row) : codes(row) {
@@ -65,13 +65,13 @@ struct HalfToSmall {
         const int skipped = DIRECT ? 0 : window;
         const SubnormalTable& t = SUBNORMALS[first == 1 ? 0 : m_bits];
         const __m128i* rows = (const __m128i*)t.at;
-        const __m256i row0 = _mm256_broadcastsi128_si256(_mm_load_si128(rows));
+        table = _mm256_broadcastsi128_si256(_mm_load_si128(rows));
         table2 = _mm256_broadcastsi128_si256(_mm_load_si128(rows + 1));
-        table = _mm256_xor_si256(row0, table2);  // wherever it is looked up, the second is too
         below = constant16(skipped << from);
         const int drop = from - m_bits;
         most = constant16((1 << (8 + drop)) - 1);
         begin = constant8((window - skipped) << m_bits);
+        begin2 = constant8(((window - skipped) << m_bits) + 16);
         base = constant8((first - 1 - skipped) << m_bits);
         shift = _mm_cvtsi32_si128(8 - drop);
     }
@@ -91,14 +91,15 @@ struct HalfToSmall {
         const __m256i tie = _mm256_or_si256(lower, _mm256_and_si256(upper, one));
         const __m256i up = _mm256_min_epu8(_mm256_subs_epu8(tie, half), one);
         const __m256i normal = _mm256_subs_epu8(_mm256_adds_epu8(upper, up), base);
-        // lookups outside their sixteen give zero
-        const __m256i at = DIRECT ? _mm256_sub_epi8(upper, begin) : upper;
-        const __m256i a = _mm256_shuffle_epi8(table, _mm256_adds_epu8(at, first16));
-        const __m256i b = _mm256_shuffle_epi8(table2, _mm256_adds_epu8(at, second16));
-        const __m256i twice = _mm256_add_epi8(_mm256_xor_si256(a, b), _mm256_min_epu8(lower, one));
-        const __m256i subnormal = _mm256_and_si256(_mm256_srli_epi16(twice, 1), low7);
+        // A lookup before its sixteen gives zero; beyond them it gives what stands in one of them, no
+        // more than what should stand there, or than the code of a normal.
+        const __m256i a = _mm256_shuffle_epi8(table, DIRECT ? _mm256_sub_epi8(upper, begin) : upper);
+        const __m256i b = _mm256_shuffle_epi8(table2, _mm256_sub_epi8(upper, begin2));
+        // half of it, rounded up where anything is in the lower byte, else down
+        const __m256i none = _mm256_cmpeq_epi8(lower, _mm256_setzero_si256());
+        const __m256i subnormal = _mm256_and_si256(_mm256_avg_epu8(_mm256_max_epu8(a, b), none), low7);
         const __m256i code = _mm256_max_epu8(normal, subnormal);
-        if (__builtin_expect(any_set(codes.special(code)), 0)) return false;
+        if (__builtin_expect(codes.any_special(code), 0)) return false;
         // packing with signed saturation keeps the sign
         const __m256i signed_code = codes.with_sign(code, _mm256_packs_epi16(x, y));
         store32<STREAM>(out, _mm256_permute4x64_epi64(signed_code, 0xd8));

@@ -148,19 +148,24 @@ struct Bf16ToF16 : ToF16<STREAM> {
     }
 };
 
-// Thirty-two codes of 8 bits or fewer, from magnitudes.
-template <bool UNSIGNED_ZERO>
+// Thirty-two codes of 8 bits or, unless BYTE, fewer, from magnitudes.
+template <bool UNSIGNED_ZERO, bool BYTE = false>
 struct SmallCodes {
-    __m256i last, sign_bit;
+    __m256i last, sign_bit, room;
 
     TC_INLINE SmallCodes(const Row& row)
-        : last(constant8((int)row.max_code)), sign_bit(constant8(1 << (row.bits - 1))) {}
+        : last(constant8((int)row.max_code)), sign_bit(constant8(1 << (row.bits - 1))),
+          room(constant8(0x7f - (int)row.max_code)) {}
     // Not zero in the bytes above the last code: overflow, an infinity, a NaN.
     TC_INLINE __m256i special(__m256i code) const { return _mm256_subs_epu8(code, last); }
+    // Whether there is one.
+    TC_INLINE bool any_special(__m256i code) const {
+        return _mm256_movemask_epi8(_mm256_adds_epu8(code, room)) != 0;
+    }
     // With the signs of the bytes of `negative`.
     TC_INLINE __m256i with_sign(__m256i code, __m256i negative) const {
         const __m256i zero = _mm256_setzero_si256();
-        __m256i sign = _mm256_and_si256(_mm256_cmpgt_epi8(zero, negative), sign_bit);
+        __m256i sign = _mm256_and_si256(BYTE ? negative : _mm256_cmpgt_epi8(zero, negative), sign_bit);
         if constexpr (UNSIGNED_ZERO) sign = _mm256_andnot_si256(_mm256_cmpeq_epi8(code, zero), sign);
         return _mm256_or_si256(code, sign);
     }
@@ -242,7 +247,7 @@ struct ToSmall {
         read_ahead<STREAM, 128>(in);
         const __m256i u[] = {load8(in), load8(in + 8), load8(in + 16), load8(in + 24)};
         const __m256i code = thirty_two(u);
-        if (__builtin_expect(any_set(codes.special(code)), 0)) return false;
+        if (__builtin_expect(codes.any_special(code), 0)) return false;
         store32<STREAM>(out, with_signs(code, u));
         return true;
     }
