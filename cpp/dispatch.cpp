@@ -56,6 +56,27 @@ void copy_elements(unsigned size, char* to, int64_t to_stride, const char* from,
         copy_run<uint64_t>(to, to_stride, from, from_stride, n);
 }
 
+template <unsigned BYTES>
+void copy_short(char* to, int64_t to_step, const char* from, int64_t from_step, uint64_t n) {
+    for (uint64_t i = 0; i < n; ++i)
+        memcpy(to + (int64_t)i * to_step, from + (int64_t)i * from_step, BYTES);
+}
+
+// Copies n runs of a few bytes each, as pixels have them, a step apart; null: not of so many.
+using CopyShort = void (*)(char* to, int64_t to_step, const char* from, int64_t from_step, uint64_t n);
+CopyShort short_runs(uint64_t n_bytes) {
+    switch (n_bytes) {
+        case 2: return copy_short<2>;
+        case 3: return copy_short<3>;
+        case 4: return copy_short<4>;
+        case 6: return copy_short<6>;
+        case 8: return copy_short<8>;
+        case 12: return copy_short<12>;
+        case 16: return copy_short<16>;
+        default: return nullptr;
+    }
+}
+
 // Moves elements [begin, begin + n) in C order between a layout and a contiguous block.
 void move_elements(const Layout& layout, unsigned size, uint64_t begin, uint64_t n, char* block,
                    bool gather) {
@@ -72,16 +93,33 @@ void move_elements(const Layout& layout, unsigned size, uint64_t begin, uint64_t
     const int64_t inner = last < 0 ? 1 : layout.shape[last];
     const int64_t stride = last < 0 ? 0 : layout.strides[last];
     int64_t column = last < 0 ? 0 : index[last];
+    const int64_t run_bytes = inner * size;
+    const CopyShort copy_short_runs =
+        last > 0 && stride == (int64_t)size && inner <= 16 ? short_runs((uint64_t)run_bytes) : nullptr;
     while (n) {
-        const uint64_t run = (uint64_t)(inner - column) < n ? (uint64_t)(inner - column) : n;
-        if (gather)
-            copy_elements(size, block, size, at, stride, run);
-        else
-            copy_elements(size, at, stride, block, size, run);
-        block += run * size;
-        n -= run;
-        at -= column * stride;
-        column = 0;
+        if (copy_short_runs && column == 0 && n >= (uint64_t)inner) {  // as many as follow evenly
+            const uint64_t whole = n / (uint64_t)inner, here = (uint64_t)(layout.shape[last - 1] - index[last - 1]);
+            const uint64_t runs = whole < here ? whole : here;
+            const int64_t step = layout.strides[last - 1];
+            if (gather)
+                copy_short_runs(block, run_bytes, at, step, runs);
+            else
+                copy_short_runs(at, step, block, run_bytes, runs);
+            block += (int64_t)runs * run_bytes;
+            n -= runs * (uint64_t)inner;
+            at += (int64_t)(runs - 1) * step;
+            index[last - 1] += (int64_t)runs - 1;
+        } else {
+            const uint64_t run = (uint64_t)(inner - column) < n ? (uint64_t)(inner - column) : n;
+            if (gather)
+                copy_elements(size, block, size, at, stride, run);
+            else
+                copy_elements(size, at, stride, block, size, run);
+            block += run * size;
+            n -= run;
+            at -= column * stride;
+            column = 0;
+        }
         for (int d = last - 1; n && d >= 0; --d) {
             at += layout.strides[d];
             if (++index[d] < layout.shape[d]) break;

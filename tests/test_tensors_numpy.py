@@ -148,6 +148,24 @@ def test_out_of_every_layout(source: str) -> None:
             expect_same_codes(native, expected, target, what=f"{source} to {target}, {layout}")
 
 
+@pytest.mark.parametrize("source", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("n_kept", [1, 2, 3, 4])
+def test_pixels_of_wider_pixels(source: str, n_kept: int) -> None:
+    """Short runs of memory, a step apart: more than one segment of them, begun anywhere."""
+    rng = np.random.default_rng(7)
+    pixels = rng.integers(0, 100, (151, 163, 5)).astype(source)
+    views = [pixels[..., :n_kept], pixels[1:, 2:, 1 : 1 + n_kept], pixels[::-1, ::3, -n_kept:]]
+    views += [view.transpose(1, 0, 2) for view in views]
+    for view in views:
+        found = tc.cast(view, "int32")
+        assert (found == view).all()
+        out = np.full_like(pixels, 77, shape=(*view.shape[:2], 5))
+        same = np.full_like(pixels, 77, shape=(*view.shape[:2], 5))
+        tc.cast(np.ascontiguousarray(view).astype("int32"), source, out=out[..., 1 : 1 + n_kept])
+        same[..., 1 : 1 + n_kept] = view
+        assert (out == same).all()
+
+
 def test_the_order_of_dimensions_is_kept_as_astype_keeps_it() -> None:
     rng = np.random.default_rng(5)
     for order in permutations(range(4)):
