@@ -13,6 +13,9 @@ STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST_ARGS ?=
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+# the whole suite goes to a few processes, each with a torch of its own; chosen tests to one
+WORKERS ?= $(if $(PYTEST_ARGS),0,$(shell echo $$(( $(JOBS) < 4 ? $(JOBS) : 4 ))))
+PYTEST := python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 # a virtual environment that is active, or PYTHONPATH, must not leak into ours
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -115,7 +118,7 @@ native: $(STAMPS)/build-tools  ## build cpp/tests into build/native, for the tes
 
 .PHONY: test
 test: interop native  ## the tests, in a few minutes
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/$(PYTEST)
 
 # the other frameworks, which only the full run installs: close to a gigabyte
 .PHONY: frameworks
@@ -131,7 +134,7 @@ frameworks: interop
 
 .PHONY: test-exhaustive
 test-exhaustive: frameworks native  ## the full run: every kernel against the reference, fuzzing
-	@$(BIN)/python -m pytest --exhaustive $(PYTEST_ARGS)
+	@$(BIN)/$(PYTEST) --exhaustive
 
 # use counts are private interfaces of torch: tried against another version than the tests' own
 TORCH ?= 2.6.0
