@@ -5,6 +5,7 @@
 
 namespace tc {
 namespace {
+namespace xxh3 {  // the emulation of v4 compiles this file together with kernels.cpp
 
 #if defined(__AVX512F__)
 constexpr unsigned WIDTH = 64;
@@ -38,9 +39,11 @@ TC_INLINE Lanes product_of_halves(Lanes x) {
 #endif
 }
 
+}  // namespace xxh3
 }  // namespace
 
 void TC_JOIN(stripes_, TC_ISA)(HashState* state, const void* data, uint64_t n) {
+    using namespace xxh3;
     constexpr uint64_t PRIME32_1 = 0x9E3779B1u;
     const uint8_t* p = (const uint8_t*)data;
     Lanes lanes[N];
