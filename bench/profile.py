@@ -37,10 +37,13 @@ def build(folder: Path) -> Path:
     rows = [sys.executable, str(ROOT / "cpp" / "generate_rows.py")]
     subprocess.run([*rows, str(folder / "rows.generated.hpp")], check=True)
     flags = [*_FLAGS, f"-I{ROOT / 'cpp'}", f"-I{folder}"]
-    kernels = [str(ROOT / "cpp" / "isa" / "kernels.cpp"), "-DTC_ISA=v3", "-fno-exceptions"]
-    program, unit = folder / "profile", folder / "kernels.o"
-    subprocess.run([compiler, *flags, *kernels, "-c", "-o", str(unit)], check=True)
-    sources = [str(ROOT / "bench" / "profile.cpp"), str(unit)]
+    program, units = folder / "profile", []
+    for name in ("kernels", "digest"):
+        unit = folder / f"{name}.o"
+        source = [str(ROOT / "cpp" / "isa" / f"{name}.cpp"), "-DTC_ISA=v3", "-fno-exceptions"]
+        subprocess.run([compiler, *flags, *source, "-c", "-o", str(unit)], check=True)
+        units.append(str(unit))
+    sources = [str(ROOT / "bench" / "profile.cpp"), str(ROOT / "cpp" / "hash.cpp"), *units]
     subprocess.run([compiler, *flags, *sources, "-o", str(program)], check=True)
     return program
 

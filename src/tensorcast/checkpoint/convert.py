@@ -16,7 +16,7 @@ from ..loss import Loss
 from ..policy import ResolvedPolicy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .plan import Plan, Step
-from .stream import cast_through, copy_through
+from .stream import cast_through, chunk_offset, copy_through
 
 Phase = Literal["measure", "resume", "convert", "verify", "finish", "compare"]
 
@@ -311,7 +311,7 @@ class Converter:
         digest = copy_through(products, path, tensor, None, None, tensor, chunk, buffers)
         expected = _get(self.states[chunk.step].digests, chunk.number)
         if digest != expected:
-            offset = tensor.offset + tensor.format.n_bytes(chunk.first)
+            offset = chunk_offset(tensor, chunk)
             raise CorruptFileError(
                 f"{str(path)!r}, tensor {tensor.name!r}, byte {offset}: expected bytes with XXH3 "
                 f"{expected:016x}, found {digest:016x}: the disk does not give back what was "

@@ -27,7 +27,7 @@ def read_chunk(
         CheckpointError: reading failed.
         CorruptFileError: the file ends early; it has changed since its header was read.
     """
-    begin = tensor.offset + tensor.format.n_bytes(chunk.first)
+    begin = chunk_offset(tensor, chunk)
     view = buffer[: tensor.format.n_bytes(chunk.n_elements)]
     try:
         n = read_into(files[path], view, begin)
@@ -65,8 +65,7 @@ def cast_through(
         CheckpointError, CorruptFileError: as `read_chunk`.
         DestinationError: a write failed.
     """
-    begin = source.offset + source.format.n_bytes(chunk.first)
-    there = target.offset + target.format.n_bytes(chunk.first)
+    begin, there = chunk_offset(source, chunk), chunk_offset(target, chunk)
     raw, end = cpu.stream_cast(
         _opened(files, path, source, begin),
         begin,
@@ -105,8 +104,7 @@ def copy_through(
         CheckpointError, CorruptFileError: as `read_chunk`.
         DestinationError: a write failed.
     """
-    begin = source.offset + source.format.n_bytes(chunk.first)
-    there = target.offset + target.format.n_bytes(chunk.first)
+    begin, there = chunk_offset(source, chunk), chunk_offset(target, chunk)
     end = cpu.stream_copy(
         _opened(files, path, source, begin),
         begin,
@@ -119,6 +117,11 @@ def copy_through(
         _raise(end, path, source, chunk, begin, out, target, there)
     files.release(path)
     return end.digest
+
+
+def chunk_offset(tensor: TensorInfo, chunk: Chunk) -> int:
+    """Where a chunk of a tensor begins in its file."""
+    return tensor.offset + tensor.format.n_bytes(chunk.first)
 
 
 def _opened(files: Files, path: Path, tensor: TensorInfo, offset: int) -> int:
