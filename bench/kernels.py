@@ -103,6 +103,9 @@ def all_cases(*, full: bool) -> Iterator[Case]:
                 Policy().resolve(source, target)
             except TensorcastError:
                 continue  # complex to real is refused
+            limit = min(source.max_exact, target.component.max_exact)
+            if "float8_e8m0fnu" in (source.name, target.name) and limit < 1:
+                continue  # no value of int1 is a power of two
             yield Case(source.name, target.name, full=full)
             if min(source.bits, target.bits) < 8:
                 yield Case(source.name, target.name, full=full, packed=False)
