@@ -117,11 +117,15 @@ def _full_of_unchecked(rows: Sequence[Row]) -> str:
 
 def _all_table(rows: Sequence[Row]) -> str:
     kernel = next(iter(rows[0]["ratio"]))
-    whole = [row for row in rows if not _sub_byte(row) or not row["packed"]]
+    twice = {
+        (row["source"], row["target"]) for row in rows if not row["packed"]
+    }  # of sub-byte formats
+    packed = [row for row in rows if row["packed"] and (row["source"], row["target"]) in twice]
+    whole = [row for row in rows if row not in packed]
     text = ""
     for title, group in (
         ("Formats of whole bytes, and sub-byte formats with a byte per code", whole),
-        ("Packed sub-byte formats", [row for row in rows if row not in whole]),
+        ("Packed sub-byte formats", packed),
     ):
         if not group:
             continue
@@ -158,11 +162,6 @@ def _all_table(rows: Sequence[Row]) -> str:
         header = ["from", "median", "least", "to, time per element", f"under {FLOOR}"]
         text += _table(header, body)
     return text
-
-
-def _sub_byte(row: Row) -> bool:
-    names = ("int2", "int4", "uint2", "uint4", "float4_", "float6_")
-    return any(row[end].startswith(names) for end in ("source", "target"))
 
 
 def kernels_markdown(result: Row) -> str:
