@@ -55,13 +55,6 @@ uint64_t encode_int_loop(const C* in, Out* out, uint64_t n, const IntTarget<type
 }
 
 #if defined(__AVX2__)
-template <Rounding R>
-constexpr int ROUND_MODE = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
-                            : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
-                            : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
-                                                       : _MM_FROUND_TO_ZERO) |
-                           _MM_FROUND_NO_EXC;
-
 // Thirty-two float32 to integers of 16 bits or fewer; false, and nothing stored, if one is out of range
 // or a NaN: the conversion makes -2^31 of what 32 bits do not hold. In range, a value plus the bias
 // has no bits but the target's, is packed as such, and loses the bias after that.
@@ -104,9 +97,10 @@ struct ToNarrowInt {
 // float32 to integers of 16 bits or fewer, in the float domain where one is out of the ordinary: round,
 // clamp, convert.
 template <Rounding R, bool STREAM, class Out>
-TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, float low, float high,
-                                        uint32_t mask, const Row& row) {
+TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, const Row& row) {
     constexpr int mode = ROUND_MODE<R>;
+    const uint32_t mask = IntTarget<uint32_t>(row).mask;
+    const float low = row.is_signed ? -(float)(1u << (row.bits - 1)) : 0.0f, high = (float)row.max_code;
     const ToNarrowInt<R, STREAM, Out> ordinary(row, mask);
     const __m256 lo = _mm256_set1_ps(low), hi = _mm256_set1_ps(high);
     const __m256i keep = _mm256_set1_epi32((int)mask);
@@ -161,12 +155,10 @@ TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, f
 template <Rounding R, class Out>
 TC_INLINE Counts encode_narrow_int(const float* in, Out* out, uint64_t n, const Row& row,
                                    bool stream) {
-    const float low = row.is_signed ? -(float)(1u << (row.bits - 1)) : 0.0f;
     const IntTarget<uint32_t> t(row);
     const uint64_t done = n / 32 * 32;
-    const float high = (float)row.max_code;
-    Counts counts = stream ? encode_narrow_int_avx2<R, true, Out>(in, out, done, low, high, t.mask, row)
-                           : encode_narrow_int_avx2<R, false, Out>(in, out, done, low, high, t.mask, row);
+    Counts counts = stream ? encode_narrow_int_avx2<R, true, Out>(in, out, done, row)
+                           : encode_narrow_int_avx2<R, false, Out>(in, out, done, row);
     counts.overflow += encode_int_loop<float, R, false, Out>(in + done, out + done, n - done, t, Draw(Cast{}, 0));
     counts.nan_lost += count_nan(in + done, n - done);
     return counts;

@@ -9,6 +9,14 @@
 namespace tc {
 namespace {
 
+// A rounding as the vector instructions take it; stochastic has none.
+template <Rounding R>
+constexpr int ROUND_MODE = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
+                            : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
+                            : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
+                                                       : _MM_FROUND_TO_ZERO) |
+                           _MM_FROUND_NO_EXC;
+
 // Masks of four 64-bit lanes as masks of four 32-bit lanes.
 TC_INLINE __m128i narrow_mask(__m256d m) {
     const __m256 s = _mm256_castpd_ps(m);
@@ -140,11 +148,7 @@ uint64_t encode_f32_nearest(const double* in, uint32_t* out, uint64_t n, uint32_
 // float64 to integers of 32 bits or fewer, rounded, clamped and masked; the caller narrows them.
 template <Rounding R>
 Counts encode_int32_avx2(const double* in, uint32_t* out, uint64_t n, const Row& row) {
-    constexpr int mode = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
-                          : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
-                          : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
-                                                     : _MM_FROUND_TO_ZERO) |
-                         _MM_FROUND_NO_EXC;
+    constexpr int mode = ROUND_MODE<R>;
     const double low = row.is_signed ? -(double)(1ull << (row.bits - 1)) : 0.0;
     const __m256d lo = _mm256_set1_pd(low), hi = _mm256_set1_pd((double)row.max_code);
     const bool biased = !row.is_signed && row.bits == 32;  // beyond the signed conversion
@@ -181,11 +185,7 @@ Counts encode_int32_avx2(const double* in, uint32_t* out, uint64_t n, const Row&
 // uint64, not negative); false, with nothing promised about out, where one is not.
 template <Rounding R>
 bool encode_int64_avx2(const double* in, uint64_t* out, uint64_t n, bool is_signed) {
-    constexpr int mode = (R == Rounding::NearestEven ? _MM_FROUND_TO_NEAREST_INT
-                          : R == Rounding::Down      ? _MM_FROUND_TO_NEG_INF
-                          : R == Rounding::Up        ? _MM_FROUND_TO_POS_INF
-                                                     : _MM_FROUND_TO_ZERO) |
-                         _MM_FROUND_NO_EXC;
+    constexpr int mode = ROUND_MODE<R>;
     const __m256d magic = _mm256_set1_pd(0x1.8p52), limit = _mm256_set1_pd(0x1p51);
     const __m256d low = is_signed ? _mm256_set1_pd(-0x1p51) : _mm256_setzero_pd();
     const __m256i offset = _mm256_castpd_si256(magic);
