@@ -14,6 +14,7 @@ from capability.made_up import capability, cast, measured
 
 import tensorcast as tc
 from tensorcast.capability.data import Ratio
+from tensorcast.capability.machine import FLAGS
 from tensorcast.errors import CorruptFileError
 from tensorcast.report.document import SCHEMA
 
@@ -148,3 +149,14 @@ def test_find_and_speedup() -> None:
     assert faster.low < 4 < faster.high
     assert found.speedup("matmul", "int8", case="M=1") is None
     assert found.speedup("conv2d", "int8") is None
+
+
+@pytest.mark.parametrize("n_flags", [0, 3, len(FLAGS)])
+def test_every_flag_a_cpu_may_have_fits_the_lines(n_flags: int) -> None:
+    made = capability(measured("float32", 1.0))
+    machine = replace(made.machine, name="An (R) CPU of some name @ 2.60GHz", flags=FLAGS[:n_flags])
+    lines = str(replace(made, machine=machine)).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.startswith("threads ") for line in lines) == 1
+    said = " ".join(lines).split()
+    assert set(FLAGS[:n_flags]) <= set(said)

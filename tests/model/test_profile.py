@@ -439,15 +439,21 @@ def test_what_was_there_before_is_not_the_forwards() -> None:
         again = tc.profile(model, torch.ones(4, 64))
     cached = 2 * (64 * 64 + 64)  # the weights' casts, which autocast keeps to its end
     assert first.peak.n_bytes - again.peak.n_bytes == cached
-    assert again.peak.n_bytes == again.peak.allocator
+    # a library may take scratch memory within the product, on one CPU and not on another
+    assert again.peak.n_bytes + workspace(again) == again.peak.allocator
+
+
+def workspace(p: Any) -> int:
+    return sum(size.n_bytes for size in p.sizes if size.format == "workspace")
 
 
 def test_what_operations_take_within_themselves() -> None:
     model, x = torch.nn.LSTM(64, 128, 2, batch_first=True), torch.randn(8, 50, 64)
     with torch.no_grad():
         p = tc.profile(model, x)
-    (work,) = (size for size in p.sizes if size.format == "workspace")
-    assert p.peak.n_bytes + work.n_bytes == p.peak.allocator == p.n_bytes_of("activation")
+    assert workspace(p) > 0
+    assert p.peak.n_bytes + workspace(p) == p.peak.allocator == p.n_bytes_of("activation")
+    assert f"{p.peak.allocator_op} takes" in str(p)
 
 
 def test_another_profiler_is_left_alone() -> None:

@@ -5,9 +5,24 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 _PAUSE: Final = "tensorcast looks"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an allocator said.
+
+    Attributes:
+        n_bytes: at the peak above those at the begin.
+        op: torch's name of the innermost operation that ran at the peak, "aten::addmm"; "" where
+            the allocator does not know it.
+    """
+
+    n_bytes: int
+    op: str = ""
 
 
 class AllocatorPeak(Protocol):
@@ -19,8 +34,8 @@ class AllocatorPeak(Protocol):
     def go_on(self) -> None:
         """It counts again."""
 
-    def finish(self) -> int | None:
-        """Bytes at the peak above those at the begin; None where it is not known."""
+    def finish(self) -> Reading | None:
+        """The peak; None where it is not known."""
 
 
 def allocator_peak() -> AllocatorPeak | None:
@@ -59,9 +74,9 @@ class _Gpu:
 
         torch.cuda.reset_peak_memory_stats()
 
-    def finish(self) -> int | None:
+    def finish(self) -> Reading | None:
         self.pause()
-        return self._peak
+        return Reading(self._peak)
 
 
 class _Cpu:
@@ -88,27 +103,32 @@ class _Cpu:
     def go_on(self) -> None:
         self._mark.__exit__(None, None, None)
 
-    def finish(self) -> int | None:
+    def finish(self) -> Reading | None:
         from torch.autograd import _disable_profiler_legacy  # type: ignore[attr-defined]
 
         threads = _disable_profiler_legacy()
-        return max(map(_peak_of, threads), default=0) or None
+        found = max(map(_peak_of, threads), key=lambda reading: reading.n_bytes, default=None)
+        return found if found is not None and found.n_bytes else None
 
 
-def _peak_of(events: Iterable[Any]) -> int:
+def _peak_of(events: Iterable[Any]) -> Reading:
     """Of one thread's events: operations begin and end, blocks come and go."""
-    alive = peak = depth = paused = 0
+    alive = peak = paused = 0
+    op = ""
+    running: list[str] = []
     for event in events:
         kind = event.kind()
         if kind == "push":
-            depth += 1
-            if event.name() == _PAUSE and not paused:
-                paused = depth
+            running.append(event.name())
+            if running[-1] == _PAUSE and not paused:
+                paused = len(running)
         elif kind == "pop":
-            if depth == paused:
+            if len(running) == paused:
                 paused = 0
-            depth -= 1
+            if running:
+                running.pop()
         elif kind == "memory_alloc" and not paused:
             alive += event.cpu_memory_usage()
-            peak = max(peak, alive)
-    return peak
+            if alive > peak:
+                peak, op = alive, running[-1] if running else ""
+    return Reading(peak, op)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from .alive import Alive
-from .allocators import AllocatorPeak, allocator_peak
+from .allocators import AllocatorPeak, Reading, allocator_peak
 from .holdings import storage_of, storages_of
 from .inventory import tensors_in
 from .judging import format_name, look
@@ -71,7 +71,7 @@ class Forward:
         """The forward; an Exception of it is kept, others come out."""
         error: Exception | None = None
         result: Any = None
-        allocated: int | None = None
+        allocated: Reading | None = None
         removers = self._hook()
         self._allocator = allocator_peak()
         try:
@@ -88,7 +88,7 @@ class Forward:
         kept = storages_of([*self._model.parameters(), *self._model.buffers()])
         forgotten = self._alive.forget(kept)
         if allocated is not None:
-            allocated -= forgotten
+            allocated = replace(allocated, n_bytes=allocated.n_bytes - forgotten)
         after = self._alive.n_bytes
         # without the result, what is left is what the graph behind it keeps
         graph = [x.grad_fn for _, x in tensors_in(result) if x.grad_fn is not None]
@@ -108,7 +108,7 @@ class Forward:
             unread=self._known - self._read,
         )
 
-    def _peak(self, saved: set[int], after: int, allocated: int | None) -> Peak | None:
+    def _peak(self, saved: set[int], after: int, allocated: Reading | None) -> Peak | None:
         alive = self._alive
         if not alive.pieces:
             return None
@@ -122,7 +122,8 @@ class Forward:
             op=alive.pieces[last].op,
             saved=kept,
             after=after,
-            allocator=allocated,
+            allocator=allocated.n_bytes if allocated else None,
+            allocator_op=allocated.op if allocated else "",
         )
 
     # operations

@@ -122,6 +122,7 @@ class Peak:
         after: bytes of activations alive when the forward is done, its result among them.
         allocator: what torch's allocator says of the forward's peak, what operations take within
             themselves included; None where it could not be asked (another profiler runs).
+        allocator_op: the operation that ran at the allocator's peak; "" where it is not known.
     """
 
     n_bytes: int
@@ -131,6 +132,7 @@ class Peak:
     saved: int
     after: int
     allocator: int | None = None
+    allocator_op: str = ""
 
 
 @dataclass(frozen=True)

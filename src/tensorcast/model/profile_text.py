@@ -116,6 +116,9 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
     if peak.saved:
         kept = percent(peak.saved, peak.n_bytes)
         text += f"; {human_bytes(peak.saved)} ({kept}) of them wait for the backward pass"
+    scratch = sum(size.n_bytes for size in profile.sizes if size.format == "workspace")
+    if scratch and peak.allocator_op:
+        text += f"; {peak.allocator_op} takes {human_bytes(scratch)} more while it runs (workspace)"
     return [line(row) for row in wrap(safe(text), width or 100)]
 
 

@@ -67,7 +67,7 @@ def profile_part(profile: Profile, found: Sequence[tuple[int, Finding]]) -> dict
         "peak": None if peak is None else {
             "bytes": peak.n_bytes, "n": peak.n_tensors, "module": shown(peak.module),
             "op": shown(peak.op), "saved": peak.saved, "after": peak.after,
-            "allocator": peak.allocator,
+            "allocator": peak.allocator, "allocatorOp": shown(peak.allocator_op),
         },
         "notes": [shown(note, MAX_SENTENCE) for note in profile.notes[:20]],
         "error": _error(profile.error),

@@ -25,7 +25,8 @@ function asides(profile) {
     if (peak.module) parts.push(`, in ${peak.module} (${peak.op.replace("aten::", "")})`);
     if (peak.saved) parts.push(`; ${bytes(peak.saved)} of them are kept for the backward pass`);
     parts.push(`; ${bytes(peak.after)} when it is done.`);
-    if (peak.allocator) parts.push(` The allocator says ${bytes(peak.allocator)}.`);
+    if (peak.allocator) parts.push(` The allocator says ${bytes(peak.allocator)}${
+      peak.allocatorOp ? `, in ${peak.allocatorOp.replace("aten::", "")}` : ""}.`);
     told.push(parts.join(""));
   }
   if (smaller)
