@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkpoint.handmade import STORABLE, container, header_of, member, packed, write
+from cli.program import Run, tensorcast
 
 from tensorcast.checkpoint import open_checkpoint
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.checkpoint.safetensors import MAX_HEADER_BYTES, SafetensorsWriter, holds
 from tensorcast.errors import CheckpointError, CorruptFileError
 from tensorcast.formats import FORMATS
+
+__all__ = ["tensorcast"]
 
 F32 = FORMATS["float32"]
 
@@ -81,7 +84,21 @@ HOSTILE = {
         [f"at most {MAX_HEADER_BYTES} bytes", "100000001"],
     ),
     "header of no bytes": (container(b""), ["JSON starting with '{'", "nothing"]),
-    "leading space": (container(b" {}"), ["byte 8", "JSON starting with '{'", "b' {}'"]),
+    "nothing but space": (container(b" \n "), ["byte 11", "JSON starting with '{'", "nothing"]),
+    "space, then no object": (container(b"  []"), ["byte 10", "starting with '{'", "b'[]'"]),
+    "a space that is none of JSON's": (container(b"\x0b{}"), ["byte 8", "starting with '{'"]),
+    "a tensor's entry in place of the header": (
+        container(ONE, bytes(4)),
+        ["objects by name", "one of them"],
+    ),
+    "minus nothing as a dimension": (
+        container(b'{"a":{"dtype":"F32","shape":[-0],"data_offsets":[0,0]}}'),
+        ["tensor 'a'", "non-negative integers", "[-0.0]"],
+    ),
+    "minus nothing as an offset": (
+        container(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[-0,4]}}', bytes(4)),
+        ["tensor 'a'", "0 <= begin <= end", "[-0.0, 4]"],
+    ),
     "a list": (container(b"[]"), ["JSON starting with '{'"]),
     "byte-order mark": (container(b"\xef\xbb\xbf{}"), ["JSON starting with '{'"]),
     "invalid UTF-8": (container(b'{"a\xff":1}'), ["byte 11", "valid UTF-8", "0xff"]),
@@ -108,7 +125,6 @@ HOSTILE = {
         container({"a": {"dtype": "F32", "shape": []}}),
         ["tensor 'a'", "['dtype', 'shape']"],
     ),
-    "a key too many": (container({"a": {**ONE, "strides": [1]}}, bytes(4)), ["'strides'"]),
     "unknown dtype": (
         container({"a": member("F31", [1], 0, 4)}, bytes(4)),
         ["tensor 'a'", "a dtype of BOOL, F4", "'F31'"],
@@ -205,6 +221,42 @@ def test_refuses_hostile_files_and_says_where(tmp_path: Path, name: str) -> None
     for part in [str(path), "expected ", ", found ", *parts]:
         assert part in message
     assert len(message) < 2000
+
+
+@pytest.mark.parametrize("space", [b" ", b"\n\t\r  ", b" " * 1000])
+def test_white_space_may_stand_before_the_header(
+    tmp_path: Path, tensorcast: Run, space: bytes
+) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    path, result = tmp_path / "x.safetensors", tmp_path / "y.safetensors"
+    path.write_bytes(container(space + json.dumps({"a": ONE}).encode() + space, b"\0\0\x80\x3f"))
+    (tensor,) = open_checkpoint(path).tensors
+    assert (tensor.name, tensor.offset) == ("a", path.stat().st_size - 4)
+    done = tensorcast("convert", path, result, "--to", "float16")
+    assert done.returncode == 0, done.stderr
+    assert float(library.load_file(result)["a"][0]) == 1.0
+
+
+def test_an_unknown_key_of_a_tensor_is_passed_over_and_said(
+    tmp_path: Path, tensorcast: Run
+) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    path = tmp_path / "x.safetensors"
+    strange = {**ONE, "strides": [1], "why": {"dtype": "F32"}}
+    other = {**member("F32", [1], 4, 8), "strides": None}
+    path.write_bytes(container({"a": strange, "b": other}, bytes(8)))
+    assert set(library.load_file(path)) == {"a", "b"}  # as the reference library does
+    source = open_checkpoint(path)
+    assert [tensor.name for tensor in source.tensors] == ["a", "b"]
+    said = (
+        "x.safetensors: 'strides' in the header is no key of safetensors; "
+        "it was passed over in 2 tensors"
+    )
+    assert said in source.remarks
+    assert any("'why'" in remark for remark in source.remarks)
+    converted = tensorcast("convert", path, tmp_path / "y.safetensors", "--to", "float16")
+    assert (converted.returncode, "'strides'" in converted.stderr) == (0, True)
+    assert "'strides'" in tensorcast("inspect", path).stdout
 
 
 def test_messages_stay_short_whatever_the_file_says(tmp_path: Path) -> None:

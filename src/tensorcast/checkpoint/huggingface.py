@@ -95,6 +95,7 @@ def open_directory(path: Path) -> Checkpoint:
         index_name=index_name,
         stem=_stem(index_name or weights),
         scaled=scaled_reason(tensors, config, extra),
+        remarks=tuple(remark for file in files for remark in file.remarks),
     )
 
 

@@ -82,6 +82,7 @@ def plan(
     request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size)
     kept = dict(kept or {})
     choices, warnings = choose(source.tensors, to, rules)
+    warnings = [*source.remarks, *warnings]
     reasons: dict[str, str | None] = {}
     specs: list[TensorSpec] = []
     for tensor in source.tensors:

@@ -14,7 +14,7 @@ from typing import Protocol
 from ..formats import Format
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorInfo:
     """Where one tensor lies.
 
@@ -49,6 +49,7 @@ class DataFile:
         n_bytes, mtime_ns, inode: as `stat` gives them.
         header_digest: SHA-256 of its header, in hexadecimal.
         metadata: the strings its header carries, None if it carries no such table.
+        remarks: what was passed over in its header, a sentence each.
     """
 
     name: str
@@ -57,6 +58,7 @@ class DataFile:
     inode: int
     header_digest: str
     metadata: dict[str, str] | None = field(default=None, hash=False)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Checkpoint:
         index_name: the index's file name, or None.
         stem: "model" for model.safetensors and model-00001-of-00002.safetensors.
         scaled: why its weights may not be cast as plain numbers, or None.
+        remarks: what was passed over in its files, a sentence each.
     """
 
     path: Path
@@ -92,6 +95,7 @@ class Checkpoint:
     index_name: str | None = None
     stem: str = "model"
     scaled: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:

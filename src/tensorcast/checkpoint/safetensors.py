@@ -3,8 +3,9 @@
 A file is ``| n: u64 little-endian | header: n bytes of JSON | data |``. The header maps each
 tensor's name to its dtype, shape and byte range in the data; the ranges cover the data without
 gap or overlap. The rules are those of the format's README and of `Metadata::validate` in the
-reference implementation, and stricter where that one is lenient: a header starts with "{",
-no key stands twice.
+reference implementation, and stricter where that one is lenient: no key stands twice, and "-0" is
+no count. As there, white space may stand before the "{", and keys that nobody knows in a tensor's
+entry are passed over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import CheckpointError, CorruptFileError
 from ..formats import Format, spelled_by
@@ -31,6 +32,8 @@ _DTYPES: Final = (
     "I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64"
 ).split()
 _RANK: Final = {dtype: rank for rank, dtype in enumerate(_DTYPES)}
+_SPELLED: Final = {dtype: dtype for dtype in _DTYPES}  # one string for all tensors
+_SHOWN: Final = 3
 
 
 def holds(format: Format) -> bool:
@@ -59,6 +62,7 @@ def open_file(path: Path) -> Checkpoint:
         metadata=dict(data_file.metadata or {}),
         stem=path.name.removesuffix(".safetensors"),
         scaled=scaled_reason(tensors),
+        remarks=data_file.remarks,
     )
 
 
@@ -76,9 +80,14 @@ def read_header(path: Path, name: str) -> tuple[DataFile, tuple[TensorInfo, ...]
     finally:
         os.close(descriptor)
     data_start = 8 + len(header)
-    members = parse_object(header, path, offset=8)
+    digest = hashlib.sha256(header).hexdigest()
+    entries = _Entries()
+    members = parse_object(header, path, offset=8, convert=entries.convert)
+    del header
     metadata = _metadata(members.pop("__metadata__", None), path)
-    tensors = [_tensor(path, name, key, value, data_start) for key, value in members.items()]
+    tensors = []
+    for key in list(members):  # taken out one by one: a header may list very many
+        tensors.append(_tensor(path, name, key, members.pop(key), data_start))
     tensors.sort(key=lambda tensor: (tensor.offset, tensor.n_bytes))
     position = data_start
     for tensor in tensors:
@@ -102,8 +111,15 @@ def read_header(path: Path, name: str) -> tuple[DataFile, tuple[TensorInfo, ...]
             expected=f"a file of {position} bytes",
             found=f"{status.st_size} bytes ({'truncated' if missing else 'trailing data'})",
         )
-    digest = hashlib.sha256(header).hexdigest()
-    identity = DataFile(name, status.st_size, status.st_mtime_ns, status.st_ino, digest, metadata)
+    identity = DataFile(
+        name,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ino,
+        digest,
+        metadata,
+        entries.remarks(name),
+    )
     return identity, tuple(tensors)
 
 
@@ -166,10 +182,53 @@ def _metadata(value: object, path: Path) -> dict[str, str] | None:
     return metadata
 
 
+class _Entry(NamedTuple):
+    """What a header says of a tensor, not yet checked."""
+
+    dtype: object
+    shape: object
+    offsets: object
+
+
+class _Entries:
+    """Makes `_Entry`s of a header's objects while they are parsed; those of equal shape share it."""
+
+    KEYS: Final = ("dtype", "shape", "data_offsets")
+
+    def __init__(self) -> None:
+        self._shapes: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._unknown: dict[str, int] = {}
+
+    def convert(self, members: dict[str, object]) -> object:
+        """The entry; the members themselves where they are no entry."""
+        dtype = members.get("dtype")
+        if not isinstance(dtype, str) or not all(key in members for key in self.KEYS):
+            return members
+        if len(members) > len(self.KEYS):
+            for key in members.keys() - set(self.KEYS):
+                if key in self._unknown or len(self._unknown) < _SHOWN:
+                    self._unknown[key] = self._unknown.get(key, 0) + 1
+        shape = members["shape"]
+        if isinstance(shape, list) and all(type(n) is int for n in shape):
+            kept = tuple(shape)
+            shape = self._shapes.setdefault(kept, kept)
+        return _Entry(_SPELLED.get(dtype, dtype), shape, members["data_offsets"])
+
+    def remarks(self, file: str) -> tuple[str, ...]:
+        """A sentence for each unknown key."""
+        return tuple(
+            f"{file}: {shortened(key)} in the header is no key of safetensors; it was passed over "
+            f"in {n} tensor{'s' if n > 1 else ''}"
+            for key, n in self._unknown.items()
+        )
+
+
 def _tensor(path: Path, file: str, name: str, value: object, data_start: int) -> TensorInfo:
     if not is_text(name):
         raise corrupt(path, offset=8, expected="a name in valid UTF-8", found=shortened(name))
-    if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
+    if isinstance(value, dict) and all(key in value for key in _Entries.KEYS):
+        value = _Entry(value["dtype"], value["shape"], value["data_offsets"])
+    if not isinstance(value, _Entry):
         found = f"the keys {shortened(sorted(value))}" if isinstance(value, dict) else ""
         raise corrupt(
             path,
@@ -178,7 +237,8 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             expected="an object of dtype, shape and data_offsets",
             found=found or shortened(value),
         )
-    dtype, shape, offsets = value["dtype"], value["shape"], value["data_offsets"]
+    dtype, shape, offsets = value
+    dimensions = list(shape) if isinstance(shape, tuple) else shape
     if not isinstance(dtype, str) or dtype not in _RANK:
         raise corrupt(
             path,
@@ -189,16 +249,17 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
         )
     format = spelled_by("safetensors", dtype)
     assert format is not None  # every dtype above has a row
-    if not isinstance(shape, list) or not all(is_count(n) for n in shape):
+    if not isinstance(shape, tuple) or not all(is_count(n) for n in shape):
         raise corrupt(
             path,
             tensor=name,
             offset=8,
             expected="a shape of non-negative integers",
-            found=shortened(shape),
+            found=shortened(dimensions),
         )
-    two = isinstance(offsets, list) and len(offsets) == 2
-    if not two or not all(is_count(n) for n in offsets) or offsets[0] > offsets[1]:
+    two = isinstance(offsets, list) and len(offsets) == 2 and all(is_count(n) for n in offsets)
+    begin, end = offsets if two else (1, 0)
+    if begin > end:
         raise corrupt(
             path,
             tensor=name,
@@ -206,7 +267,6 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             expected="data_offsets [begin, end], 0 <= begin <= end",
             found=shortened(offsets),
         )
-    begin, end = offsets
     n_bits = format.bits
     for n in shape:
         n_bits *= n
@@ -216,7 +276,7 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
                 tensor=name,
                 offset=data_start + begin,
                 expected="a size below 2^63 bits",
-                found=f"the shape {shortened(shape)}, whose product overflows",
+                found=f"the shape {shortened(dimensions)}, whose product overflows",
             )
     if n_bits % 8 or n_bits // 8 != end - begin:
         size = f"{n_bits // 8} bytes" if n_bits % 8 == 0 else "whole bytes"
@@ -224,10 +284,10 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             path,
             tensor=name,
             offset=data_start + begin,
-            expected=f"{size} for shape {shortened(shape)} of {dtype}",
+            expected=f"{size} for shape {shortened(dimensions)} of {dtype}",
             found=f"{n_bits} bits" if n_bits % 8 else f"{end - begin} bytes",
         )
-    return TensorInfo(name, format, tuple(shape), file, data_start + begin, end - begin)
+    return TensorInfo(name, format, shape, file, data_start + begin, end - begin)
 
 
 class SafetensorsReader:

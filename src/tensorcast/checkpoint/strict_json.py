@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, Final, NoReturn
 
 from ..errors import CorruptFileError
 
@@ -46,7 +47,12 @@ class _ConstantError(ValueError):
     pass
 
 
-def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+_SPACE: Final = b" \t\n\r"
+
+Convert = Callable[[dict[str, object]], object]
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         seen: set[str] = set()
@@ -61,21 +67,32 @@ def _no_constant(text: str) -> NoReturn:
     raise _ConstantError(text)
 
 
-def parse_object(data: bytes, path: Path | str, *, offset: int = 0) -> dict[str, object]:
+def _integer(text: str) -> int | float:
+    """-0 stays apart from 0: it is a number of JSON, but no count."""
+    return -0.0 if text == "-0" else int(text)
+
+
+def parse_object(
+    data: bytes, path: Path | str, *, offset: int = 0, convert: Convert | None = None
+) -> dict[str, object]:
     """The members of the JSON object in `data`, in order.
 
     Args:
-        data: UTF-8; must start with "{" (no byte-order mark, no leading space).
+        data: UTF-8; white space, then "{" (no byte-order mark). "-0" reads as the float -0.0.
         path: of the file, for messages.
         offset: of `data` in the file, for messages.
+        convert: gets the members of every object, inner ones first, and gives them back or
+            what shall stand for them: a long file of small objects takes less memory so.
 
     Raises:
         CorruptFileError: it is not valid UTF-8, not valid JSON, nested too deeply, not an
             object, or a key stands twice in one object, or a number is NaN or Infinity.
     """
-    if data[:1] != b"{":
-        found = "nothing" if not data else shortened(data[:8])
-        raise corrupt(path, expected="JSON starting with '{'", found=found, offset=offset)
+    space = len(data) - len(data.lstrip(_SPACE)) if data[:1] in b" \t\n\r" else 0
+    if data[space : space + 1] != b"{":
+        found = "nothing" if space == len(data) else shortened(data[space : space + 8])
+        expected = "JSON starting with '{'"
+        raise corrupt(path, expected=expected, found=found, offset=offset + space)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -86,7 +103,16 @@ def parse_object(data: bytes, path: Path | str, *, offset: int = 0) -> dict[str,
             offset=offset + error.start,
         ) from None
     try:
-        members = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        members = json.loads(
+            text,
+            object_pairs_hook=(
+                _no_duplicates
+                if convert is None
+                else lambda pairs: convert(_no_duplicates(pairs))
+            ),
+            parse_constant=_no_constant,
+            parse_int=_integer if b"-0" in data else None,
+        )
     except _DuplicateKeyError as error:
         raise corrupt(
             path,
@@ -113,7 +139,8 @@ def parse_object(data: bytes, path: Path | str, *, offset: int = 0) -> dict[str,
         raise corrupt(
             path, expected="valid JSON", found=shortened(str(error)), offset=offset
         ) from None
-    assert isinstance(members, dict)  # it starts with "{"
+    if not isinstance(members, dict):  # it starts with "{", and was converted as a whole
+        raise corrupt(path, expected="objects by name", found="one of them", offset=offset)
     return members
 
 

@@ -186,6 +186,7 @@ def _notes(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
     ]
     if facts:
         rows.append([Span("config", "dim"), shorten(", ".join(facts), _LONG)])
+    rows += [[Span("note", "warn"), safe(remark)] for remark in source.remarks]
     for name, why in source.skipped.items():
         rows.append([Span("left out", "dim"), f"{safe(name)}: {safe(why)}"])
     return layout([Column(""), Column("", wrap=True)], rows, width=width)
@@ -227,5 +228,6 @@ def describe(source: Checkpoint, losses: Losses | None = None) -> Json:
         ],
         "extra_files": list(source.extra_files),
         "skipped": dict(source.skipped),
+        "remarks": list(source.remarks),
         "tensors": tensors,
     }
