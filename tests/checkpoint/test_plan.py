@@ -13,6 +13,7 @@ from tensorcast.checkpoint import open_checkpoint
 from tensorcast.checkpoint.plan import Plan, plan
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.checkpoint.rules import Rule
+from tensorcast.checkpoint.safetensors import SafetensorsWriter
 from tensorcast.checkpoint.sharding import shard_names, split
 from tensorcast.errors import CheckpointError
 from tensorcast.formats import FORMATS
@@ -210,3 +211,18 @@ def test_seeds_differ_by_tensor_and_do_not_depend_on_the_run(source, tmp_path: P
 
     assert seeds(0) == seeds(0)
     assert len({*seeds(0), *seeds(1)}) == 6
+
+
+@pytest.mark.parametrize("most", [400, 1000, 5000])
+def test_a_shard_is_full_when_its_header_is(most: int) -> None:
+    rng = np.random.default_rng(most)
+    names = ["w" * int(n) + f"\u00e9.{i}" for i, n in enumerate(rng.integers(1, 60, 200))]
+    shapes = [tuple(int(n) for n in rng.integers(0, 1 << 20, i % 4)) for i in range(200)]
+    specs = [
+        TensorSpec(n, FORMATS["float8_e4m3fnuz"], s) for n, s in zip(names, shapes, strict=True)
+    ]
+    shards = split(specs, 1 << 62, most)
+    assert [spec for shard in shards for spec in shard] == specs
+    lengths = [len(SafetensorsWriter().lay_out("x", shard, None).header) for shard in shards]
+    assert max(lengths) <= most + 16
+    assert len(shards) < 3 * sum(lengths) / most + 2

@@ -319,6 +319,24 @@ def test_the_destination_is_protected(tensorcast: Run, model: Path, tmp_path: Pa
         )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--to", "int8", "--overflow", "ieee"], 'use "saturate", "keep" or "raise"'),
+        (["--to", "f16"], "pass --force to replace it"),
+    ],
+)
+def test_errors_speak_of_options(
+    tensorcast: Run, model: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "out.safetensors").write_bytes(b"precious")
+    done = tensorcast("convert", model.name, "out.safetensors", *arguments)
+    assert done.returncode in (1, 2)
+    assert said in " ".join(done.stderr.split())
+    assert "wrap" not in done.stderr
+    assert "=" not in done.stderr.split("usage")[0]
+
+
 def test_scaled_weights_are_refused(tensorcast: Run, tmp_path: Path) -> None:
     path = write_safetensors(
         tmp_path / "scaled.safetensors",

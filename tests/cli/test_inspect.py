@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
-from cli.program import Run, float32, write_safetensors, zeros
+from cli.program import Run, environment, float32, write_safetensors, zeros
 
 TREE = """\
 model.safetensors
@@ -194,3 +196,35 @@ def test_stats_without_floating_tensors(tensorcast: Run, tmp_path: Path) -> None
     done = tensorcast("inspect", path, "--stats")
     assert done.returncode == 0, done.stderr
     assert "no floating tensors" in done.stdout
+
+
+def test_a_name_and_a_shape_of_millions_are_cut(tensorcast: Run, tmp_path: Path) -> None:
+    name = "w" * 5_000_000
+    path = write_safetensors(
+        tmp_path / "x.safetensors",
+        {name: float32(1.0), "deep": zeros("F32", [1] * 1_000_000, 4)},
+    )
+    for more in ([], ["--full"], ["--stats"]):
+        done = tensorcast("inspect", path, *more)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout) < 20_000
+        assert "more characters)" in done.stdout
+        assert "[1, 1, 1, 1, ... (1,000,000 dimensions)]" in done.stdout
+    document = json.loads(tensorcast("inspect", path, "--json").stdout)
+    assert {len(tensor["name"]) for tensor in document["tensors"]} == {4, 5_000_000}
+
+
+def test_a_hundred_thousand_tensors_take_little_memory(tmp_path: Path) -> None:
+    names = [f"model.layers.{i // 1000}.experts.{i % 1000}.up.weight" for i in range(100_000)]
+    path = write_safetensors(tmp_path / "x.safetensors", dict.fromkeys(names, float32(1.0)))
+    measured = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
+    )
+    command = [sys.executable, "-m", "tensorcast", "inspect", str(path)]
+    done = subprocess.run(
+        [sys.executable, "-c", measured, *command],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) < 160 << 20

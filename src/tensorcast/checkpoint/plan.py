@@ -151,6 +151,12 @@ def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Forma
 def _policy(request: Request, origin: TensorInfo, output: TensorInfo) -> ResolvedPolicy | None:
     if origin.format == output.format:
         return None
+    whole = output.format.is_integer or output.format.kind == "bool"
+    if request.overflow == "ieee" and whole:  # "wrap" is no way out here
+        raise PolicyError(
+            f'{origin.name!r}: overflow="ieee" gives infinity or NaN, but {output.format.name} is '
+            'not a floating format; use "saturate", "keep" or "raise"'
+        )
     overflow = "raise" if request.overflow == "keep" else request.overflow
     policy = Policy(
         overflow, request.rounding, request.nan, seed=tensor_seed(request.seed, origin.name)

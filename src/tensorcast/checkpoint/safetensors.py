@@ -34,6 +34,8 @@ _DTYPES: Final = (
 _RANK: Final = {dtype: rank for rank, dtype in enumerate(_DTYPES)}
 _SPELLED: Final = {dtype: dtype for dtype in _DTYPES}  # one string for all tensors
 _SHOWN: Final = 3
+# ,:{"dtype":"F8_E4M3FNUZ","shape":[],"data_offsets":[,]}, and two offsets of 19 digits
+_ENTRY_BYTES: Final = 96
 
 
 def holds(format: Format) -> bool:
@@ -191,7 +193,7 @@ class _Entry(NamedTuple):
 
 
 class _Entries:
-    """Makes `_Entry`s of a header's objects while they are parsed; those of equal shape share it."""
+    """Makes an `_Entry` of each of a header's objects while it is parsed. Equal shapes are one."""
 
     KEYS: Final = ("dtype", "shape", "data_offsets")
 
@@ -257,9 +259,8 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             expected="a shape of non-negative integers",
             found=shortened(dimensions),
         )
-    two = isinstance(offsets, list) and len(offsets) == 2 and all(is_count(n) for n in offsets)
-    begin, end = offsets if two else (1, 0)
-    if begin > end:
+    begin, end = offsets if isinstance(offsets, list) and len(offsets) == 2 else (None, None)
+    if not is_count(begin) or not is_count(end) or begin > end:
         raise corrupt(
             path,
             tensor=name,
@@ -307,6 +308,13 @@ class SafetensorsReader:
 # -- writing -----------------------------------------------------------------------------------
 
 
+def entry_bytes(spec: TensorSpec) -> int:
+    """At most how many bytes of a header tell of a tensor."""
+    name = len(json.dumps(spec.name, ensure_ascii=False).encode("utf-8", "replace"))
+    dimensions = sum(len(str(n)) + 1 for n in spec.shape)
+    return name + dimensions + _ENTRY_BYTES
+
+
 class SafetensorsWriter:
     """The `Writer`: the header and order of the reference library's `serialize`."""
 
@@ -349,8 +357,9 @@ class SafetensorsWriter:
         text += b" " * (-len(text) % _ALIGNMENT)
         if len(text) > MAX_HEADER_BYTES:
             raise CheckpointError(
-                f"{file!r}: its header would take {len(text)} bytes, and readers stop at "
-                f"{MAX_HEADER_BYTES}; split it with max_shard_size"
+                f"{file!r}: its header would take {len(text):,} bytes, and readers stop at "
+                f"{MAX_HEADER_BYTES:,}. Split it: with max_shard_size the result is a directory of "
+                "several files, each with a header of its own"
             )
         header = len(text).to_bytes(8, "little") + text
         offset = len(header)

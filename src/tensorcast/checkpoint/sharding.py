@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .protocol import Checkpoint, TensorInfo, TensorSpec
+from .safetensors import MAX_HEADER_BYTES, entry_bytes
 
 
 @dataclass(frozen=True)
@@ -34,32 +35,37 @@ def group(
             by_file[tensor.file].append(spec)
         return [Group(file.name, by_file[file.name], file.metadata) for file in source.files], []
     metadata, warnings = _merged_metadata(source)
-    shards = split(specs, max_shard_size)
+    told = sum(len(key) + len(value) for key, value in (metadata or {}).items())
+    shards = split(specs, max_shard_size, MAX_HEADER_BYTES - 8 * told - 1024)
     return [
         Group(name, shard, metadata)
         for name, shard in zip(shard_names(source.stem, len(shards)), shards, strict=True)
     ], warnings
 
 
-def split(specs: Sequence[TensorSpec], max_shard_size: int) -> list[list[TensorSpec]]:
+def split(
+    specs: Sequence[TensorSpec], max_shard_size: int, max_header_bytes: int = MAX_HEADER_BYTES
+) -> list[list[TensorSpec]]:
     """Shards in the manner of huggingface_hub's `split_state_dict_into_shards_factory`.
 
     Tensors fill a shard in their order; one larger than a shard gets a shard of its own, which
-    comes before the one being filled.
+    comes before the one being filled. A shard is full, too, when its header is.
     """
     shards: list[list[TensorSpec]] = []
     current: list[TensorSpec] = []
-    filled = 0
+    filled = told = 0
     for spec in specs:
         n_bytes = _n_bytes(spec)
         if n_bytes > max_shard_size:
             shards.append([spec])
             continue
-        if filled + n_bytes > max_shard_size:
+        of_header = entry_bytes(spec)
+        if filled + n_bytes > max_shard_size or (current and told + of_header > max_header_bytes):
             shards.append(current)
-            current, filled = [], 0
+            current, filled, told = [], 0, 0
         current.append(spec)
         filled += n_bytes
+        told += of_header
     if current or not shards:
         shards.append(current)
     return shards

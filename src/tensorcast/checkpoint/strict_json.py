@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeGuard
 
 from ..errors import CorruptFileError
 
@@ -106,9 +106,7 @@ def parse_object(
         members = json.loads(
             text,
             object_pairs_hook=(
-                _no_duplicates
-                if convert is None
-                else lambda pairs: convert(_no_duplicates(pairs))
+                _no_duplicates if convert is None else lambda pairs: convert(_no_duplicates(pairs))
             ),
             parse_constant=_no_constant,
             parse_int=_integer if b"-0" in data else None,
@@ -155,6 +153,6 @@ def is_text(value: object) -> bool:
     return True
 
 
-def is_count(value: object) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Whether `value` is an integer from 0 to 2^63 - 1, and not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63

@@ -129,7 +129,9 @@ def _message(error: BaseException) -> list[str]:
     if isinstance(error, OSError) and error.strerror:
         where = [os.fsdecode(f) for f in (error.filename, error.filename2) if f is not None]
         return [": ".join([" -> ".join(where), error.strerror] if where else [error.strerror])]
-    return [str(error) or type(error).__name__]
+    from .spelling import as_options
+
+    return [as_options(str(error)) or type(error).__name__]
 
 
 def _usage(error: click.ClickException) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def command(
     Repeated layers with the same insides are one row: encoder.layer.{0..5}; sizes in the tree are
     then of one of them. Without --stats only the headers are read.
     """
+    gc.disable()  # a header may list very many tensors, and none of them is garbage
     source = open_checkpoint(path)
     losses: inspection.Losses | None = None
     if stats or candidates:

@@ -1,6 +1,6 @@
 """Where lines go: what a stream can show, and printing lines to it.
 
-A terminal gets colours and its width; a pipe or a file gets the plain text, never shortened.
+A terminal gets colours and its width; a pipe or a file gets the plain text, not cut to a width.
 NO_COLOR turns colours off, FORCE_COLOR turns them on where there is no terminal.
 """
 
@@ -10,10 +10,12 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TextIO
 
 from tensorcast.words.text import ASCII_GLYPHS, Line, Style, plain
 
+_AT_ONCE: Final = 2000  # lines
 _ANSI: Final[dict[Style, str]] = {
     "title": "1",
     "head": "4",
@@ -85,7 +87,9 @@ def _drawn(row: Line, target: Screen) -> str:
 def show(lines: Iterable[Line], stream: TextIO | None = None) -> None:
     """Prints lines to a stream (default: stdout)."""
     stream = sys.stdout if stream is None else stream
-    write(draw(lines, screen(stream)), stream)
+    target, rest = screen(stream), iter(lines)
+    while some := list(islice(rest, _AT_ONCE)):
+        write(draw(some, target), stream)
 
 
 def write(text: str, stream: TextIO | None = None) -> None:

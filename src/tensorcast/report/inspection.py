@@ -5,11 +5,11 @@ Data in, lines or JSON out; the losses that --stats adds are laid out in `candid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from tensorcast.checkpoint.protocol import Checkpoint, TensorInfo
-from tensorcast.words.table import Column, layout
+from tensorcast.words.table import Column, layout, stream
 from tensorcast.words.text import Line, Span, line, safe, shorten
 from tensorcast.words.tree import Entry, grow
 from tensorcast.words.units import count, human_bytes, number, plural, shape
@@ -27,7 +27,7 @@ _LONG: Final = 100
 
 def lines(
     source: Checkpoint, *, width: int | None, full: bool, losses: Losses | None = None
-) -> list[Line]:
+) -> Iterator[Line]:
     """Everything about a checkpoint, for a person.
 
     Args:
@@ -35,15 +35,17 @@ def lines(
         full: every tensor by its whole name, every file and all metadata.
         losses: tensor -> candidate format -> what the cast would lose; adds ranges.
     """
-    found: list[Line] = _title(source)
+    yield from _title(source)
     if source.scaled:
-        found.append(line(Span("not castable: ", "warn"), safe(source.scaled)))
-    found += [(), *tree(source.tensors, width=width, full=full, losses=losses)]
-    found += [(), *_formats(source.tensors)]
+        yield line(Span("not castable: ", "warn"), safe(source.scaled))
+    yield ()
+    yield from tree(source.tensors, width=width, full=full, losses=losses)
+    yield ()
+    yield from _formats(source.tensors)
     for part in (_files(source, width, full), _notes(source, width, full)):
         if part:
-            found += [(), *part]
-    return found
+            yield ()
+            yield from part
 
 
 def _title(source: Checkpoint) -> list[Line]:
@@ -60,14 +62,12 @@ def _title(source: Checkpoint) -> list[Line]:
 
 def tree(
     tensors: Sequence[TensorInfo], *, width: int | None, full: bool, losses: Losses | None = None
-) -> list[Line]:
+) -> Iterator[Line]:
     """The tree of names; sizes are of one copy where several are folded into a row."""
     if not tensors:
-        return [line(Span("no tensors", "dim"))]
-    entries = [
-        Entry(tensor.name, (tensor.format.name, shape(tensor.shape)), (tensor.n_bytes,))
-        for tensor in tensors
-    ]
+        yield line(Span("no tensors", "dim"))
+        return
+    entries = _entries(tensors)
     heads = [
         Column("tensor", elastic=True),
         Column("format"),
@@ -76,24 +76,30 @@ def tree(
         Column("min" if losses else "", "right"),
         Column("max" if losses else "", "right"),
     ]
-    rows: list[list[str | Span]] = []
+    rows: list[tuple[str | Span, ...]] = []
     for row in grow(entries, full=full):
-        format_name, dimensions = row.cells or ("", "")
         n_bytes = human_bytes(row.sizes[0])
         if row.copies > 1:
             n_bytes = f"{row.copies} x {n_bytes}"
-        low, high = _range(tensors, row.members, losses) if row.cells and losses else ("", "")
-        rows.append(
-            [
-                row.label if row.cells else Span(row.label, "name"),
-                format_name,
-                dimensions,
-                n_bytes if row.cells else Span(n_bytes, "dim"),
-                low,
-                high,
-            ]
-        )
-    return layout(heads, rows, width=width)
+        if row.cells is None:
+            rows.append((Span(row.label, "name"), "", "", Span(n_bytes, "dim"), "", ""))
+            continue
+        low, high = _range(tensors, row.members, losses) if losses else ("", "")
+        rows.append((row.label, *row.cells, n_bytes, low, high))
+    del entries
+    yield from stream(heads, rows, width=width)
+
+
+def _entries(tensors: Sequence[TensorInfo]) -> list[Entry]:
+    """The tensors for the tree; those of one format and shape share what is shown of them."""
+    shared: dict[object, tuple[tuple[str, str], tuple[int]]] = {}
+    found = []
+    for tensor in tensors:
+        key = (tensor.format.name, tensor.shape)
+        if key not in shared:
+            shared[key] = (tensor.format.name, shape(tensor.shape)), (tensor.n_bytes,)
+        found.append(Entry(tensor.name, *shared[key]))
+    return found
 
 
 def _range(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -40,11 +40,19 @@ def layout(
         rows: cells, one per column; None of them holds a line break.
         width: columns of the terminal; None: as wide as it takes.
     """
-    cells = [[_span(cell) for cell in row] for row in rows]
-    widths = [
-        max([columns(head.heading), *(columns(row[i].text) for row in cells)])
-        for i, head in enumerate(heads)
-    ]
+    return list(stream(heads, list(rows), width=width))
+
+
+def stream(
+    heads: Sequence[Column], rows: Sequence[Sequence[str | Span]], *, width: int | None
+) -> Iterator[Line]:
+    """The lines of `layout`, each made when it is asked for: a table may have very many."""
+    widths = [columns(head.heading) for head in heads]
+    for row in rows:
+        for i, cell in enumerate(row):
+            text = cell if isinstance(cell, str) else cell.text
+            if len(text) > widths[i] or not text.isascii():
+                widths[i] = max(widths[i], columns(text))
     shown = [i for i, n in enumerate(widths) if n]
     if width is not None:
         for i in sorted((i for i in shown if heads[i].drop), key=lambda i: heads[i].drop):
@@ -55,15 +63,17 @@ def layout(
                 excess = max(0, _excess(shown, widths, width))
                 widths[i] = max(min(_NARROWEST, widths[i]), widths[i] - excess)
     heads = [heads[i] for i in shown]
-    cells = [[row[i] for i in shown] for row in cells]
     widths = [widths[i] for i in shown]
-    if width is not None and heads and heads[-1].wrap:
-        cells = [part for row in cells for part in _wrapped(row, widths, width)]
-    lines: list[Line] = []
     if any(head.heading for head in heads):
-        lines.append(_line(heads, widths, [Span(head.heading, "head") for head in heads]))
-    lines.extend(_line(heads, widths, row) for row in cells)
-    return lines
+        yield _line(heads, widths, [Span(head.heading, "head") for head in heads])
+    wraps = width is not None and bool(heads) and heads[-1].wrap
+    for row in rows:
+        cells = [row[i] for i in shown]
+        if wraps and width is not None:
+            for part in _wrapped([_span(cell) for cell in cells], widths, width):
+                yield _line(heads, widths, part)
+        else:
+            yield _line(heads, widths, cells)
 
 
 def _excess(shown: Sequence[int], widths: Sequence[int], width: int) -> int:
@@ -83,16 +93,29 @@ def _span(cell: str | Span) -> Span:
     return cell if isinstance(cell, Span) else Span(cell)
 
 
-def _line(heads: Sequence[Column], widths: Sequence[int], row: Sequence[Span]) -> Line:
+def _line(heads: Sequence[Column], widths: Sequence[int], row: Sequence[str | Span]) -> Line:
+    """A row as spans; neighbours without a style are one."""
     spans: list[Span] = []
-    last = max((i for i, cell in enumerate(row) if cell.text), default=-1)
+    unstyled = ""
+    last = len(row) - 1
+    while last >= 0 and not _span(row[last]).text:
+        last -= 1
     for i in range(last + 1):
         head, cell = heads[i], row[i]
-        text = shorten(cell.text, widths[i]) if head.elastic else cell.text
+        text, style = Span(cell) if isinstance(cell, str) else cell
+        if head.elastic:
+            text = shorten(text, widths[i])
+        if i < last or head.align != "left":  # no spaces at the end of a line
+            text = pad(text, widths[i], head.align)
         if i:
-            spans.append(Span(_GAP))
-        if i == last and head.align == "left":  # no spaces at the end of a line
-            spans.append(Span(text, cell.style))
-        else:
-            spans.append(Span(pad(text, widths[i], head.align), cell.style))
+            unstyled += _GAP
+        if not style:
+            unstyled += text
+            continue
+        if unstyled:
+            spans.append(Span(unstyled))
+            unstyled = ""
+        spans.append(Span(text, style))
+    if unstyled:
+        spans.append(Span(unstyled))
     return tuple(spans)

@@ -12,6 +12,7 @@ from typing import Final, Literal, NamedTuple
 Style = Literal["", "title", "head", "dim", "name", "good", "warn", "bad"]
 
 ELLIPSIS: Final = "\u2026"
+_LONGEST: Final = 4000
 
 # One character for one character, so columns stay aligned on a stream that cannot show these.
 ASCII_GLYPHS: Final = str.maketrans(
@@ -57,12 +58,17 @@ def safe(text: str) -> str:
 
     Names come from files that anybody may have made: control characters, bidirectional
     overrides, zero-width and private characters and lone surrogates become ``\x1b``,
-    ``\u202e``. A text without such characters is given back as it is.
+    ``\u202e``. Of a text of more than 4,000 characters the ends are kept, and how many are left
+    out. Any other text is given back as it is.
 
     Example:
         >>> safe("a\x1b[31mb"), safe("layer.0")
         ('a\\x1b[31mb', 'layer.0')
     """
+    if len(text) > _LONGEST:
+        head, tail = safe(text[: _LONGEST // 2]), safe(text[-_LONGEST // 4 :])
+        left = len(text) - _LONGEST // 2 - _LONGEST // 4
+        return f"{head}{ELLIPSIS}({left:,} more characters){ELLIPSIS}{tail}"
     if text.isprintable():
         return text
     return "".join(_escaped(character) for character in text)
@@ -124,6 +130,8 @@ def _fitting(text: str, width: int) -> str:
 
 def pad(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
     """The text filled with spaces to `width` columns."""
+    if text.isascii():
+        return text.rjust(width) if align == "right" else text.ljust(width)
     gap = " " * max(0, width - columns(text))
     return gap + text if align == "right" else text + gap
 

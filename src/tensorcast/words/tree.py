@@ -15,7 +15,7 @@ caller can add up anything else over them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -23,7 +23,9 @@ from .text import safe
 
 # A name with thousands of dots is somebody's joke; its tail stays in one piece.
 _DEEPEST: Final = 24
-_NUMBERED: Final = re.compile(r"(.*?)(\d+)", re.DOTALL)
+_DIGITS: Final = "0123456789"
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz_"  # no digit among them: nothing to do
+_NUMBER: Final = re.compile("[0-9]+")
 
 
 class Entry(NamedTuple):
@@ -64,16 +66,39 @@ _Group = tuple[str, list[tuple[int, ...]]]
 
 
 class _Node:
-    """A part of a name; `entry` is the index of the entry whose name ends here."""
+    """A part of a name. There may be very many, so they are small.
 
-    __slots__ = ("children", "entry", "ordered", "signature", "sizes")
+    Attributes:
+        entry: the index of the entry whose name ends here.
+        children: until they are in order; an only child without a dictionary.
+        parts, under: the children in order, their parts of the name apart: many nodes share them.
+    """
+
+    __slots__ = ("children", "entry", "parts", "signature", "sizes", "under")
 
     def __init__(self) -> None:
         self.entry: int | None = None
-        self.children: dict[str, _Node] = {}
-        self.ordered: list[tuple[str, _Node]] = []
+        self.children: dict[str, _Node] | tuple[str, _Node] | None = None
+        self.parts: tuple[str, ...] = ()
+        self.under: tuple[_Node, ...] = ()
         self.signature = 0
         self.sizes: tuple[int, ...] = ()
+
+    def child(self, part: str) -> _Node:
+        """The child of that name, which is made if there is none."""
+        children = self.children
+        if children is None:
+            found = _Node()
+            self.children = (part, found)
+            return found
+        if isinstance(children, tuple):
+            if children[0] == part:
+                return children[1]
+            children = self.children = dict([children])
+        found_one = children.get(part)
+        if found_one is None:
+            found_one = children[part] = _Node()
+        return found_one
 
 
 def grow(entries: Sequence[Entry], *, full: bool = False) -> list[Row]:
@@ -87,56 +112,71 @@ def grow(entries: Sequence[Entry], *, full: bool = False) -> list[Row]:
         full: no tree, but one row per entry with its whole name.
     """
     if full:
-        return _flat(entries)
+        return list(_flat(entries))
     root = _Node()
+    one_of: dict[str, str] = {}  # one string for every "weight"
     for i, entry in enumerate(entries):
         node = root
         for part in entry.name.split(".", _DEEPEST):
-            node = node.children.setdefault(part, _Node())
+            node = node.child(one_of.setdefault(part, part))
         node.entry = i
-    _measure(root, entries, {})
-    plot = _Plot(entries)
-    plot.emit_under([root], trunk=None)
-    return plot.rows
+    del one_of
+    _measure(root, entries, {}, {})
+    return list(_Plot(entries).under([root], trunk=None))
 
 
-def _flat(entries: Sequence[Entry]) -> list[Row]:
+def _flat(entries: Sequence[Entry]) -> Iterator[Row]:
     parts = [tuple(_natural(part) for part in entry.name.split(".")) for entry in entries]
-    return [
-        Row(safe(entries[i].name), entries[i].cells, entries[i].sizes, 1, (i,))
-        for i in sorted(range(len(entries)), key=parts.__getitem__)
-    ]
+    for i in sorted(range(len(entries)), key=parts.__getitem__):
+        yield Row(safe(entries[i].name), entries[i].cells, entries[i].sizes, 1, (i,))
 
 
-def _measure(node: _Node, entries: Sequence[Entry], known: dict[object, int]) -> None:
+def _measure(
+    node: _Node,
+    entries: Sequence[Entry],
+    known: dict[object, int],
+    shared: dict[tuple[str, ...], tuple[str, ...]],
+) -> None:
     """Sets order, sizes and signature: equal signatures mean equal insides."""
-    if len(node.children) > 1:
-        node.ordered = sorted(node.children.items(), key=lambda item: _natural(item[0]))
-    else:
-        node.ordered = list(node.children.items())
-    total = [0] * (len(entries[0].sizes) if entries else 0)
     own: object = None
     if node.entry is not None:
         entry = entries[node.entry]
         own = (entry.cells, entry.sizes)
-        total[:] = entry.sizes
-    for _, child in node.ordered:
-        _measure(child, entries, known)
-        for i, size in enumerate(child.sizes):
-            total[i] += size
-    node.sizes = tuple(total)
-    inside = (own, tuple((part, child.signature) for part, child in node.ordered))
+        node.sizes = entry.sizes
+    children = node.children
+    if children is None:
+        node.signature = known.setdefault(own, len(known))
+        return
+    if isinstance(children, tuple):
+        node.parts, node.under = children[:1], children[1:]
+    else:
+        parts = tuple(sorted(children, key=_natural))
+        node.parts = shared.setdefault(parts, parts)
+        node.under = tuple(children[part] for part in parts)
+    node.children = None
+    for child in node.under:
+        _measure(child, entries, known, shared)
+    if node.entry is None and len(node.under) == 1:
+        node.sizes = node.under[0].sizes
+    else:
+        sizes = [child.sizes for child in node.under]
+        if node.entry is not None:
+            sizes.append(node.sizes)
+        node.sizes = tuple(map(sum, zip(*sizes, strict=True)))
+    inside = (own, node.parts, *(child.signature for child in node.under))
     node.signature = known.setdefault(inside, len(known))
 
 
 @lru_cache(4096)
-def _natural(part: str) -> tuple[tuple[int, int | str], ...]:
-    pieces = re.split(r"(\d+)", part)
-    return tuple(
-        (0, int(piece)) if i % 2 and len(piece) < 20 else (1, piece)
-        for i, piece in enumerate(pieces)
-        if piece
-    )
+def _natural(part: str) -> str:
+    """What sorts as the part shall: numbers by their value, before text. A number is written as
+    NUL, how many digits it has, and the digits; one of 20 digits and more is text."""
+    return _NUMBER.sub(_in_order, part) if part.strip(_LETTERS) else part
+
+
+def _in_order(found: re.Match[str]) -> str:
+    digits = found[0].lstrip("0")
+    return f"\0{chr(1 + len(digits))}{digits}" if len(found[0]) < 20 else found[0]
 
 
 class _Plot:
@@ -144,11 +184,10 @@ class _Plot:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
-        self.rows: list[Row] = []
         self.known: dict[int, list[_Group]] = {}
 
-    def emit_under(self, copies: list[_Node], *, trunk: str | None) -> None:
-        """Adds the rows under nodes that are alike inside.
+    def under(self, copies: list[_Node], *, trunk: str | None) -> Iterator[Row]:
+        """The rows under nodes that are alike inside.
 
         Args:
             copies: all the nodes that the row above stands for.
@@ -166,37 +205,43 @@ class _Plot:
                 inner = trunk + ("   " if last else "\u2502  ")
             cells = None if first.entry is None else self.entries[first.entry].cells
             members = tuple(sorted(node.entry for node in alike if node.entry is not None))
-            self.rows.append(Row(branch + label, cells, first.sizes, len(paths), members))
-            if first.ordered:
-                self.emit_under(alike, trunk=inner)
+            yield Row(branch + label, cells, first.sizes, len(paths), members)
+            if first.under:
+                yield from self.under(alike, trunk=inner)
 
     def groups(self, node: _Node) -> list[_Group]:
         """What lies under the node: label, and the paths of what the label stands for."""
+        if len(node.under) == 1:  # not worth keeping
+            return self.found(node)
         if node.signature not in self.known:
-            found: list[_Group] = []
-            for label, places in self.folded(node):
-                child = node.ordered[places[0]][1]
-                under = self.groups(child) if child.entry is None else []
-                pair = len(places) == 1 and len(under) == 2
-                if len(under) == 1 or (
-                    pair and not any(_at(child, paths[0]).ordered for _, paths in under)
-                ):
-                    for step, paths in under:
-                        joined = [(place, *path) for place in places for path in paths]
-                        found.append((f"{label}.{step}", joined))
-                else:
-                    found.append((label, [(place,) for place in places]))
-            self.known[node.signature] = found
+            self.known[node.signature] = self.found(node)
         return self.known[node.signature]
+
+    def found(self, node: _Node) -> list[_Group]:
+        """`groups`, made anew."""
+        found: list[_Group] = []
+        for label, places in self.folded(node):
+            child = node.under[places[0]]
+            under = self.groups(child) if child.entry is None else []
+            pair = len(places) == 1 and len(under) == 2
+            if len(under) == 1 or (
+                pair and not any(_at(child, paths[0]).under for _, paths in under)
+            ):
+                for step, paths in under:
+                    joined = [(place, *path) for place in places for path in paths]
+                    found.append((f"{label}.{step}", joined))
+            else:
+                found.append((label, [(place,) for place in places]))
+        return found
 
     def folded(self, node: _Node) -> list[tuple[str, list[int]]]:
         """The direct children, those alike but for a trailing number together."""
         together: dict[tuple[str, int | None], list[tuple[str, int]]] = {}
-        for place, (part, child) in enumerate(node.ordered):
-            numbered = _NUMBERED.fullmatch(part)
-            if numbered and len(numbered[2]) < 19 and str(int(numbered[2])) == numbered[2]:
-                key = (numbered[1], child.signature)
-                together.setdefault(key, []).append((numbered[2], place))
+        for place, (part, child) in enumerate(zip(node.parts, node.under, strict=True)):
+            prefix = part.rstrip(_DIGITS)
+            digits = part[len(prefix) :]
+            if 0 < len(digits) < 19 and (digits[0] != "0" or digits == "0"):
+                together.setdefault((prefix, child.signature), []).append((digits, place))
             else:
                 together[part, None] = [("", place)]
         found: list[tuple[str, list[int]]] = []
@@ -210,7 +255,7 @@ class _Plot:
 
 def _at(node: _Node, path: tuple[int, ...]) -> _Node:
     for place in path:
-        node = node.ordered[place][1]
+        node = node.under[place]
     return node
 
 

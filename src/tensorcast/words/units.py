@@ -10,6 +10,7 @@ from math import inf, isfinite
 from typing import Final
 
 _STEPS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_MOST_DIMENSIONS: Final = 16
 
 
 def human_bytes(n_bytes: float) -> str:
@@ -66,7 +67,15 @@ def percent(part: float, whole: float) -> str:
 
 
 def shape(dimensions: tuple[int, ...]) -> str:
-    """Dimensions in brackets: [384, 384]; a scalar is []."""
+    """Dimensions in brackets: [384, 384]; a scalar is []. Of more than 16 the first are shown.
+
+    Example:
+        >>> shape((2,) * 1000)
+        '[2, 2, 2, 2, ... (1,000 dimensions)]'
+    """
+    if len(dimensions) > _MOST_DIMENSIONS:
+        first = ", ".join(map(str, dimensions[:4]))
+        return f"[{first}, ... ({len(dimensions):,} dimensions)]"
     return "[" + ", ".join(map(str, dimensions)) + "]"
 
 
