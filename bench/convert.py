@@ -1,10 +1,12 @@
-"""`tensorcast convert` against cp and against what people use: whole processes, interleaved.
+"""`tensorcast convert` against what the disk allows and what people use: processes, interleaved.
 
     python -m bench.convert                  everything: verify, time, memory
     python -m bench.convert --only cp 'tensorcast bfloat16' --no-memory
 
 The source is a synthetic float32 Llama in the page cache. What every contender writes is first
-compared with torch's `.to`, bit by bit; then all run in turn, round after round.
+compared with torch's `.to`, bit by bit; then all run in turn, round after round. The references
+are `cp -r` followed by fsync of what it wrote, and the bare durable write of as many bytes as the
+output has: like tensorcast, they return when all is on the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from .tables import save
 from .timing import ratios, spread
 
 CONTENDERS = ROOT / "bench" / "contenders"
-CP = "cp -r"
+CP = "cp -r, then fsync"
+WRITE = "bare durable write of half as many bytes"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,16 @@ class Contender:
 def contenders(tensorcast: Path, root: Path) -> tuple[list[Contender], dict[str, str]]:
     """Everyone who can run here, and why the others cannot."""
     missing: dict[str, str] = {}
-    found = [Contender(CP, lambda a, b: ["cp", "-r", str(a), str(b)], None, "cp")]
+
+    def floor(what: str, n_threads: int = 1) -> Callable[[Path, Path], list[str]]:
+        script = str(CONTENDERS / "floor.py")
+        return lambda a, b: [sys.executable, script, what, str(a), str(b), str(n_threads)]
+
+    found = [
+        Contender(CP, floor("copy"), None, "cp"),
+        Contender(WRITE, floor("write"), None, "floor"),
+        Contender("cp -r", lambda a, b: ["cp", "-r", str(a), str(b)], None, "floor"),
+    ]
 
     def ours(dtype: str, *options: str) -> Callable[[Path, Path], list[str]]:
         return lambda a, b: [
@@ -67,23 +79,8 @@ def contenders(tensorcast: Path, root: Path) -> tuple[list[Contender], dict[str,
         found.append(Contender(name, full, dtype, "tensorcast full"))
 
     for n_threads in (1, 2):
-        floor = [sys.executable, str(CONTENDERS / "floor.py")]
-        found.append(
-            Contender(
-                f"read and write half, {n_threads} thread{'s' if n_threads > 1 else ''}",
-                lambda a, b, c=floor, n=n_threads: [*c, str(a), str(b), str(n)],  # type: ignore[misc]
-                None,
-                "floor",
-            )
-        )
-    found.append(
-        Contender(
-            "cp -r, then sync",
-            lambda a, b: ["sh", "-c", 'cp -r "$1" "$2" && sync "$2"/*', "sh", str(a), str(b)],
-            None,
-            "floor",
-        )
-    )
+        name = f"read and write half, {n_threads} thread{'s' if n_threads > 1 else ''}"
+        found.append(Contender(name, floor("read-write", n_threads), None, "floor"))
 
     scripts = {"plain script": "plain.py", "transformers": "transformers_save.py"}
     scripts["gguf-py"] = "gguf_write.py"
@@ -143,7 +140,7 @@ class Workshop:
         self.clear()
         run(contender.command(source, self.out), self.log)
         if contender.dtype is None:
-            if contender.group != "floor" or "cp" in contender.name:
+            if contender.name.startswith("cp"):
                 run(["diff", "-r", str(source), str(self.out)], self.log)
                 return "the same files"
             return "nothing to compare"
@@ -174,7 +171,7 @@ def quiet(most: float, patience: float) -> None:
 def time_all(
     shop: Workshop, entrants: Sequence[Contender], source: Path, n_rounds: int
 ) -> dict[str, Any]:
-    """Seconds by contender, one per round; everyone once in each round, cp first."""
+    """Seconds by contender, one per round; everyone once in each round, the references first."""
     runs: dict[str, list[Run]] = {contender.name: [] for contender in entrants}
     least_warm = 1.0
     for number in range(n_rounds):
@@ -183,7 +180,10 @@ def time_all(
             least_warm = min(least_warm, held)
             runs[contender.name].append(done)
             print(f"round {number + 1}: {contender.name}: {done.seconds:.2f} s", file=sys.stderr)
-    cp = [done.seconds for done in runs[CP]]
+    references = {
+        key: [done.seconds for done in runs[name]]
+        for key, name in (("of_cp", CP), ("of_write", WRITE))
+    }
     rows = []
     for contender in entrants:
         seconds = [done.seconds for done in runs[contender.name]]
@@ -194,7 +194,7 @@ def time_all(
                 "dtype": contender.dtype,
                 "seconds": [round(value, 4) for value in seconds],
                 "median_seconds": spread(seconds)["median"],
-                "of_cp": spread(ratios(seconds, cp)),
+                **{key: spread(ratios(seconds, of)) for key, of in references.items()},
                 "user_seconds": spread([done.user for done in runs[contender.name]]),
                 "system_seconds": spread([done.system for done in runs[contender.name]]),
             }
@@ -230,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.convert", description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA, help="where models and outputs go")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="*", metavar="GLOB", help="contenders, cp always")
+    parser.add_argument("--only", nargs="*", metavar="GLOB", help="contenders; references always")
     parser.add_argument("--small", action="store_true", help="time the 1 GB model")
     parser.add_argument("--no-time", action="store_true")
     parser.add_argument("--no-memory", action="store_true")
@@ -247,7 +247,7 @@ def main(argv: list[str] | None = None) -> None:
         entrants = [
             one
             for one in entrants
-            if one.name == CP or any(fnmatch.fnmatch(one.name, glob) for glob in args.only)
+            if one.name in (CP, WRITE) or any(fnmatch.fnmatch(one.name, glob) for glob in args.only)
         ]
     timed = ONE if args.small else FOUR
     result: dict[str, Any] = {"tensorcast_bench": 1, "what": "convert"}

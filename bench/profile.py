@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "profile.json")
     options = parser.parse_args(arguments)
     result: dict[str, Any] = {"what": "profile", **provenance("numpy"), "pages": options.pages}
-    pairs = [(source, target) for source, target, _, _ in HOT]
+    pairs = [(source, target) for source, target, _ in HOT]
     with tempfile.TemporaryDirectory() as folder:
         program = build(Path(folder))
         result["pairs"] = [measure(program, *pair, options.pages) for pair in [*pairs, *_MORE]]

@@ -16,9 +16,9 @@ from .cast_tables import cast_markdown
 
 Row = dict[str, Any]
 
-FLOOR = 0.25  # no pair of formats under this part of memcpy's speed
+FLOOR = 0.25  # no pair of formats under this part of the roof
 MEMORY_BAR = 128 * 10**6
-_CONVERT_BARS = {"tensorcast": 0.75, "tensorcast full": 1.0}  # of cp -r, at most
+_CONVERT_BARS = {"tensorcast": 0.75, "tensorcast full": 1.0}  # of cp -r with fsync, at most
 _FASTER_BARS = {"plain script": 2.8, "transformers": 5.0, "mergekit": 6.0}  # times, at least
 
 
@@ -70,53 +70,39 @@ def _pair(row: Row) -> str:
 
 
 def _hot_table(rows: Sequence[Row]) -> str:
-    kernels = [name for name in rows[0]["ratio"] if name not in ("nontemporal copy", "torch")]
+    kernels = [name for name in rows[0]["of_roof"] if name != "torch"]
     body = []
     for row in rows:
-        best = row["ratio"][kernels[0]]["median"]
-        bar = row["bar"] if not row["full"] else None
-        ratio = row["ratio"]
+        best = row["of_roof"][kernels[0]]["median"]
+        bar, ratio, speed = row["bar"], row["of_roof"], row["gb_per_s"]
+        roof = max((name for name in speed if name.startswith("roof")), key=speed.__getitem__)
         body.append(
             [
                 _pair(row),
                 row["overflow"],
                 row["rounding"],
                 "all" if row["full"] else "counts",
-                f"{row['gb_per_s'][kernels[0]]:.1f}",
+                f"{speed[kernels[0]]:.1f}",
+                f"{speed[roof]:.1f}, {roof.removeprefix('roof, ')}",
                 *(_range(ratio[name]) for name in kernels),
                 _range(ratio["torch"]) if "torch" in ratio else "",
-                f"{ratio['nontemporal copy']['median']:.2f}" if "nontemporal copy" in ratio else "",
+                f"{row['of_memcpy'][kernels[0]]['median']:.2f}",
                 f"{bar:.2f}" if bar is not None else "",
                 _verdict(best >= bar) if bar is not None else "",
             ]
         )
     return _table(
         [
-            "cast", "overflow", "rounding", "Loss", f"GB/s ({kernels[0]})", *kernels, "torch",
-            "non-temporal copy", "bar", "reached",
+            "cast", "overflow", "rounding", "Loss", f"GB/s ({kernels[0]})", "roof, GB/s",
+            *(f"{name} of the roof" for name in kernels), "torch of the roof",
+            f"{kernels[0]} of memcpy", "bar", "reached",
         ],
         body,
     )  # fmt: skip
 
 
-def _full_of_unchecked(rows: Sequence[Row]) -> str:
-    speeds = {
-        (row["overflow"], row["full"]): row["gb_per_s"]
-        for row in rows
-        if (row["source"], row["target"]) == ("float32", "float16")
-    }
-    if ("raise", True) not in speeds or ("saturate", False) not in speeds:
-        return ""
-    kernel = next(iter(rows[0]["ratio"]))
-    part = speeds["raise", True][kernel] / speeds["saturate", False][kernel]
-    return (
-        f"\nfloat32 -> float16 with all of Loss runs at {part:.2f} of the speed without "
-        f"(bar 0.88, reached: {_verdict(part >= 0.88)}).\n"
-    )
-
-
 def _all_table(rows: Sequence[Row]) -> str:
-    kernel = next(iter(rows[0]["ratio"]))
+    kernel = next(iter(rows[0]["of_roof"]))
     twice = {
         (row["source"], row["target"]) for row in rows if not row["packed"]
     }  # of sub-byte formats
@@ -129,12 +115,12 @@ def _all_table(rows: Sequence[Row]) -> str:
     ):
         if not group:
             continue
-        ordered = sorted(group, key=lambda row: row["ratio"][kernel]["median"])
-        n_under = sum(row["ratio"][kernel]["median"] < FLOOR for row in group)
+        ordered = sorted(group, key=lambda row: row["of_roof"][kernel]["median"])
+        n_under = sum(row["of_roof"][kernel]["median"] < FLOOR for row in group)
         least = ordered[0]
         text += (
             f"\n### {title}\n\n{len(group)} pairs; the slowest is {_pair(least)} at "
-            f"{least['ratio'][kernel]['median']:.2f} of memcpy. Under {FLOOR}: {n_under} "
+            f"{least['ratio'][kernel]['median']:.2f} of the roof. Under {FLOOR}: {n_under} "
             f"(none: {_verdict(n_under == 0)}).\n\n"
         )
         by_source: dict[str, list[Row]] = defaultdict(list)
@@ -142,9 +128,9 @@ def _all_table(rows: Sequence[Row]) -> str:
             by_source[row["source"]].append(row)
         body = []
         for source, theirs in by_source.items():
-            theirs.sort(key=lambda row: row["ratio"][kernel]["median"])
-            middle = theirs[len(theirs) // 2]["ratio"][kernel]["median"]
-            slow = [row for row in theirs if row["ratio"][kernel]["median"] < FLOOR]
+            theirs.sort(key=lambda row: row["of_roof"][kernel]["median"])
+            middle = theirs[len(theirs) // 2]["of_roof"][kernel]["median"]
+            slow = [row for row in theirs if row["of_roof"][kernel]["median"] < FLOOR]
             named = ", ".join(
                 f"{row['target']} {row['ratio'][kernel]['median']:.2f}" for row in slow[:4]
             )
@@ -167,16 +153,16 @@ def _all_table(rows: Sequence[Row]) -> str:
 def kernels_markdown(result: Row) -> str:
     """The tables of bench/kernels.py."""
     text = (
-        "# Kernels against memcpy\n\nOne thread, memory touched before and larger than the "
-        "caches; bytes read plus bytes written per second, in memcpy's of the same number of "
-        "bytes in the same round: median (least to most) of "
+        "# Kernels against the shape roof\n\nOne thread, memory touched before and larger than the "
+        "caches; bytes read plus bytes written per second, in those of the roof of the same round: "
+        "the quickest of four loops that read and write the same bytes per element and do nothing "
+        "else (bench/roof.py). Median (least to most) of "
         f"{result['rounds']} rounds, {result['clock']}. Every output was compared, whole, with "
         "the oracle's first.\n\n" + _provenance(result)
     )
     for key, title in (("pairs", "Pairs"), ("hot", "Hot pairs")):
         if result.get(key):
             text += f"\n## {title}\n\n" + _hot_table(result[key])
-            text += _full_of_unchecked(result[key])
     if result.get("all"):
         loss = ", with the whole Loss" if result["all"][0]["full"] else ""
         text += f"\n## Every pair\n\nUnder the default policy{loss}.\n" + _all_table(result["all"])
@@ -196,7 +182,13 @@ def convert_markdown(result: Row) -> str:
         "(least to most).\n\n" + _provenance(result)
     )
     if result.get("rows"):
-        text += "\n## Time\n\n" + _time_table(result["rows"])
+        text += "\n## Time\n\n"
+        if "of_write" in result["rows"][0]:
+            text += (
+                "tensorcast and both references return when what they wrote is on the disk, the "
+                "others when it is in the page cache.\n\n"
+            )
+        text += _time_table(result["rows"])
     if result.get("memory"):
         text += (
             "\n## Peak memory\n\nOwn: anonymous and shared pages, sampled. Mapped: resident pages "
@@ -216,7 +208,7 @@ def _time_table(rows: Sequence[Row]) -> str:
         bar, reached = "", ""
         if row["group"] in _CONVERT_BARS:
             most = _CONVERT_BARS[row["group"]]
-            bar, reached = f"at most {most} of cp", _verdict(row["of_cp"]["median"] <= most)
+            bar, reached = f"at most {most} of the copy", _verdict(row["of_cp"]["median"] <= most)
         if row["name"] in _FASTER_BARS and "tensorcast_is_faster" in row:
             least = _FASTER_BARS[row["name"]]
             bar = f"at least {least} times faster"
@@ -227,6 +219,7 @@ def _time_table(rows: Sequence[Row]) -> str:
                 row["name"],
                 f"{row['median_seconds']:.2f}",
                 _range(row["of_cp"], 3),
+                _range(row["of_write"], 3) if "of_write" in row else "",
                 f"{_range(faster, 1)}" if faster else "",
                 f"{row['user_seconds']['median']:.2f}",
                 f"{row['system_seconds']['median']:.2f}",
@@ -235,7 +228,17 @@ def _time_table(rows: Sequence[Row]) -> str:
             ]
         )
     return _table(
-        ["", "s", "of `cp -r`", "times as long as tensorcast", "user s", "system s", "bar", "held"],
+        [
+            "",
+            "s",
+            "of `cp -r`, then fsync",
+            "of the bare durable write",
+            "times as long as tensorcast",
+            "user s",
+            "system s",
+            "bar",
+            "held",
+        ],
         body,
     )
 

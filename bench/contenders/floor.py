@@ -1,6 +1,12 @@
-"""Read every byte of the source's shards, write half as many to new files: no cast, no library."""
+"""What the machine allows: no cast, no library.
+
+floor.py read-write SOURCE DESTINATION THREADS   read every byte, write half as many
+floor.py write SOURCE DESTINATION THREADS        write half as many bytes, then fsync
+floor.py copy SOURCE DESTINATION THREADS         `cp -r`, then fsync of all that it wrote
+"""
 
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -9,31 +15,48 @@ from pathlib import Path
 # long in the kernel
 CHUNK = 1 << 19
 
-source, destination, n_threads = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-destination.mkdir()
-todo = []
-for shard in sorted(source.glob("*.safetensors")):
+what, source, destination, n_threads = (
+    sys.argv[1],
+    Path(sys.argv[2]),
+    Path(sys.argv[3]),
+    sys.argv[4],
+)
+if what == "copy":
+    subprocess.run(["cp", "-r", source, destination], check=True)
+else:
+    destination.mkdir()
+files: list[int] = []
+todo: list[tuple[int, int, int, int]] = []
+for shard in sorted(source.glob("*.safetensors")) if what != "copy" else []:
     size = shard.stat().st_size
     reading = os.open(shard, os.O_RDONLY)
-    writing = os.open(destination / shard.name, os.O_WRONLY | os.O_CREAT, 0o666)
-    os.posix_fallocate(writing, 0, size // 2)
-    todo += [(reading, writing, at) for at in range(0, size, CHUNK)]
+    files.append(os.open(destination / shard.name, os.O_WRONLY | os.O_CREAT, 0o666))
+    os.posix_fallocate(files[-1], 0, size // 2)
+    todo += [(reading, files[-1], at, min(CHUNK, size - at)) for at in range(0, size, CHUNK)]
 todo.reverse()
 
 
 def work() -> None:
-    buffer = memoryview(bytearray(CHUNK))
+    buffer = memoryview(bytearray(os.urandom(CHUNK)))
     while True:
         try:
-            reading, writing, at = todo.pop()
+            reading, writing, at, n = todo.pop()
         except IndexError:
             return
-        n = os.preadv(reading, [buffer], at)
+        if what == "read-write":
+            n = os.preadv(reading, [buffer], at)
         os.pwrite(writing, buffer[: n // 2], at // 2)
 
 
-threads = [threading.Thread(target=work) for _ in range(n_threads)]
+threads = [threading.Thread(target=work) for _ in range(int(n_threads))]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
+if what == "copy":
+    files = [os.open(path, os.O_RDONLY) for path in destination.rglob("*") if path.is_file()]
+if what != "read-write":
+    for file in files:
+        os.fsync(file)
+    for folder in (destination, destination.parent):
+        os.fsync(os.open(folder, os.O_RDONLY))

@@ -68,7 +68,7 @@ TC_INLINE void decode_f16_block(const uint16_t* in, float* out, uint64_t n) {
     uint64_t i = 0;
 #if defined(__F16C__)
     for (; i + 8 <= n; i += 8) {
-        if (STREAM) _mm_prefetch((const char*)(in + i) + 512, _MM_HINT_T0);
+        if (STREAM) _mm_prefetch((const char*)(in + i) + READ_AHEAD, _MM_HINT_T0);
         const __m256 y = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)(in + i)));
         STREAM ? _mm256_stream_ps(out + i, y) : _mm256_storeu_ps(out + i, y);
     }
@@ -83,7 +83,7 @@ TC_INLINE void decode_bf16_block(const uint16_t* in, float* out, uint64_t n) {
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), infinity = _mm256_set1_epi32(0x7f800000);
     const __m256i quiet = _mm256_set1_epi32(0x00400000);
     for (; i + 8 <= n; i += 8) {
-        if (STREAM) _mm_prefetch((const char*)(in + i) + 512, _MM_HINT_T0);
+        if (STREAM) _mm_prefetch((const char*)(in + i) + READ_AHEAD, _MM_HINT_T0);
         const __m256i u = _mm256_slli_epi32(
             _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)(in + i))), 16);
         const __m256i nan = _mm256_cmpgt_epi32(_mm256_and_si256(u, abs), infinity);

@@ -37,13 +37,12 @@ TC_INLINE void store32(void* out, __m256i x) {
         _mm256_storeu_si256((__m256i*)out, x);
 }
 
-// What the loops that store around the caches read next: at 512 bytes ahead, the source's lines come
-// a fifth faster from memory, on small pages and on huge ones, and no further ahead do both gain.
+// What the loops that store around the caches read next.
 template <bool STREAM, int N_BYTES>
 TC_INLINE void read_ahead(const void* in) {
     if constexpr (STREAM)
         for (int at = 0; at < N_BYTES; at += 64)
-            _mm_prefetch((const char*)in + 512 + at, _MM_HINT_T0);
+            _mm_prefetch((const char*)in + READ_AHEAD + at, _MM_HINT_T0);
 }
 
 // bfloat16: integer arithmetic, since the hardware's own instruction flushes subnormals.
