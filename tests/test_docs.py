@@ -7,10 +7,10 @@ In the documents a fenced block is run by its language:
     sh, text, json, toml, cpp   not run: how to install, or output that is not compared
 
 Blocks of one document run in order, in one scratch directory that holds a copy of the real
-weights as all-MiniLM-L6-v2/ where the document names it. `...` stands for any text, white space
-is compared as doctest's NORMALIZE_WHITESPACE does, and durations, rates and peak memory, which no
-two runs share, are compared as to their presence only; lines of progress, which come every few
-seconds, are left out. A block below `<!-- not run: reason -->` is
+weights, as all-MiniLM-L6-v2/ or where `make demo` leaves them, as the document names it. `...`
+stands for any text, white space is compared as doctest's NORMALIZE_WHITESPACE does, and durations,
+rates and peak memory, which no two runs share, are compared as to their presence only; lines of
+progress, which come every few seconds, are left out. A block below `<!-- not run: reason -->` is
 skipped, with that reason, and one below `<!-- needs: library -->` where that is not installed.
 """
 
@@ -187,7 +187,10 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, D
     for path, blocks in DOCUMENT_BLOCKS.items():
         scratch = tmp_path_factory.mktemp(path.stem.lower())
         if names_weights(path) and WEIGHTS.is_dir():
-            shutil.copytree(WEIGHTS, scratch / WEIGHTS.name)
+            # where `make demo` leaves them, or beside the document
+            demo = f"build/weights/{WEIGHTS.name}" in path.read_text()
+            shutil.copytree(WEIGHTS, scratch / ("build/weights" if demo else "") / WEIGHTS.name)
+            (scratch / "build" / "demo").mkdir(parents=True, exist_ok=True)
         opened[path] = Document(blocks, scratch)
     yield opened
     for document in opened.values():
