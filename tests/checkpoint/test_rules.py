@@ -1,4 +1,4 @@
-"""Rules: the first that matches decides; a rule that decides nothing is told of."""
+"""Rules: the first that matches decides; a rule that decides nothing is refused."""
 
 from __future__ import annotations
 
@@ -52,8 +52,10 @@ def test_the_first_rule_that_matches_decides(source) -> None:
     assert found["model.layers.0.norm.weight"] == "float32"
     assert found["model.layers.0.q.weight"] == "float16"
     assert found["lm_head.weight"] == "bfloat16"
-    found = formats(plan(source, "y.safetensors", "bf16", rules=rules[1::-1]))
+    rules = [Rule("model.*", FORMATS["float16"]), Rule("*.weight", None)]
+    found = formats(plan(source, "y.safetensors", "bf16", rules=rules))
     assert found["model.layers.0.norm.weight"] == "float16"
+    assert found["lm_head.weight"] == "float16"
 
 
 def test_rules_change_integers_too(source) -> None:
@@ -62,23 +64,59 @@ def test_rules_change_integers_too(source) -> None:
     assert (found["ids"], found["mask"]) == ("int32", "uint8")
 
 
-def test_rules_that_decide_nothing_are_told_of(source) -> None:
-    rules = [Rule("*.norm.*", None), Rule("*norm*", BF16), Rule("nothing", None), Rule("ids", F32)]
-    warnings = plan(source, "y.safetensors", "bf16", rules=rules).warnings
-    assert warnings == (
-        "the rule '*norm*=bfloat16' decides nothing: earlier rules match the same 1 tensors first",
-        "the rule 'keep nothing' matches no tensor",
+def test_a_rule_that_matches_nothing_is_refused(source) -> None:
+    rules = [Rule("*.norm.*", None), Rule("*layer.*", BF16)]
+    with pytest.raises(PolicyError) as caught:
+        plan(source, "y.safetensors", "bf16", rules=rules)
+    assert str(caught.value) == (
+        "the rule '*layer.*=bfloat16' matches no tensor. Nearest: 'model.layers.0.norm.weight', "
+        "'model.layers.0.q.weight', 'lm_head.weight'"
+    )
+
+
+def test_a_rule_that_earlier_ones_contradict_is_refused(source) -> None:
+    rules = [Rule("*.norm.*", None), Rule("*norm*", BF16)]
+    match = (
+        r"'\*norm\*=bfloat16' decides nothing.*'keep \*\.norm\.\*' takes 'model\.layers\.0\.norm"
+    )
+    with pytest.raises(PolicyError, match=match):
+        plan(source, "y.safetensors", "bf16", rules=rules)
+
+
+def test_a_rule_that_earlier_ones_agree_with_is_told_of(source) -> None:
+    rules = [Rule("*.norm.*", None), Rule("*norm*", F32), Rule("*.q.*", BF16)]
+    assert plan(source, "y.safetensors", "bf16", rules=rules).warnings == (
+        "the rule '*norm*=float32' is not needed: earlier rules give its 1 tensor the same format",
     )
 
 
 def test_globs_match_whole_names_with_case(source) -> None:
-    for glob in ("norm", "MODEL.*", "model.layers.?"):
-        warnings = plan(source, "y.safetensors", "bf16", rules=[Rule(glob, None)]).warnings
-        assert "matches no tensor" in warnings[0]
+    whole, case = "the pattern has to match the whole name", "upper and lower case differ"
+    for glob, why in (("norm", whole), ("MODEL.*", case), ("model.layers.?", whole)):
+        with pytest.raises(PolicyError, match=rf"matches no tensor\. Nearest: 'model.*\({why}"):
+            plan(source, "y.safetensors", "bf16", rules=[Rule(glob, None)])
     rules = [Rule("model.layers.[0-9].*", None), Rule("lm_head.weigh?", None)]
     assert plan(source, "y.safetensors", "bf16", rules=rules).warnings == (
         "no tensor changes its format",
     )
+
+
+def test_a_rule_for_a_file_without_tensors(tmp_path: Path) -> None:
+    empty = open_checkpoint(write(tmp_path / "e.safetensors", {}))
+    with pytest.raises(PolicyError, match=r"'keep \*' matches no tensor: there is none"):
+        plan(empty, "y.safetensors", "bf16", rules=[Rule("*", None)])
+
+
+def test_nearest_names_of_a_hostile_file_are_short(tmp_path: Path) -> None:
+    names = ["\x1b[31m" + "a" * 100_000, *(f"layer.{i}.{'b' * i}" for i in range(3000))]
+    many = open_checkpoint(
+        write(tmp_path / "m.safetensors", dict.fromkeys(names, np.ones(1, "f4")))
+    )
+    for glob in ("nothing", "*" * 50 + "x", "[", "\x1b[31ma"):
+        with pytest.raises(PolicyError, match="matches no tensor") as caught:
+            plan(many, "y.safetensors", "bf16", rules=[Rule(glob, None)])
+        assert len(str(caught.value)) < 600
+        assert str(caught.value).split("Nearest")[1].isprintable()
 
 
 def test_a_rule_is_glob_and_format() -> None:

@@ -121,7 +121,7 @@ def test_json(tensorcast: Run, model: Path) -> None:
 def test_rules_and_keep(tensorcast: Run, model: Path, tmp_path: Path) -> None:
     done = tensorcast(
         *("convert", model.name, "out.safetensors", "--to", "bfloat16"),
-        *("--rule", "layer.0.*=F16", "--rule", "nothing.*=F16", "--keep", "*.bias"),
+        *("--rule", "layer.0.*=F16", "--keep", "*.bias"),
     )
     assert done.returncode == 0, done.stderr
     assert dtypes(tmp_path / "out.safetensors") == {
@@ -131,9 +131,54 @@ def test_rules_and_keep(tensorcast: Run, model: Path, tmp_path: Path) -> None:
         "layer.1.weight": "BF16",
         "layer.1.bias": "F32",
     }
-    assert "warning: the rule 'nothing.*=float16' matches no tensor" in done.stderr
     assert "to float16   1 tensor, no overflow" in done.stdout
     assert "kept         2 tensors: the rule 'keep *.bias'" in done.stdout
+
+
+@pytest.mark.parametrize("option", [("--rule", "*Bias=F16"), ("--keep", "*Bias")])
+@pytest.mark.parametrize("how", [(), ("--dry-run",), ("--json",)])
+def test_a_rule_that_matches_nothing_is_a_usage_error(
+    tensorcast: Run, model: Path, tmp_path: Path, option: tuple[str, ...], how: tuple[str, ...]
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    done = tensorcast("convert", model.name, "o.safetensors", "--to", "bf16", *option, *how)
+    assert done.returncode == 2
+    assert "matches no tensor. Nearest: 'layer.0.bias' (upper and lower case differ)" in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+    if how == ("--json",):
+        assert json.loads(done.stdout)["error"]["kind"] == "PolicyError"
+
+
+def test_a_rule_that_keep_overrules_is_a_usage_error(
+    tensorcast: Run, model: Path, tmp_path: Path
+) -> None:
+    options = ("--keep", "*.bias", "--rule", "layer.0.bias=F16")
+    done = tensorcast("convert", model.name, "o.safetensors", "--to", "bf16", *options)
+    assert done.returncode == 2
+    assert "'keep *.bias' takes 'layer.0.bias'" in done.stderr
+    assert not (tmp_path / "o.safetensors").exists()
+
+
+NORMS = {
+    "BERT": ["embeddings.LayerNorm.weight", "encoder.layer.0.attention.output.LayerNorm.bias"],
+    "Llama": ["model.layers.0.input_layernorm.weight", "model.norm.weight"],
+    "T5": ["encoder.block.0.layer.0.layer_norm.weight", "encoder.final_layer_norm.weight"],
+}
+
+
+@pytest.mark.parametrize("names", NORMS.values(), ids=NORMS)
+def test_the_example_of_the_help_matches_typical_names(
+    tensorcast: Run, tmp_path: Path, names: list[str]
+) -> None:
+    text = tensorcast("convert", "--help").stdout
+    (example,) = [line for line in text.splitlines() if "--keep '" in line]
+    (glob,) = re.findall(r"--keep '(.*)'", example)
+    tensors = dict.fromkeys([*names, "dense.weight"], float32(1.0))
+    path = write_safetensors(tmp_path / "w.safetensors", tensors)
+    done = tensorcast("convert", path, "out.safetensors", "--to", "F8_E4M3", "--keep", glob)
+    assert done.returncode == 0, done.stderr
+    written = dtypes(tmp_path / "out.safetensors")
+    assert written == {**dict.fromkeys(names, "F32"), "dense.weight": "F8_E4M3"}
 
 
 def test_into_a_directory(tensorcast: Run, model: Path, tmp_path: Path) -> None:

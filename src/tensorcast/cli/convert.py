@@ -74,7 +74,8 @@ class SizeType(_SizeType):
     multiple=True,
     type=RuleType(),
     metavar="GLOB=FORMAT",
-    help="Tensors whose name matches GLOB become FORMAT instead; the first match decides.",
+    help="Tensors whose name matches GLOB become FORMAT instead; the first match decides. Upper "
+    "and lower case differ; a GLOB that matches no tensor is an error.",
 )
 @click.option(
     "--keep",
@@ -115,7 +116,8 @@ class SizeType(_SizeType):
     "--max-shard-size",
     type=SizeType(),
     metavar="SIZE",
-    help="Split into files of at most SIZE, like 5GB. [default: the source's files]",
+    help="Split into files of at most SIZE of tensors, like 5GB. A tensor is never split. "
+    "[default: the source's files]",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option(
@@ -152,7 +154,7 @@ def command(
 
     \b
     tensorcast convert model model-bf16 --to bfloat16 --report --verify
-    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*norm*'
+    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*[Nn]orm*'
     """
     opened = open_checkpoint(source)
     if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..bridges import is_torch
 from ..errors import CastError, InPlaceError
 from ..formats import Format, lookup
+from ..words.globs import unmatched
 from .blocks import Wish, row_of
 
 if TYPE_CHECKING:
@@ -128,5 +129,5 @@ def _by_rule(named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules) ->
                 f"{first.target.name} and {target.name}"
             )
     if unused:
-        raise CastError(f"the rule {min(unused)!r} matches no tensor")
+        raise CastError(unmatched(min(unused), min(unused), (name for name, _ in named)))
     return [wish for group in wishes.values() for wish in group]
