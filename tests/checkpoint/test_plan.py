@@ -14,7 +14,8 @@ from tensorcast.checkpoint.plan import Plan, plan
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.checkpoint.rules import Rule
 from tensorcast.checkpoint.safetensors import SafetensorsWriter
-from tensorcast.checkpoint.sharding import shard_names, split
+from tensorcast.checkpoint.sharding import split
+from tensorcast.checkpoint.weight_names import shard_names
 from tensorcast.errors import CheckpointError
 from tensorcast.formats import FORMATS
 

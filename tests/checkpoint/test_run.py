@@ -104,7 +104,7 @@ def directory(tmp_path: Path) -> Path:
     return write_directory(
         tmp_path / "m",
         SHARDS,
-        extra={"config.json": '{"torch_dtype": "float32"}', "a/b.txt": "text", "x.onnx": ""},
+        extra={"config.json": '{"torch_dtype": "float32"}', "a/b.txt": "text", "model.onnx": ""},
     )
 
 
@@ -119,7 +119,7 @@ def test_a_directory(directory: Path, tmp_path: Path) -> None:
     for shard, tensors in zip(shards, SHARDS, strict=True):
         assert_bfloat16(tensors_of(out / shard), tensors)
         assert b'{"__metadata__":{"format":"pt"},' in header_of(out / shard)
-    assert result.skipped == {"x.onnx": "an export of the unconverted weights"}
+    assert result.skipped == {"model.onnx": "an ONNX export, not converted"}
     assert list(result.losses) == ["z.weight", "a.weight", "empty", "scalar"]
     loss = result.losses["z.weight"]
     assert (loss.n_elements, loss.n_overflow, loss.amax) == (

@@ -32,7 +32,7 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     from .huggingface import HuggingFaceReader
     from .protocol import Reader
-    from .safetensors import SafetensorsReader
+    from .safetensors import SafetensorsReader, begins_like_one
 
     path = Path(path)
     if not path.exists():
@@ -41,6 +41,11 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     for reader in readers:
         if reader.recognizes(path):
             return reader.open(path)
+    if begins_like_one(path):
+        raise UnsupportedCheckpointError(
+            f"{str(path)!r} begins like a safetensors file, but its name does not end in "
+            ".safetensors; give it by a link of such a name (ln -s)"
+        )
     raise UnsupportedCheckpointError(
         f"{str(path)!r} is no kind of checkpoint that is read here: a .safetensors file, or a "
         "directory with model.safetensors or model.safetensors.index.json"

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from ..errors import CorruptFileError, UnsupportedCheckpointError
+from ..errors import UnsupportedCheckpointError
+from .beside import files_beside
+from .links import inside, read_small
 from .protocol import Checkpoint, DataFile, TensorInfo
-from .safetensors import open_regular, read_header
+from .safetensors import read_header
 from .scaled import scaled_reason
 from .strict_json import corrupt, is_text, parse_object, shortened
+from .weight_sets import find_weights
 
-_INDEX_SUFFIX: Final = ".safetensors.index.json"
-_MAX_JSON_BYTES: Final = 100_000_000
-
-# the same weights once more, in the formats of other programs: a converted checkpoint with the
-# old ones beside it would load either
-_OTHER_WEIGHTS: Final = (
-    ".bin .pt .pth .ckpt .h5 .msgpack .onnx .onnx_data .gguf .ggml .tflite .ot .npz .safetensors "
-    ".bin.index.json .h5.index.json .msgpack.index.json .safetensors.index.json"
-).split()
-_EXPORTS: Final = (".onnx", ".onnx_data", ".gguf", ".ggml", ".tflite", ".mlmodel")
-_LEFT_FOLDERS: Final = {".git": "version control", ".cache": "a download cache"}
+_SAVE_AGAIN: Final = (
+    "Load the model with the program that is right about it and save it again (in transformers: "
+    "save_pretrained)"
+)
 
 
 class HuggingFaceReader:
@@ -42,19 +37,24 @@ class HuggingFaceReader:
 def open_directory(path: Path) -> Checkpoint:
     """The checkpoint in a directory; every header is read and checked, no tensor data.
 
-    The weights are `model.safetensors` or the files that `model.safetensors.index.json` names;
-    with neither there, the only `*.safetensors.index.json` or the only `*.safetensors`.
+    The weights are those that `weight_sets.find_weights` chooses.
 
     Raises:
-        CorruptFileError: a file breaks its format's rules, or index and files disagree.
-        UnsupportedCheckpointError: there are no safetensors weights, or two sets of them.
+        CorruptFileError: a file breaks its format's rules, or the index names what is not there.
+        UnsupportedCheckpointError: there are no safetensors weights, or two sets of them, or the
+            index and its files leave open which tensors count, or a link leads out.
     """
-    weights, index_name = _find_weights(path)
+    config_bytes = read_small(path, "config.json") if (path / "config.json").exists() else None
+    config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
+    weights = find_weights(path, config)
+    index_name = weights.index
+    index_bytes: bytes | None = None
     index: dict[str, object] | None = None
     if index_name is None:
-        names, wanted = [weights], None
+        names, wanted = weights.files, None
     else:
-        index = parse_object(read_small(path, index_name), path / index_name)
+        index_bytes = read_small(path, index_name)
+        index = parse_object(index_bytes, path / index_name)
         wanted = _weight_map(index, path / index_name)
         names = sorted(set(wanted.values()))
     files: list[DataFile] = []
@@ -65,21 +65,14 @@ def open_directory(path: Path) -> Checkpoint:
         data_file, found = read_header(path / name, name)
         for tensor in found:
             if tensor.name in home:
-                raise corrupt(
-                    path / name,
-                    tensor=tensor.name,
-                    offset=tensor.offset,
-                    expected="every tensor in one file",
-                    found=f"it in {home[tensor.name]!r} too",
-                )
+                raise _in_two_files(path, str(index_name), tensor.name, home[tensor.name], name)
             home[tensor.name] = name
         files.append(data_file)
         tensors += found
     if wanted is not None:
         _agree(path, str(index_name), wanted, home)
-    config_bytes = read_small(path, "config.json") if (path / "config.json").exists() else None
-    config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
-    extra, skipped = _other_files(path, {*names, index_name, "config.json"})
+    taken = {*names, index_name, "config.json"}
+    others = files_beside(path, taken, weights.stem, weights.variant)
     metadata = index.get("metadata") if index else files[0].metadata
     return Checkpoint(
         path=path,
@@ -87,54 +80,19 @@ def open_directory(path: Path) -> Checkpoint:
         tensors=tuple(tensors),
         files=tuple(files),
         metadata=dict(metadata) if isinstance(metadata, dict) else {},
-        extra_files=tuple(extra),
-        skipped=skipped,
+        extra_files=others.copied,
+        skipped=others.skipped,
+        unconverted=others.unconverted,
         config=config,
         config_text=None if config_bytes is None else config_bytes.decode("utf-8"),
         index=index,
         index_name=index_name,
-        stem=_stem(index_name or weights),
-        scaled=scaled_reason(tensors, config, extra),
+        index_text=None if index_bytes is None else index_bytes.decode("utf-8"),
+        stem=weights.stem,
+        variant=weights.variant,
+        scaled=scaled_reason(tensors, config, others.copied),
         remarks=tuple(remark for file in files for remark in file.remarks),
     )
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".index.json").removesuffix(".safetensors")
-
-
-def _find_weights(path: Path) -> tuple[str, str | None]:
-    """The single weight file or "", and the index's name or None."""
-    names = sorted(entry.name for entry in os.scandir(path))
-    indexes = [name for name in names if name.endswith(_INDEX_SUFFIX)]
-    singles = [name for name in names if name.endswith(".safetensors")]
-    if "model.safetensors" in singles and f"model{_INDEX_SUFFIX}" in indexes:
-        listed = parse_object(read_small(path, f"model{_INDEX_SUFFIX}"), path)
-        weight_map = listed.get("weight_map")
-        if not isinstance(weight_map, dict) or "model.safetensors" not in weight_map.values():
-            raise UnsupportedCheckpointError(
-                f"{str(path)!r} holds two sets of weights, model.safetensors and "
-                f"model{_INDEX_SUFFIX} with its shards; remove the stale one, or convert "
-                "model.safetensors by its own path"
-            )
-        return "", f"model{_INDEX_SUFFIX}"
-    if f"model{_INDEX_SUFFIX}" in indexes:
-        return "", f"model{_INDEX_SUFFIX}"
-    if "model.safetensors" in singles:
-        return "model.safetensors", None
-    if len(indexes) == 1:
-        return "", indexes[0]
-    if not indexes and len(singles) == 1:
-        return singles[0], None
-    if singles or indexes:
-        listing = ", ".join((indexes + singles)[:5])
-        raise UnsupportedCheckpointError(
-            f"{str(path)!r} has no model.safetensors and no model{_INDEX_SUFFIX}, but {listing}; "
-            "convert one file by its own path"
-        )
-    others = [name for name in names if name.endswith(tuple(_OTHER_WEIGHTS))]
-    hint = f" (it has {', '.join(others[:3])}; only safetensors is read)" if others else ""
-    raise UnsupportedCheckpointError(f"{str(path)!r} holds no safetensors weights{hint}")
 
 
 def _weight_map(index: dict[str, object], path: Path) -> dict[str, str]:
@@ -179,91 +137,22 @@ def _agree(path: Path, index_name: str, wanted: dict[str, str], home: dict[str, 
                 expected=f"the tensor in {file!r}, as weight_map says",
                 found=elsewhere,
             )
-    for tensor, file in home.items():
-        if tensor not in wanted:
-            raise corrupt(
-                path / file,
-                tensor=tensor,
-                expected=f"only tensors that {index_name} lists",
-                found="one that it does not",
-            )
+    unlisted = [tensor for tensor in home if tensor not in wanted]
+    if unlisted:
+        first = unlisted[0]
+        raise UnsupportedCheckpointError(
+            f"{str(path / home[first])!r} holds {shortened(first)}, which {index_name} does not "
+            f"list ({len(unlisted)} of {len(home)} tensors are not listed). Programs differ in "
+            f"whether such a tensor counts: transformers loads it. {_SAVE_AGAIN}, or list every "
+            "tensor in the index"
+        )
 
 
-def inside(root: Path, name: str) -> Path:
-    """The file's real path, which must lie in the directory.
-
-    One link out is no escape: the Hugging Face cache's own layout, where
-    `<repo>/snapshots/<revision>/x` links to `<repo>/blobs/<hash>`.
-
-    Raises:
-        CorruptFileError: the file is missing, or links out.
-    """
-    real_root = Path(os.path.realpath(root))
-    real = Path(os.path.realpath(root / name))
-    if not os.path.lexists(root / name) or not real.exists():
-        kind = "a broken link" if os.path.islink(root / name) else "no such file"
-        raise corrupt(root / name, expected="a file of the checkpoint", found=kind)
-    in_cache = real_root.parent.name == "snapshots" and (
-        real.parent == real_root.parent.parent / "blobs"
+def _in_two_files(
+    path: Path, index_name: str, tensor: str, first: str, second: str
+) -> UnsupportedCheckpointError:
+    return UnsupportedCheckpointError(
+        f"{str(path)!r}: the tensor {shortened(tensor)} is in {first!r} and in {second!r}. "
+        f"Programs differ in which one they take: {index_name} names one, transformers takes that "
+        f"of the last file. {_SAVE_AGAIN}, or convert one file by its own path"
     )
-    if not real.is_relative_to(real_root) and not in_cache:
-        raise corrupt(
-            root / name, expected="a file inside the directory", found=f"a link to {str(real)!r}"
-        )
-    return real
-
-
-def read_small(root: Path, name: str) -> bytes:
-    """The bytes of a JSON file of the checkpoint, refused past 100 MB."""
-    inside(root, name)
-    descriptor = open_regular(root / name)
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read(_MAX_JSON_BYTES + 1)
-    if len(data) > _MAX_JSON_BYTES:
-        size = os.path.getsize(root / name)
-        raise corrupt(
-            root / name, expected=f"at most {_MAX_JSON_BYTES} bytes", found=f"{size} bytes"
-        )
-    return data
-
-
-def _other_files(root: Path, taken: set[str | None]) -> tuple[list[str], dict[str, str]]:
-    """Files to copy as they are, and what is left behind with the reason."""
-    extra: list[str] = []
-    skipped: dict[str, str] = {}
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
-            name = f"{folder}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if entry.name in _LEFT_FOLDERS:
-                    skipped[name + "/"] = _LEFT_FOLDERS[entry.name]
-                else:
-                    pending.append(name + "/")
-                continue
-            if name in taken:
-                continue
-            if reason := _why_skipped(entry.name, top=not folder):
-                skipped[name] = reason
-                continue
-            real = inside(root, name)
-            if real.is_dir():
-                skipped[name] = "a link to a directory"
-            elif not real.is_file():
-                raise CorruptFileError(
-                    f"{str(root / name)!r}: expected a regular file, found something else"
-                )
-            else:
-                extra.append(name)
-    return sorted(extra), dict(sorted(skipped.items()))
-
-
-def _why_skipped(name: str, *, top: bool) -> str | None:
-    """Weights of the same model in another format: at the top anything that is weights, below
-    it what exporters write (`onnx/`, `openvino/`). Weight files of sub-modules stay."""
-    if name.startswith("openvino_") or name.endswith(_EXPORTS):
-        return "an export of the unconverted weights"
-    if top and name.endswith(tuple(_OTHER_WEIGHTS)) and name != "training_args.bin":
-        return "weights in another format or set, not converted"
-    return None

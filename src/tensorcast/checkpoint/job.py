@@ -19,7 +19,7 @@ from .convert import (
     tensor_digest,
 )
 from .destination import check_space
-from .huggingface import inside
+from .links import inside
 from .plan import Plan, Shard
 from .plan_data import as_dict
 from .refusal import refusal

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,9 @@ from .protocol import Checkpoint, TensorInfo, TensorSpec
 from .rules import Choice, Rule, choose
 from .safetensors import SafetensorsWriter, holds
 from .sharding import group, index_text
+from .strict_json import shortened
+from .weight_names import ONE_FILE, index_file
+from .weight_sets import NAMED_WEIGHTS
 
 __all__ = ["Overflow", "Plan", "Request", "Shard", "Step", "plan", "tensor_seed"]
 
@@ -53,19 +57,23 @@ def plan(
         destination: a directory for a directory, a file for a file (a directory when a file is
             split by `max_shard_size`).
         to: the format of floating tensors; integers, bool and complex stay.
-        rules: the first one that matches a tensor's name decides, whatever the tensor's format.
+        rules: the first one that matches a tensor's name decides, whatever the tensor's format;
+            each has to match a tensor.
         overflow: "raise", "saturate" and "ieee" as in a cast; "keep" leaves a tensor that
             would overflow (or lose NaNs under nan="raise") in its source format.
         rounding, nan: as in a cast.
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
-        max_shard_size: bytes of data per file; None keeps the source's files.
+        max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
+            split: a larger one has a larger file.
         kept: tensors to leave in their source format, with the reason.
 
     Raises:
         UnsupportedCheckpointError: the weights come with scales.
         FormatError: a format is unknown, or safetensors cannot hold it.
-        PolicyError, CastError: the policy does not fit a tensor's formats.
-        CheckpointError: a tensor's bits would not fill whole bytes.
+        PolicyError, CastError: the policy does not fit a tensor's formats; a rule matches no
+            tensor, or decides nothing.
+        CheckpointError: a tensor's bits would not fill whole bytes; the files by `max_shard_size`
+            would not be found by those who load the source.
     """
     to = lookup(to)
     if source.scaled:
@@ -111,9 +119,17 @@ def plan(
     texts: dict[str, str] = {}
     if source.config is not None and source.config_text is not None:
         texts["config.json"] = retyped_config(source.config, source.config_text, to, changed)
-    if len(shards) > 1 or (source.index is not None and max_shard_size is None):
-        name = source.index_name or f"{source.stem}.safetensors.index.json"
-        texts[name] = index_text(source, written)
+    index = source.index_name if max_shard_size is None else None
+    if index or len(shards) > 1:
+        index = index or index_file(source.stem, source.variant)
+        texts[index] = index_text(source, written)
+    if directory:
+        _check_found(source, shards, index)
+    if directory and changed and _misleads(source.variant, to):
+        warnings.append(
+            f"the files keep the name of the variant {source.variant!r} and hold {to} now; load "
+            f"them with variant={source.variant!r}"
+        )
     return Plan(
         source=os.path.abspath(source.path),
         destination=os.path.abspath(destination),
@@ -126,8 +142,19 @@ def plan(
         texts=texts,
         extra_files=source.extra_files,
         skipped=source.skipped,
+        unconverted=source.unconverted,
         warnings=tuple(warnings),
     )
+
+
+def _misleads(variant: str | None, to: Format) -> bool:
+    """Whether a variant is called after a number format, and not after `to`."""
+    if variant is None or not re.match(r"(b?f|fp|b?float|u?int)\d", variant):
+        return False
+    try:
+        return lookup(variant) != to
+    except FormatError:
+        return True
 
 
 def _check_storable(to: Format, rules: Sequence[Rule]) -> None:
@@ -135,6 +162,28 @@ def _check_storable(to: Format, rules: Sequence[Rule]) -> None:
         if format is not None and not holds(format):
             storable = ", ".join(row.name for row in FORMATS.values() if holds(row))
             raise FormatError(f"safetensors cannot hold {format}; it holds {storable}")
+
+
+def _check_found(source: Checkpoint, shards: Sequence[Shard], index: str | None) -> None:
+    """Who loads the source finds the new files too.
+
+    Raises:
+        CheckpointError: they would be split, or called otherwise, where one name is looked for.
+    """
+    entry = index or shards[0].file
+    named = (source.config or {}).get(NAMED_WEIGHTS)
+    sources = [source.index_name, *(file.name for file in source.files)]
+    if isinstance(named, str) and named in sources and named != entry:
+        raise CheckpointError(
+            f"config.json names the weights {shortened(named)} ({NAMED_WEIGHTS}), and by this "
+            f"max_shard_size they would be {entry!r}, which would not be found; leave out "
+            "max_shard_size"
+        )
+    if source.stem in ONE_FILE and index:
+        raise CheckpointError(
+            f"an adapter is looked for in one file, {source.files[0].name!r}, and by this "
+            f"max_shard_size it would be {len(shards)}; leave out max_shard_size"
+        )
 
 
 def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Format, str | None]:

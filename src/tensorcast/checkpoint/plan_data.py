@@ -83,6 +83,7 @@ class Plan:
         texts: other files to write, with their text: config.json, the index.
         extra_files: files to copy as they are.
         skipped: files left behind, with the reason.
+        unconverted: those of `extra_files` that hold tensors, with the reason they stay.
         warnings: what the caller should hear.
     """
 
@@ -97,6 +98,7 @@ class Plan:
     texts: dict[str, str] = field(default_factory=dict, hash=False)
     extra_files: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
+    unconverted: dict[str, str] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -181,6 +183,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "texts": plan.texts,
         "extra_files": list(plan.extra_files),
         "skipped": plan.skipped,
+        "unconverted": plan.unconverted,
         "warnings": list(plan.warnings),
         "n_bytes_read": plan.n_bytes_read,
         "n_bytes_written": plan.n_bytes_written,
@@ -251,6 +254,7 @@ def _plan(members: dict[str, Any]) -> Plan:
         texts=dict(members["texts"]),
         extra_files=tuple(members["extra_files"]),
         skipped=dict(members["skipped"]),
+        unconverted=dict(members["unconverted"]),
         warnings=tuple(members["warnings"]),
     )
 

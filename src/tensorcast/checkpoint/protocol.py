@@ -73,11 +73,14 @@ class Checkpoint:
         metadata: of the file, or of a directory's index (`total_size` and others).
         extra_files: the directory's other files that belong to the checkpoint, relative.
         skipped: files of the directory that a conversion leaves behind, and why.
+        unconverted: those of `extra_files` that hold tensors, and why they stay as they are.
         config: the parsed config.json, or None.
         config_text: its text.
         index: the parsed index, or None for one data file.
         index_name: the index's file name, or None.
+        index_text: its text.
         stem: "model" for model.safetensors and model-00001-of-00002.safetensors.
+        variant: "fp16" for model.fp16.safetensors and its shards, else None.
         scaled: why its weights may not be cast as plain numbers, or None.
         remarks: what was passed over in its files, a sentence each.
     """
@@ -89,11 +92,14 @@ class Checkpoint:
     metadata: dict[str, object] = field(default_factory=dict, hash=False)
     extra_files: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
+    unconverted: dict[str, str] = field(default_factory=dict, hash=False)
     config: dict[str, object] | None = field(default=None, hash=False)
     config_text: str | None = None
     index: dict[str, object] | None = field(default=None, hash=False)
     index_name: str | None = None
+    index_text: str | None = None
     stem: str = "model"
+    variant: str | None = None
     scaled: str | None = None
     remarks: tuple[str, ...] = ()
 

@@ -54,15 +54,18 @@ def open_file(path: Path) -> Checkpoint:
         FileNotFoundError: there is no such file.
     """
     from .scaled import scaled_reason
+    from .weight_names import weight_name
 
     data_file, tensors = read_header(path, path.name)
+    name = weight_name(path.name)
     return Checkpoint(
         path=path,
         kind="safetensors",
         tensors=tensors,
         files=(data_file,),
         metadata=dict(data_file.metadata or {}),
-        stem=path.name.removesuffix(".safetensors"),
+        stem=name.stem if name and not name.is_shard else path.name.removesuffix(".safetensors"),
+        variant=name.variant if name and not name.is_shard else None,
         scaled=scaled_reason(tensors),
         remarks=data_file.remarks,
     )
@@ -289,6 +292,20 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             found=f"{n_bits} bits" if n_bits % 8 else f"{end - begin} bytes",
         )
     return TensorInfo(name, format, shape, file, data_start + begin, end - begin)
+
+
+def begins_like_one(path: Path) -> bool:
+    """Whether a regular file of any name starts as a safetensors file does."""
+    try:
+        descriptor = open_regular(path)
+    except (OSError, CorruptFileError):
+        return False
+    try:
+        begin = os.pread(descriptor, 9, 0)
+        size = os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+    return begin[8:] == b"{" and 8 + int.from_bytes(begin[:8], "little") <= size
 
 
 class SafetensorsReader:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .protocol import Checkpoint, TensorInfo, TensorSpec
 from .safetensors import MAX_HEADER_BYTES, entry_bytes
+from .weight_names import shard_names
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,9 @@ def group(
     metadata, warnings = _merged_metadata(source)
     told = sum(len(key) + len(value) for key, value in (metadata or {}).items())
     shards = split(specs, max_shard_size, MAX_HEADER_BYTES - 8 * told - 1024)
-    return [
-        Group(name, shard, metadata)
-        for name, shard in zip(shard_names(source.stem, len(shards)), shards, strict=True)
-    ], warnings
+    names = shard_names(source.stem, len(shards), source.variant)
+    groups = [Group(name, shard, metadata) for name, shard in zip(names, shards, strict=True)]
+    return groups, warnings
 
 
 def split(
@@ -69,19 +69,6 @@ def split(
     if current or not shards:
         shards.append(current)
     return shards
-
-
-def shard_names(stem: str, n: int) -> list[str]:
-    """The files of `n` shards.
-
-    Example:
-        >>> shard_names("model", 1), shard_names("model", 2)
-        (['model.safetensors'], ['model-00001-of-00002.safetensors', \
-'model-00002-of-00002.safetensors'])
-    """
-    if n == 1:
-        return [f"{stem}.safetensors"]
-    return [f"{stem}-{i:05d}-of-{n:05d}.safetensors" for i in range(1, n + 1)]
 
 
 def index_text(source: Checkpoint, written: Mapping[str, TensorInfo]) -> str:

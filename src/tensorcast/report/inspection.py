@@ -15,6 +15,7 @@ from tensorcast.words.tree import Entry, grow
 from tensorcast.words.units import count, human_bytes, number, plural, shape
 
 from .document import Json
+from .other_files import rows_of_files
 
 if TYPE_CHECKING:
     from tensorcast.loss import Loss
@@ -193,8 +194,7 @@ def _notes(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
     if facts:
         rows.append([Span("config", "dim"), shorten(", ".join(facts), _LONG)])
     rows += [[Span("note", "warn"), safe(remark)] for remark in source.remarks]
-    for name, why in source.skipped.items():
-        rows.append([Span("left out", "dim"), f"{safe(name)}: {safe(why)}"])
+    rows += rows_of_files(source.unconverted, source.skipped, full=full)
     return layout([Column(""), Column("", wrap=True)], rows, width=width)
 
 
@@ -235,5 +235,6 @@ def describe(source: Checkpoint, losses: Losses | None = None) -> Json:
         "extra_files": list(source.extra_files),
         "skipped": dict(source.skipped),
         "remarks": list(source.remarks),
+        "unconverted": dict(source.unconverted),
         "tensors": tensors,
     }

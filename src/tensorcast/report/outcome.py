@@ -14,6 +14,7 @@ from tensorcast.words.text import Line, Span, line, safe
 from tensorcast.words.units import count, decibels, duration, human_bytes, number, percent, plural
 
 from .document import Json
+from .other_files import rows_of_files
 
 if TYPE_CHECKING:
     from tensorcast.loss import Loss
@@ -43,6 +44,7 @@ def lines(
     for sum_ in totals(result):
         rows.append([Span(f"to {sum_.target}", "dim"), _loss(sum_, report)])
     rows += [[Span("kept", "dim"), text] for text in _kept(result)]
+    rows += rows_of_files(plan.unconverted, plan.skipped)
     if result.resumed:
         done = plural(len(result.resumed), "file")
         rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])
@@ -155,6 +157,7 @@ def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
         "resumed": list(result.resumed),
         "kept": _reasons(result),
         "skipped": dict(result.skipped),
+        "unconverted": dict(plan.unconverted),
         "warnings": list(result.warnings),
         "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals(result)],
         "losses": {name: loss.to_dict() for name, loss in result.losses.items()},

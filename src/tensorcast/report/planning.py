@@ -10,6 +10,8 @@ from tensorcast.words.text import Line, Span, line, safe
 from tensorcast.words.tree import Entry, grow
 from tensorcast.words.units import count, human_bytes, percent, plural, shape
 
+from .other_files import rows_of_files
+
 _MANY = 8
 _NAMED = 4
 
@@ -38,7 +40,7 @@ def lines(
         (),
         *_files(plan, width, full),
         (),
-        *_summary(plan, width, n_bytes_needed, n_bytes_free),
+        *_summary(plan, width, full, n_bytes_needed, n_bytes_free),
         *(line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings),
         line(Span("nothing was written: this is a dry run", "dim")),
     ]
@@ -98,15 +100,19 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
 
 
 def _summary(
-    plan: Plan, width: int | None, n_bytes_needed: int, n_bytes_free: int | None
+    plan: Plan, width: int | None, full: bool, n_bytes_needed: int, n_bytes_free: int | None
 ) -> list[Line]:
-    rows: list[tuple[str, str]] = []
+    rows: list[list[str | Span]] = []
+
+    def say(head: str, text: str) -> None:
+        rows.append([Span(head, "dim"), text])
+
     casts = [step for step in plan.steps if step.policy is not None]
     n_before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
     n_after = sum(tensor.n_bytes for step in casts for tensor in step.outputs)
     share = percent(n_after, n_before)
     sizes = f"{human_bytes(n_before)} -> {human_bytes(n_after)} ({share})"
-    rows.append(("cast", f"{plural(len(casts), 'tensor')}, {sizes}"))
+    say("cast", f"{plural(len(casts), 'tensor')}, {sizes}")
     kept: dict[str, tuple[int, int]] = {}
     for step in plan.steps:
         if step.policy is None:
@@ -114,26 +120,24 @@ def _summary(
             size = sum(tensor.n_bytes for tensor in step.outputs)
             kept[step.kept or ""] = (n + 1, n_bytes + size)
     for reason, (n, n_bytes) in kept.items():
-        rows.append(("kept", f"{plural(n, 'tensor')}, {human_bytes(n_bytes)}: {safe(reason)}"))
+        say("kept", f"{plural(n, 'tensor')}, {human_bytes(n_bytes)}: {safe(reason)}")
     if plan.texts:
-        rows.append(("rewritten", safe(", ".join(plan.texts))))
+        say("rewritten", safe(", ".join(plan.texts)))
     if plan.extra_files:
-        rows.append(("copied", _some([safe(name) for name in plan.extra_files])))
-    for name, why in plan.skipped.items():
-        rows.append(("left out", f"{safe(name)}: {safe(why)}"))
+        say("copied", _some([safe(name) for name in plan.extra_files]))
+    rows += rows_of_files(plan.unconverted, plan.skipped, full=full)
     request = plan.request
     policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"
     if request.rounding == "stochastic":
         policy += f" (seed {request.seed})"
-    rows.append(("policy", f"{policy}, nan {request.nan}"))
+    say("policy", f"{policy}, nan {request.nan}")
     space = f"{human_bytes(n_bytes_needed)} needed"
     if n_bytes_free is not None:
         space += f", {human_bytes(n_bytes_free)} free there"
         if n_bytes_free < n_bytes_needed:
             space += ": too little"
-    rows.append(("space", space))
-    cells: list[list[str | Span]] = [[Span(key, "dim"), text] for key, text in rows]
-    return layout([Column(""), Column("", wrap=True)], cells, width=width)
+    say("space", space)
+    return layout([Column(""), Column("", wrap=True)], rows, width=width)
 
 
 def _some(names: list[str]) -> str:
