@@ -303,3 +303,16 @@ def test_a_farm_of_links_names_the_way_out(tmp_path: Path) -> None:
     match = rf"outside the directory.*cp -rL .*or the directory where they are, '{real}'"
     with pytest.raises(UnsupportedCheckpointError, match=match):
         open_checkpoint(tmp_path / "farm")
+
+
+def test_oversized_tensors_are_told_of(tmp_path: Path) -> None:
+    tensors = {"small": np.ones(2, "f4"), "large": np.ones(100, "f4"), "huge": np.ones(200, "f4")}
+    source = open_checkpoint(write(tmp_path / "m.safetensors", tensors))
+    made = plan(source, tmp_path / "o", "bfloat16", max_shard_size=100)
+    (warning,) = made.warnings
+    assert warning == (
+        "2 files are larger than 100 B, for a tensor is never split: "
+        "m-00001-of-00003.safetensors (200 B: 'large'), "
+        "m-00002-of-00003.safetensors (400 B: 'huge')"
+    )
+    assert not plan(source, tmp_path / "o", "bfloat16", max_shard_size=400).warnings

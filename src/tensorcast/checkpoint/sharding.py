@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from ..words.units import human_bytes
 from .protocol import Checkpoint, TensorInfo, TensorSpec
 from .safetensors import MAX_HEADER_BYTES, entry_bytes
+from .strict_json import shortened
 from .weight_names import shard_names
+
+_NAMED: Final = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,26 @@ def group(
     shards = split(specs, max_shard_size, MAX_HEADER_BYTES - 8 * told - 1024)
     names = shard_names(source.stem, len(shards), source.variant)
     groups = [Group(name, shard, metadata) for name, shard in zip(names, shards, strict=True)]
-    return groups, warnings
+    return groups, warnings + _larger(groups, max_shard_size)
+
+
+def _larger(groups: Sequence[Group], max_shard_size: int) -> list[str]:
+    """A warning where files are larger than asked for: a tensor is never split."""
+    found = [
+        f"{group.file} ({human_bytes(n_bytes)}: {shortened(group.specs[0].name)})"
+        for group in groups
+        if (n_bytes := sum(_n_bytes(spec) for spec in group.specs)) > max_shard_size
+    ]
+    if not found:
+        return []
+    what = "a file is" if len(found) == 1 else f"{len(found)} files are"
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    asked = human_bytes(max_shard_size)
+    return [
+        f"{what} larger than {asked}, for a tensor is never split: "
+        + ", ".join(found[:_NAMED])
+        + more
+    ]
 
 
 def split(
