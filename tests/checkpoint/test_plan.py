@@ -134,6 +134,21 @@ def test_config_and_index_are_texts_of_the_plan(source, tmp_path: Path) -> None:
     assert texts["config.json"] == '{\n  "dtype": "bfloat16"\n}\n'
 
 
+@pytest.mark.parametrize("config", ['{"dtype": "bfloat16"}', '{\n "dtype":"bfloat16"}\n', "{}"])
+def test_texts_that_stay_are_copied(tmp_path: Path, config: str) -> None:
+    path = write_directory(
+        tmp_path / "m",
+        [{"a": np.ones(8, "f2")}, {"b": np.ones(8, "f2")}],
+        extra={"config.json": config},
+        index_metadata={"total_size": 32},
+    )
+    made = plan(open_checkpoint(path), tmp_path / "out", "bfloat16")
+    assert made.texts == {}  # 16 bits as before: the index says the same too
+    assert made.extra_files == ("config.json", INDEX)
+    made = plan(open_checkpoint(path), tmp_path / "out", "float32")
+    assert set(made.texts) == ({INDEX} if config == "{}" else {INDEX, "config.json"})
+
+
 def test_resharding_names_files_and_index(source, tmp_path: Path) -> None:
     made = plan(source, tmp_path / "out", "bfloat16", max_shard_size=40)
     names = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]

@@ -150,6 +150,34 @@ def test_many_files_of_one_reason_are_counted(tensorcast: Run, tmp_path: Path) -
     assert f"{', '.join(names)}: {SUB_MODULE}" in squeezed(full.stdout)
 
 
+def test_a_configuration_that_stays_is_not_announced(tensorcast: Run, tmp_path: Path) -> None:
+    source = directory(tmp_path / "m", "model.safetensors", [])
+    for text, rewritten in (('{"model_type": "bert"}', False), ('{"dtype": "float32"}', True)):
+        (source / "config.json").write_text(text)
+        dry = tensorcast("convert", "m", "p", "--to", "bf16", "--dry-run")
+        assert ("rewritten" in dry.stdout) == rewritten
+        assert ("copied" in dry.stdout) != rewritten
+        done = tensorcast("convert", "m", "out", "--to", "bf16", "--force")
+        assert done.returncode == 0, done.stderr
+        assert ((tmp_path / "out" / "config.json").read_text() != text) == rewritten
+
+
+def test_a_tensor_larger_than_a_file_may_be(tensorcast: Run, tmp_path: Path) -> None:
+    tensors = {"large": float32(*range(400)), "small": float32(1.0)}
+    write_safetensors(tmp_path / "w.safetensors", tensors)
+    options = ("--to", "bf16", "--max-shard-size", "100B")
+    said = "a file is larger than 100 B, for a tensor is never split: "
+    said += "w-00001-of-00002.safetensors (800 B: 'large')"
+    done = tensorcast("convert", "w.safetensors", "out", *options)
+    assert done.returncode == 0
+    assert said in squeezed(done.stderr)
+    assert said in squeezed(
+        tensorcast("convert", "w.safetensors", "p", *options, "--dry-run").stdout
+    )
+    as_json = tensorcast("convert", "w.safetensors", "j", *options, "--json")
+    assert json.loads(as_json.stdout)["warnings"] == [said]
+
+
 def test_what_index_and_files_leave_open_is_refused_with_the_way_out(
     tensorcast: Run, tmp_path: Path
 ) -> None:

@@ -130,6 +130,10 @@ def plan(
             f"the files keep the name of the variant {source.variant!r} and hold {to} now; load "
             f"them with variant={source.variant!r}"
         )
+    before = {"config.json": source.config_text, source.index_name: source.index_text}
+    same = [name for name, text in texts.items() if before.get(name) == text]
+    for name in same:
+        del texts[name]
     return Plan(
         source=os.path.abspath(source.path),
         destination=os.path.abspath(destination),
@@ -140,7 +144,7 @@ def plan(
         shards=tuple(shards),
         steps=tuple(steps),
         texts=texts,
-        extra_files=source.extra_files,
+        extra_files=tuple(sorted([*source.extra_files, *same])),
         skipped=source.skipped,
         unconverted=source.unconverted,
         warnings=tuple(warnings),
