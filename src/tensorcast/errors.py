@@ -16,7 +16,8 @@ class FormatError(TensorcastError, ValueError):
 
 
 class PolicyError(TensorcastError, ValueError):
-    """A cast policy is misspelt or does not fit the target format; raised before any work."""
+    """A cast policy is misspelt or does not fit the target format, or a rule matches no tensor;
+    raised before any work."""
 
 
 class CastError(TensorcastError, ValueError):
@@ -66,8 +67,8 @@ class CorruptFileError(CheckpointError, ValueError):
 
 
 class UnsupportedCheckpointError(CheckpointError):
-    """The checkpoint is sound, but casting it would corrupt it (scaled weights), or its kind
-    is not known."""
+    """The checkpoint is sound, but casting it would corrupt it (scaled weights), its kind is not
+    known, or programs differ in how they read it."""
 
 
 class DestinationError(CheckpointError, OSError):

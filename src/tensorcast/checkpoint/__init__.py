@@ -22,13 +22,14 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """The checkpoint at `path`: every header read and checked, no tensor data.
 
     Args:
-        path: a .safetensors file, or a directory with `model.safetensors` or
-            `model.safetensors.index.json`.
+        path: a .safetensors file, or a directory of a model: with `model.safetensors`,
+            `model.safetensors.index.json` or what `weight_sets.find_weights` says.
 
     Raises:
         FileNotFoundError: there is nothing at `path`.
         CorruptFileError: a file breaks its format's rules; says which, where and how.
-        UnsupportedCheckpointError: it is none of the kinds this tensorcast reads.
+        UnsupportedCheckpointError: it is none of the kinds this tensorcast reads, or could be
+            read in more than one way.
     """
     from .huggingface import HuggingFaceReader
     from .protocol import Reader
