@@ -126,6 +126,19 @@ def test_diffusers_other_formats_are_left_out(tensorcast: Run, tmp_path: Path) -
     assert json.loads(done.stdout)["skipped"] == dict.fromkeys(sorted(others), SAME)
 
 
+def test_beside_a_variant_the_plain_weights_of_another_format_stay(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    directory(
+        tmp_path / "m", "model.fp16.safetensors", ["pytorch_model.bin", "pytorch_model.fp16.bin"]
+    )
+    done = tensorcast("convert", "m", "out", "--to", "bf16", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["skipped"] == {"pytorch_model.fp16.bin": SAME}
+    assert document["unconverted"] == {"pytorch_model.bin": TENSORS}
+
+
 def test_an_adapters_base_model_is_named(tensorcast: Run, tmp_path: Path) -> None:
     directory(tmp_path / "m", "model.safetensors", ["adapter_model.safetensors"])
     config = tmp_path / "m" / "adapter_config.json"

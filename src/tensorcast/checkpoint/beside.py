@@ -125,7 +125,7 @@ def files_beside(
 
 def _why_skipped(name: str, stem: str, variant: str | None) -> str | None:
     same = _SAME.get(stem)
-    if same is not None and same.fullmatch(name):
+    if same is not None and same.fullmatch(name) and f".{variant or ''}" in name:
         return _SAME_REASON
     said = index_of(name) or weight_name(name)
     if said is not None and said.stem == stem:
