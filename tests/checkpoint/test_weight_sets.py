@@ -95,6 +95,21 @@ def test_shards_of_a_variant_alone_are_read(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "p") == ["model.fp16.safetensors"]
 
 
+def test_a_variants_old_index_is_read_and_split_anew_under_the_new_name(tmp_path: Path) -> None:
+    source = write_shards(tmp_path / "m", DIFFUSERS, "fp16")
+    new, old = (f"{DIFFUSERS}.safetensors.{end}.json" for end in ("index.fp16", "fp16.index"))
+    (source / new).rename(source / old)
+    convert(source, tmp_path / "o")
+    assert old in os.listdir(tmp_path / "o")
+    convert(source, tmp_path / "p", max_shard_size=16)
+    assert {new} == {name for name in os.listdir(tmp_path / "p") if name.endswith(".json")}
+    (source / new).write_bytes((source / old).read_bytes())
+    with pytest.raises(
+        UnsupportedCheckpointError, match=rf"2 sets of weights.*leave one, as '{new}"
+    ):
+        open_checkpoint(source)
+
+
 @pytest.mark.parametrize("variant", ["fp16", "non_ema"])
 def test_a_variant_is_told_of_where_its_name_would_mislead(tmp_path: Path, variant: str) -> None:
     (tmp_path / "m").mkdir()

@@ -57,7 +57,8 @@ _LEFT_FOLDERS: Final = {".git": "version control", ".cache": "a download cache"}
 _SAME_REASON: Final = "by its name the same weights in another format, not converted"
 # endings of files that hold tensors, though not in a format that is read
 _OTHER_TENSORS: Final = (
-    ".bin .pt .pth .ckpt .h5 .msgpack .onnx .onnx_data .npz .npy .ot .tflite .distcp"
+    ".bin .pt .pth .ckpt .h5 .msgpack .onnx .onnx_data .npz .npy .ot .tflite .distcp .gguf .ggml "
+    ".mlmodel .pdparams"
 ).split()
 
 
