@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import UnsupportedCheckpointError
-from .beside import files_beside
 from .links import inside, read_small
+from .other_files import files_beside
 from .protocol import Checkpoint, DataFile, TensorInfo
 from .safetensors import read_header
 from .scaled import scaled_reason
