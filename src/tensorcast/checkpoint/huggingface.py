@@ -7,9 +7,10 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import CorruptFileError, UnsupportedCheckpointError
+from .beside import configs_in
 from .protocol import Checkpoint, DataFile, TensorInfo
 from .safetensors import open_regular, read_header
-from .scaled import scaled_reason
+from .scaled import config_paths, scaled_reason, side_files
 from .strict_json import corrupt, is_text, parse_object, shortened
 
 _INDEX_SUFFIX: Final = ".safetensors.index.json"
@@ -81,6 +82,9 @@ def open_directory(path: Path) -> Checkpoint:
     config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
     extra, skipped = _other_files(path, {*names, index_name, "config.json"})
     metadata = index.get("metadata") if index else files[0].metadata
+    # config.json is read strictly, and others where they can be
+    configs = {**configs_in(path), **({} if config is None else {"config.json": config})}
+    quantizers = [name for name in configs if name in extra and config_paths(configs[name])]
     return Checkpoint(
         path=path,
         kind="huggingface",
@@ -94,7 +98,8 @@ def open_directory(path: Path) -> Checkpoint:
         index=index,
         index_name=index_name,
         stem=_stem(index_name or weights),
-        scaled=scaled_reason(tensors, config, extra),
+        scaled=scaled_reason(tensors, configs, extra, [file.metadata for file in files]),
+        quantizer_files=(*side_files(extra), *quantizers),
     )
 
 

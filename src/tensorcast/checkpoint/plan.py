@@ -26,6 +26,7 @@ from ..policy import Nan, Policy, ResolvedPolicy, Rounding
 from .config_text import retyped_config
 from .plan_data import Overflow, Plan, Request, Shard, Step
 from .protocol import Checkpoint, TensorInfo, TensorSpec
+from .raw import raw_config, raw_metadata, raw_skipped, raw_warnings
 from .rules import Choice, Rule, choose
 from .safetensors import SafetensorsWriter, holds
 from .sharding import group, index_text
@@ -44,6 +45,7 @@ def plan(
     nan: Nan = "raise",
     seed: int = 0,
     max_shard_size: int | None = None,
+    raw: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Plan:
     """The conversion of `source` to `to`, decided without reading a tensor or touching a file.
@@ -59,27 +61,30 @@ def plan(
         rounding, nan: as in a cast.
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files.
+        raw: cast the stored numbers as they are, without their scales, whatever becomes of them.
+            Scales stay as tensors; what describes a quantization is not written.
         kept: tensors to leave in their source format, with the reason.
 
     Raises:
-        UnsupportedCheckpointError: the weights come with scales.
+        UnsupportedCheckpointError: the weights come with scales, and raw is not set.
         FormatError: a format is unknown, or safetensors cannot hold it.
         PolicyError, CastError: the policy does not fit a tensor's formats.
         CheckpointError: a tensor's bits would not fill whole bytes.
     """
     to = lookup(to)
-    if source.scaled:
+    if source.scaled and not raw:
         raise UnsupportedCheckpointError(
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "
             "scales, the raw codes would load and be wrong, and scales are not applied yet; "
-            "convert the unquantized checkpoint instead"
+            "convert the unquantized checkpoint instead, or pass --raw (raw=True in Python) to "
+            "cast the stored numbers as they are, without their scales"
         )
     if overflow not in get_args(Overflow):
         raise PolicyError(f"overflow={overflow!r} is not one of {', '.join(get_args(Overflow))}")
     if max_shard_size is not None and max_shard_size <= 0:
         raise CheckpointError(f"max_shard_size is in bytes and above 0, not {max_shard_size}")
     _check_storable(to, rules)
-    request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size)
+    request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size, raw)
     kept = dict(kept or {})
     choices, warnings = choose(source.tensors, to, rules)
     reasons: dict[str, str | None] = {}
@@ -93,6 +98,12 @@ def plan(
     if not directory:
         groups = [replace(groups[0], file=Path(destination).name)]
     warnings += more
+    skipped, extra_files = dict(source.skipped), source.extra_files
+    if raw:
+        groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
+        warnings += raw_warnings(source)
+        skipped |= raw_skipped(source)
+        extra_files = tuple(name for name in extra_files if name not in skipped)
     shards: list[Shard] = []
     steps: list[Step] = []
     written: dict[str, TensorInfo] = {}
@@ -104,12 +115,16 @@ def plan(
             policy = _policy(request, origin, output)
             steps.append(Step((origin,), (output,), policy, None, reasons[output.name]))
             written[output.name] = output
-    changed = {step.inputs[0].format for step in steps if step.policy is not None}
-    if not changed:
+    pairs = [(step.inputs[0], step.outputs[0]) for step in steps]
+    if all(step.policy is None for step in steps):
         warnings.append("no tensor changes its format")
     texts: dict[str, str] = {}
     if source.config is not None and source.config_text is not None:
-        texts["config.json"] = retyped_config(source.config, source.config_text, to, changed)
+        config, text = source.config, source.config_text
+        if raw:
+            config, text = raw_config(config, text)
+        changed = {before.format for before, after in pairs if before.format != after.format}
+        texts["config.json"] = retyped_config(config, text, to, changed)
     if len(shards) > 1 or (source.index is not None and max_shard_size is None):
         name = source.index_name or f"{source.stem}.safetensors.index.json"
         texts[name] = index_text(source, written)
@@ -123,8 +138,8 @@ def plan(
         shards=tuple(shards),
         steps=tuple(steps),
         texts=texts,
-        extra_files=source.extra_files,
-        skipped=source.skipped,
+        extra_files=extra_files,
+        skipped=skipped,
         warnings=tuple(warnings),
     )
 

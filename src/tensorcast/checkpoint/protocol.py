@@ -77,6 +77,7 @@ class Checkpoint:
         index_name: the index's file name, or None.
         stem: "model" for model.safetensors and model-00001-of-00002.safetensors.
         scaled: why its weights may not be cast as plain numbers, or None.
+        quantizer_files: those of the extra files that describe how the weights were quantized.
     """
 
     path: Path
@@ -92,6 +93,7 @@ class Checkpoint:
     index_name: str | None = None
     stem: str = "model"
     scaled: str | None = None
+    quantizer_files: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:

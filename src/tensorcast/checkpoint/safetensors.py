@@ -48,9 +48,17 @@ def open_file(path: Path) -> Checkpoint:
         CorruptFileError: the file breaks the format's rules.
         FileNotFoundError: there is no such file.
     """
+    from .beside import headers_of, surroundings
     from .scaled import scaled_reason
 
     data_file, tensors = read_header(path, path.name)
+    around = surroundings(path)
+    own: tuple[TensorInfo, ...] = () if around.shards else tensors
+    headers = [data_file.metadata]
+    scaled = scaled_reason(own, around.configs, around.files, headers, place=" beside it")
+    if scaled is None and around.shards:  # the scales of this file's weights may lie in another
+        others, metadata = headers_of(around.shards, read_header)
+        scaled = scaled_reason([*others, *tensors], metadata=metadata)
     return Checkpoint(
         path=path,
         kind="safetensors",
@@ -58,7 +66,7 @@ def open_file(path: Path) -> Checkpoint:
         files=(data_file,),
         metadata=dict(data_file.metadata or {}),
         stem=path.name.removesuffix(".safetensors"),
-        scaled=scaled_reason(tensors),
+        scaled=scaled,
     )
 
 

@@ -1,95 +1,340 @@
 """Whether a checkpoint's weights mean something only together with their scales.
 
 Casting the codes of such a weight as plain numbers gives a checkpoint that loads and is wrong.
+Three witnesses are heard: the configuration and what quantizers leave beside it, the metadata of
+the headers, and the tensors. A name counts where formats and shapes agree with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from ..errors import FormatError
+from ..formats import Format, lookup
 from .protocol import TensorInfo
+from .scale_names import (
+    CONFIG_KEYS,
+    HEADER_KEYS,
+    NO_CODES_WORDS,
+    NO_SCALE_NAMES,
+    NO_SCALE_WORDS,
+    SCALE_NAMES,
+    SCALE_WORDS,
+    SIDE_FILES,
+    ScaleName,
+)
+from .scale_shapes import fits_as_scale
+from .strict_json import shortened
 
-# last part of a tensor's name -> who writes it
-_SCALE_NAMES: Final = {
-    "weight_scale_inv": "block float8 (DeepSeek)",
-    "weight_scale": "compressed-tensors or ModelOpt",
-    "weight_scale_2": "ModelOpt NVFP4",
-    "weight_packed": "compressed-tensors, packed",
-    "weight_zero_point": "compressed-tensors",
-    "scale_weight": "scaled float8 (ComfyUI)",
-    "scaled_fp8": "scaled float8 (ComfyUI)",
-    "qweight": "GPTQ or AWQ",
-    "qzeros": "GPTQ or AWQ",
-    "absmax": "bitsandbytes",
-    "quant_map": "bitsandbytes",
-    "SCB": "bitsandbytes int8",
-}
-# suffix of a scale -> what stands in its place in the weight's name
-_PARTNERS: Final = {
-    "_scale_inv": ("",),
-    "_scales": ("", "_blocks"),
-    "_scale": ("",),
-}
-_CONFIG_FILES: Final = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")
+_PATTERNS: Final = tuple(row.pattern for row in SCALE_NAMES)
+_BORDERS: Final = re.compile(r"[./:]")
+_CUTS: Final = re.compile(r"[./:_]")
+_WORDS: Final = re.compile(r"[A-Za-z]+")
+_LONG: Final = 1000
+"""Characters of a name that are looked into."""
+_EXPONENTS: Final = "float8_e8m0fnu"
+_SHOWN: Final = 3
+_KINDS: Final = 64
+"""Formats and shapes of codes in one module that are looked at."""
+
+# a key and the place of the object around it: a text of each would take memory without bound
+_Place = tuple["_Place", str] | None
 
 
 def scaled_reason(
     tensors: Sequence[TensorInfo],
-    config: Mapping[str, object] | None = None,
-    extra_files: Iterable[str] = (),
+    configs: Mapping[str, Mapping[str, object]] | None = None,
+    files: Iterable[str] = (),
+    metadata: Sequence[Mapping[str, str] | None] = (),
+    *,
+    place: str = "",
 ) -> str | None:
     """Why the weights may not be cast as plain numbers, or None.
 
-    Looks for a `quantization_config` in the configuration, the file another tool leaves for
-    it, names that only scales have, and a `X_scale`, `X_scale_inv` or `X_scales` beside an
-    `X` (or `X_blocks`) of 8 bits or fewer.
+    Args:
+        tensors: of the whole model; of one file, when there is no more.
+        configs: configuration files by their names, parsed.
+        files: names of the other files beside the weights.
+        metadata: of the files' headers.
+        place: where configurations and files lie, " beside it" for those of one file.
     """
-    by_name = {tensor.name: tensor for tensor in tensors}
+    found = from_tensors(tensors)
+    reasons = [found] if found else []
+    for name, config in (configs or {}).items():
+        for path in config_paths(config):
+            reasons.append(f"{name}{place} has {shortened(path)}")
+    for key in dict.fromkeys(key for each in metadata for key in header_keys(each or {})):
+        reasons.append(f"the header's metadata has {shortened(key, 60)}")
+    reasons += [f"the file {name!r} lies {place.strip() or 'in it'}" for name in side_files(files)]
+    shown = reasons[: _SHOWN + 1]
+    if len(reasons) > len(shown):
+        shown.append(f"and {len(reasons) - len(shown)} more signs")
+    return "; ".join(shown) or None
+
+
+# -- configurations and files ------------------------------------------------------------------
+
+
+def config_paths(config: Mapping[str, object]) -> list[str]:
+    """Where a configuration describes a quantization, at any depth: "text_config.quantization"."""
     found: list[str] = []
-    why = ""
-    for name in by_name:
-        last = name.rsplit(".", 1)[-1]
-        if last in _SCALE_NAMES:
-            found.append(name)
-            why = why or _SCALE_NAMES[last]
-            continue
-        for suffix, replacements in _PARTNERS.items():
-            if not last.endswith(suffix):
-                continue
-            stem = name[: -len(suffix)]
-            partners = [by_name.get(stem + replacement) for replacement in replacements]
-            if any(partner and _is_coded(partner) for partner in partners):
-                found.append(name)
-                why = why or f"a scale beside {_partner_name(partners)!r}"
-                break
-    reasons: list[str] = []
-    if found:
-        shown = ", ".join(repr(name) for name in found[:3])
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        reasons.append(f"it has {shown}{more} ({why})")
-    where = _quantization_config(config)
-    if where:
-        reasons.append(f"config.json has {where}")
-    reasons += [f"it has the file {name!r}" for name in extra_files if name in _CONFIG_FILES]
-    return "; ".join(reasons) or None
+    pending: deque[tuple[_Place, object]] = deque([(None, config)])
+    while pending:
+        where, node = pending.popleft()
+        for key, value in _members(node):
+            if key in CONFIG_KEYS and describes(value):
+                found.append(_spelled((where, key)))
+            elif isinstance(value, dict | list):
+                pending.append(((where, key), value))
+    return found
 
 
-def _is_coded(tensor: TensorInfo) -> bool:
-    return tensor.format.bits <= 8 and tensor.format.kind != "bool"
+def _members(node: object) -> Iterable[tuple[str, object]]:
+    if isinstance(node, Mapping):
+        return node.items()
+    return ((str(i), item) for i, item in enumerate(node)) if isinstance(node, list) else ()
 
 
-def _partner_name(partners: list[TensorInfo | None]) -> str:
-    return next(partner.name for partner in partners if partner and _is_coded(partner))
+def _spelled(place: _Place) -> str:
+    keys: list[str] = []
+    while place is not None:
+        place, key = place
+        keys.append(key)
+    return ".".join(reversed(keys))
 
 
-def _quantization_config(config: Mapping[str, object] | None) -> str | None:
-    """Where in the configuration a quantization is described: at the top or one level down."""
-    if config is None:
+def describes(value: object) -> bool:
+    """Whether the value of one of `CONFIG_KEYS` tells of a quantization."""
+    if not isinstance(value, str):
+        return bool(value)
+    text = value.strip().lower()
+    try:
+        return lookup(text).bits <= 8  # "bf16" tells of none
+    except FormatError:
+        return text not in ("", "none", "null", "no", "false", "{}", "[]")
+
+
+def header_keys(metadata: Mapping[str, str]) -> list[str]:
+    """Keys of a header's metadata that describe a quantization."""
+    return [key for key, text in metadata.items() if _tells(key, text)]
+
+
+def _tells(key: str, text: str) -> bool:
+    if key in HEADER_KEYS or key in CONFIG_KEYS:
+        parsed = _parsed(text)
+        if isinstance(parsed, dict) and "layers" in parsed:
+            return bool(parsed["layers"])
+        return describes(text if parsed is None else parsed)
+    if "_type" not in text and not any(name in text for name in CONFIG_KEYS):
+        return False
+    parsed = _parsed(text)
+    if not isinstance(parsed, dict):
+        return False
+    # torchao: one text per tensor, {"_type": "Int8Tensor", "_data": ...}
+    torchao = isinstance(parsed.get("_type"), str) and parsed["_type"] != "Tensor"
+    return (torchao and "_data" in parsed) or bool(config_paths(parsed))
+
+
+def _parsed(text: str) -> object:
+    if not text.lstrip().startswith(("{", "[")):
         return None
-    if config.get("quantization_config"):
-        return "'quantization_config'"
-    for key, value in config.items():
-        if isinstance(value, dict) and value.get("quantization_config"):
-            return f"'{key}.quantization_config'"
-    return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def side_files(files: Iterable[str]) -> list[str]:
+    """Those of the files that a quantizer left beside the weights."""
+    found = []
+    for name in files:
+        last = name.rsplit("/", 1)[-1]
+        ascend = last.startswith("quant_model_description") and last.endswith(".json")
+        if "/" not in name and (last in SIDE_FILES or ascend):
+            found.append(name)
+    return found
+
+
+# -- tensors -----------------------------------------------------------------------------------
+
+
+def from_tensors(tensors: Sequence[TensorInfo]) -> str | None:
+    """What the tensors' names, formats and shapes tell."""
+    by_name = {tensor.name: tensor for tensor in tensors}
+    codes = [tensor for tensor in tensors if _is_codes(tensor) and not _is_index(tensor)]
+    found = list(_known(tensors, by_name, codes))
+    if not found:
+        found = list(_exponents(tensors, codes)) or list(_beside(tensors, by_name, codes))
+    if not found:
+        return None
+    shown = ", ".join(shortened(name) for name, _ in found[:_SHOWN])
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return f"it has {shown}{more} ({found[0][1]})"
+
+
+def _is_codes(tensor: TensorInfo, n_dimensions: int = 2) -> bool:
+    """Whether the tensor can hold codes: 8 bits or fewer, or integers that others are packed in."""
+    format = tensor.format
+    if format.kind == "bool" or len(tensor.shape) < n_dimensions or not tensor.n_elements:
+        return False
+    return format.bits <= 8 or (format.is_integer and format.bits == 32)
+
+
+def _is_index(tensor: TensorInfo) -> bool:
+    """Whether an integer tensor is called what only masks, positions and the like are."""
+    words = _WORDS.findall(_last(tensor.name))
+    return tensor.format.is_integer and bool(words) and words[-1].lower() in NO_CODES_WORDS
+
+
+def _is_matrix(tensor: TensorInfo) -> bool:
+    """Whether the tensor can be the weight of its module."""
+    return len(tensor.shape) > 1 and not f".{tensor.name}".endswith(_PATTERNS)
+
+
+def _is_kind(row: ScaleName, format: Format) -> bool:
+    return row.kind == "any" or (format.is_float if row.kind == "float" else format.is_integer)
+
+
+def _known(
+    tensors: Sequence[TensorInfo],
+    by_name: Mapping[str, TensorInfo],
+    codes: Sequence[TensorInfo],
+) -> Iterator[tuple[str, str]]:
+    """Tensors that a row of the table names, with the writer."""
+    above: set[str] | None = None
+    modules: set[str] | None = None
+    for tensor in tensors:
+        name = f".{tensor.name}"
+        if not name.endswith(_PATTERNS):
+            continue
+        for row in SCALE_NAMES:
+            if not name.endswith(row.pattern) or not _is_kind(row, tensor.format):
+                continue
+            stem = name[: -len(row.pattern)]
+            if row.sign == "always":
+                counts = True
+            elif row.sign == "anywhere":
+                counts = any(each.format.bits <= 8 for each in codes)
+            elif row.sign == "block":
+                if above is None:
+                    small = (each for each in codes if each.format.bits <= 8)
+                    above = {part for each in small for part in _above(each)}
+                counts = _module(tensor.name) in above
+            else:
+                partners = [
+                    by_name[partner[1:]]
+                    for end in row.partners
+                    if (partner := stem + end)[1:] in by_name
+                ]
+                # a name that says "weight" is believed of one dimension too
+                least = 1 if row.sign == "missing" else 2
+                counts = any(_is_codes(partner, least) for partner in partners)
+                if not partners and row.sign == "missing":
+                    if modules is None:
+                        modules = {_module(each.name) for each in tensors if _is_matrix(each)}
+                    counts = stem[1:] not in modules
+            if counts:
+                yield tensor.name, row.writer
+                break
+
+
+def _exponents(
+    tensors: Sequence[TensorInfo], codes: Sequence[TensorInfo]
+) -> Iterator[tuple[str, str]]:
+    """Tensors of float8_e8m0fnu, a format of scales, smaller than codes of another format."""
+    small = (each for each in codes if each.format.bits <= 8)
+    largest = max((t.n_elements for t in small if t.format.name != _EXPONENTS), default=0)
+    for tensor in tensors:
+        if tensor.format.name == _EXPONENTS and tensor.n_elements < largest:
+            yield tensor.name, f"{_EXPONENTS} is a format of scales"
+
+
+def _beside(
+    tensors: Sequence[TensorInfo],
+    by_name: Mapping[str, TensorInfo],
+    codes: Sequence[TensorInfo],
+) -> Iterator[tuple[str, str]]:
+    """Tensors called or shaped like the scale of codes in the same module."""
+    if not codes:
+        return
+    modules: dict[str, dict[tuple[str, tuple[int, ...]], TensorInfo]] = {}
+    for each in codes:
+        kinds = modules.setdefault(_module(each.name), {})
+        if len(kinds) < _KINDS:
+            kinds.setdefault((each.format.name, each.shape), each)
+    names = {each.name for each in codes}
+    for tensor in tensors:
+        if not _can_be_scale(tensor.format):
+            continue
+        words = _words(_last(tensor.name))
+        others = [
+            one
+            for one in modules.get(_module(tensor.name), {}).values()
+            if one.format != tensor.format
+        ]
+        partner: TensorInfo | None = None
+        if _is_scale_word(words):
+            partner = _named_after(tensor, words, names, by_name, others)
+        if partner is None and others and not _is_no_scale(tensor, words):
+            partner = next((one for one in others if fits_as_scale(tensor.shape, one.shape)), None)
+            # too many shapes to try, or a name that says it
+            if _is_scale_word(words) or len(others) == _KINDS:
+                partner = partner or others[0]
+        if partner is not None and partner.format != tensor.format:
+            yield tensor.name, f"it looks like the scale of {_shown(partner)}"
+
+
+def _named_after(
+    tensor: TensorInfo,
+    words: frozenset[str],
+    names: set[str],
+    by_name: Mapping[str, TensorInfo],
+    here: Sequence[TensorInfo],
+) -> TensorInfo | None:
+    """The codes whose name the scale's own name carries on: `x.weight` of `x.weight.scale`."""
+    text = tensor.name[:_LONG]
+    for cut in _CUTS.finditer(text):
+        if text[: cut.start()] in names:
+            return by_name[text[: cut.start()]]
+    stem = words - {word for word in words if _is_scale_word({word})}
+    return next((one for one in here if stem and stem <= _words(_last(one.name))), None)
+
+
+def _is_scale_word(words: Iterable[str]) -> bool:
+    return any(word in SCALE_WORDS or word.endswith(("scale", "scales")) for word in words)
+
+
+def _can_be_scale(format: Format) -> bool:
+    return format.is_float or (format.is_integer and format.bits == 8)
+
+
+def _is_no_scale(tensor: TensorInfo, words: frozenset[str]) -> bool:
+    return bool(words & NO_SCALE_WORDS) or _last(tensor.name) in NO_SCALE_NAMES
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORDS.findall(text[:_LONG]))
+
+
+def _module(name: str) -> str:
+    """The name before its last border: "" at the top."""
+    end = max(name.rfind("."), name.rfind("/"), name.rfind(":"))
+    return name[:end] if end > 0 else ""
+
+
+def _last(name: str) -> str:
+    return _BORDERS.split(name[-_LONG:])[-1]
+
+
+def _above(tensor: TensorInfo) -> Iterator[str]:
+    """The module of the tensor, the one around it, and the top."""
+    module = _module(tensor.name)
+    yield from (module, _module(module), "")
+
+
+def _shown(tensor: TensorInfo) -> str:
+    return f"{shortened(tensor.name)}, {tensor.format} {shortened(list(tensor.shape))}"

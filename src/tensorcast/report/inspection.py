@@ -37,7 +37,13 @@ def lines(
     """
     found: list[Line] = _title(source)
     if source.scaled:
-        found.append(line(Span("not castable: ", "warn"), safe(source.scaled)))
+        found.append(
+            line(
+                Span("not castable: ", "warn"),
+                f"the weights carry scales: {safe(source.scaled)}. convert --raw casts the stored "
+                "numbers without them",
+            )
+        )
     found += [(), *tree(source.tensors, width=width, full=full, losses=losses)]
     found += [(), *_formats(source.tensors)]
     for part in (_files(source, width, full), _notes(source, width, full)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tensorcast.checkpoint.plan import Plan
+from tensorcast.checkpoint.raw import SENTENCE
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, line, safe
 from tensorcast.words.tree import Entry, grow
@@ -122,6 +123,8 @@ def _summary(
     for name, why in plan.skipped.items():
         rows.append(("left out", f"{safe(name)}: {safe(why)}"))
     request = plan.request
+    if request.raw:
+        rows.append(("raw", SENTENCE))
     policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"
     if request.rounding == "stochastic":
         policy += f" (seed {request.seed})"
