@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..formats import FORMATS, Format, lookup
 from ..policy import Nan, Policy, ResolvedPolicy, Rounding
-from .config_text import retyped_config
+from .config_text import completed_config, model_format, retyped_config
 from .plan_data import Overflow, Plan, Request, Shard, Step
 from .protocol import Checkpoint, TensorInfo, TensorSpec
 from .raw import raw_config, raw_metadata, raw_skipped, raw_warnings
@@ -123,8 +123,11 @@ def plan(
         config, text = source.config, source.config_text
         if raw:
             config, text = raw_config(config, text)
+        named = model_format(pairs, to)
+        config, text = completed_config(config, text, pairs, named)
         changed = {before.format for before, after in pairs if before.format != after.format}
-        texts["config.json"] = retyped_config(config, text, to, changed)
+        texts["config.json"] = retyped_config(config, text, named, changed)
+        warnings += _unloadable(config, pairs)
     if len(shards) > 1 or (source.index is not None and max_shard_size is None):
         name = source.index_name or f"{source.stem}.safetensors.index.json"
         texts[name] = index_text(source, written)
@@ -149,6 +152,17 @@ def _check_storable(to: Format, rules: Sequence[Rule]) -> None:
         if format is not None and not holds(format):
             storable = ", ".join(row.name for row in FORMATS.values() if holds(row))
             raise FormatError(f"safetensors cannot hold {format}; it holds {storable}")
+
+
+def _unloadable(
+    config: Mapping[str, object], pairs: Sequence[tuple[TensorInfo, TensorInfo]]
+) -> list[str]:
+    """A warning of formats that transformers cannot read, in a model of its own."""
+    if "model_type" not in config:
+        return []
+    formats = {after.format for _, after in pairs if after.format.is_float}
+    narrow = sorted(format.name for format in formats if format.bits < 8)
+    return [f"transformers cannot load tensors of {name}" for name in narrow]
 
 
 def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Format, str | None]:
