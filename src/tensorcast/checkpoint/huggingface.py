@@ -9,8 +9,9 @@ from typing import Final
 from ..errors import CorruptFileError, UnsupportedCheckpointError
 from .beside import configs_in
 from .protocol import Checkpoint, DataFile, TensorInfo
+from .quantization import config_paths, side_files
 from .safetensors import open_regular, read_header
-from .scaled import config_paths, scaled_reason, side_files
+from .scaled import scaled_reason
 from .strict_json import corrupt, is_text, parse_object, shortened
 
 _INDEX_SUFFIX: Final = ".safetensors.index.json"

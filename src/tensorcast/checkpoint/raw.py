@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from .protocol import Checkpoint
+from .quantization import config_paths, describes, header_keys
 from .scale_names import CONFIG_KEYS
-from .scaled import config_paths, describes, header_keys
 
 SENTENCE: Final = (
     "the stored numbers are cast as they are, without their scales; scales stay as tensors, "

@@ -26,7 +26,8 @@ class ScaleName:
         sign: when the name counts. "always": by itself. "codes": where a partner holds codes.
             "missing": there too, and where there is no partner at all, since the codes then lie
             in another file. "block": where a weight of the module, or of one right below it,
-            holds codes of 8 bits or fewer; "anywhere": where any weight of the model does.
+            holds codes of 8 bits or fewer in another format. "anywhere": where any weight of the
+            model holds such codes.
         kind: what the tensor itself must hold for the name to count.
     """
 
@@ -61,10 +62,9 @@ SCALE_NAMES: Final = (
     ScaleName(".pre_quant_scale", _WEIGHT, "modelopt", "ModelOpt AWQ"),
     ScaleName(".input_scale", _PACKED, "modelopt", "ModelOpt or compressed-tensors"),
     ScaleName(".input_global_scale", _PACKED, _CT, "compressed-tensors NVFP4"),
-    ScaleName(".k_scale", (), "modelopt", "a quantized key-value cache", "block"),
-    ScaleName(".v_scale", (), "modelopt", "a quantized key-value cache", "block"),
-    ScaleName(".q_scale", (), "modelopt", "a quantized key-value cache", "block"),
-    ScaleName(".kv_scale", (), "fp8", "a quantized key-value cache", "block"),
+    ScaleName(".k_scale", (), "modelopt", "a quantized key-value cache", "block", "float"),
+    ScaleName(".v_scale", (), "modelopt", "a quantized key-value cache", "block", "float"),
+    ScaleName(".kv_scale", (), "fp8", "a quantized key-value cache", "block", "float"),
     ScaleName("_scales", ("_blocks", ""), "mxfp4", "MXFP4 (gpt-oss)"),
     ScaleName(".scales", (".blocks", ".weight"), "mxfp4", "MXFP4 (gpt-oss) or MLX"),
     ScaleName("_scale", ("",), "fbgemm_fp8", "a scale of a parameter"),
@@ -108,7 +108,10 @@ NO_SCALE_WORDS: Final = frozenset(
 """Words in the names of parameters that are no scale of the tensor beside them, whatever their
 shape is: biases, learned scales of logits, norms and adapters, tokens, positions."""
 
-NO_SCALE_NAMES: Final = frozenset(["weight", "kernel", "w", "weight_g", "original0"])
+NO_SCALE_NAMES: Final = frozenset(
+    "weight kernel w weight_g original0 D A_log gate inited initialized cluster_size "
+    "cluster_usage".split()
+)
 """Whole last parts of names that are no scale."""
 
 NO_CODES_WORDS: Final = frozenset(

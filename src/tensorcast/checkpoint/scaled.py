@@ -7,24 +7,21 @@ the headers, and the tensors. A name counts where formats and shapes agree with 
 
 from __future__ import annotations
 
-import json
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain, islice
 from typing import Final
 
-from ..errors import FormatError
-from ..formats import Format, lookup
+from ..formats import Format
 from .protocol import TensorInfo
+from .quantization import config_paths, header_keys, side_files
 from .scale_names import (
-    CONFIG_KEYS,
-    HEADER_KEYS,
     NO_CODES_WORDS,
     NO_SCALE_NAMES,
     NO_SCALE_WORDS,
     SCALE_NAMES,
     SCALE_WORDS,
-    SIDE_FILES,
     ScaleName,
 )
 from .scale_shapes import fits_as_scale
@@ -38,11 +35,9 @@ _LONG: Final = 1000
 """Characters of a name that are looked into."""
 _EXPONENTS: Final = "float8_e8m0fnu"
 _SHOWN: Final = 3
-_KINDS: Final = 64
+_COUNTED: Final = 100
+_KINDS: Final = 16
 """Formats and shapes of codes in one module that are looked at."""
-
-# a key and the place of the object around it: a text of each would take memory without bound
-_Place = tuple["_Place", str] | None
 
 
 def scaled_reason(
@@ -76,103 +71,19 @@ def scaled_reason(
     return "; ".join(shown) or None
 
 
-# -- configurations and files ------------------------------------------------------------------
-
-
-def config_paths(config: Mapping[str, object]) -> list[str]:
-    """Where a configuration describes a quantization, at any depth: "text_config.quantization"."""
-    found: list[str] = []
-    pending: deque[tuple[_Place, object]] = deque([(None, config)])
-    while pending:
-        where, node = pending.popleft()
-        for key, value in _members(node):
-            if key in CONFIG_KEYS and describes(value):
-                found.append(_spelled((where, key)))
-            elif isinstance(value, dict | list):
-                pending.append(((where, key), value))
-    return found
-
-
-def _members(node: object) -> Iterable[tuple[str, object]]:
-    if isinstance(node, Mapping):
-        return node.items()
-    return ((str(i), item) for i, item in enumerate(node)) if isinstance(node, list) else ()
-
-
-def _spelled(place: _Place) -> str:
-    keys: list[str] = []
-    while place is not None:
-        place, key = place
-        keys.append(key)
-    return ".".join(reversed(keys))
-
-
-def describes(value: object) -> bool:
-    """Whether the value of one of `CONFIG_KEYS` tells of a quantization."""
-    if not isinstance(value, str):
-        return bool(value)
-    text = value.strip().lower()
-    try:
-        return lookup(text).bits <= 8  # "bf16" tells of none
-    except FormatError:
-        return text not in ("", "none", "null", "no", "false", "{}", "[]")
-
-
-def header_keys(metadata: Mapping[str, str]) -> list[str]:
-    """Keys of a header's metadata that describe a quantization."""
-    return [key for key, text in metadata.items() if _tells(key, text)]
-
-
-def _tells(key: str, text: str) -> bool:
-    if key in HEADER_KEYS or key in CONFIG_KEYS:
-        parsed = _parsed(text)
-        if isinstance(parsed, dict) and "layers" in parsed:
-            return bool(parsed["layers"])
-        return describes(text if parsed is None else parsed)
-    if "_type" not in text and not any(name in text for name in CONFIG_KEYS):
-        return False
-    parsed = _parsed(text)
-    if not isinstance(parsed, dict):
-        return False
-    # torchao: one text per tensor, {"_type": "Int8Tensor", "_data": ...}
-    torchao = isinstance(parsed.get("_type"), str) and parsed["_type"] != "Tensor"
-    return (torchao and "_data" in parsed) or bool(config_paths(parsed))
-
-
-def _parsed(text: str) -> object:
-    if not text.lstrip().startswith(("{", "[")):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def side_files(files: Iterable[str]) -> list[str]:
-    """Those of the files that a quantizer left beside the weights."""
-    found = []
-    for name in files:
-        last = name.rsplit("/", 1)[-1]
-        ascend = last.startswith("quant_model_description") and last.endswith(".json")
-        if "/" not in name and (last in SIDE_FILES or ascend):
-            found.append(name)
-    return found
-
-
-# -- tensors -----------------------------------------------------------------------------------
-
-
 def from_tensors(tensors: Sequence[TensorInfo]) -> str | None:
     """What the tensors' names, formats and shapes tell."""
     by_name = {tensor.name: tensor for tensor in tensors}
     codes = [tensor for tensor in tensors if _is_codes(tensor) and not _is_index(tensor)]
-    found = list(_known(tensors, by_name, codes))
-    if not found:
-        found = list(_exponents(tensors, codes)) or list(_beside(tensors, by_name, codes))
+    known = _known(tensors, by_name, codes)
+    others = chain(_exponents(tensors, codes), _beside(tensors, by_name, codes))
+    found = list(islice(known, _COUNTED)) or list(islice(others, _COUNTED))
     if not found:
         return None
     shown = ", ".join(shortened(name) for name, _ in found[:_SHOWN])
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    if len(found) == _COUNTED:
+        more = " and many more"
     return f"it has {shown}{more} ({found[0][1]})"
 
 
@@ -205,7 +116,8 @@ def _known(
     codes: Sequence[TensorInfo],
 ) -> Iterator[tuple[str, str]]:
     """Tensors that a row of the table names, with the writer."""
-    above: set[str] | None = None
+    above: set[tuple[str, str]] | None = None
+    formats: set[str] = set()
     modules: set[str] | None = None
     for tensor in tensors:
         name = f".{tensor.name}"
@@ -222,8 +134,10 @@ def _known(
             elif row.sign == "block":
                 if above is None:
                     small = (each for each in codes if each.format.bits <= 8)
-                    above = {part for each in small for part in _above(each)}
-                counts = _module(tensor.name) in above
+                    above = {(part, each.format.name) for each in small for part in _above(each)}
+                    formats = {format for _, format in above}
+                others = formats - {tensor.format.name}
+                counts = any((_module(tensor.name), format) in above for format in others)
             else:
                 partners = [
                     by_name[partner[1:]]
@@ -270,20 +184,20 @@ def _beside(
     for tensor in tensors:
         if not _can_be_scale(tensor.format):
             continue
-        words = _words(_last(tensor.name))
-        others = [
-            one
-            for one in modules.get(_module(tensor.name), {}).values()
-            if one.format != tensor.format
-        ]
+        last = _last(tensor.name)
+        kinds = modules.get(_module(tensor.name), {})
+        others = [one for one in kinds.values() if one.format != tensor.format]
+        words = _words(last)
+        named = _is_scale_word(words)
         partner: TensorInfo | None = None
-        if _is_scale_word(words):
+        if named:
             partner = _named_after(tensor, words, names, by_name, others)
-        if partner is None and others and not _is_no_scale(tensor, words):
-            partner = next((one for one in others if fits_as_scale(tensor.shape, one.shape)), None)
-            # too many shapes to try, or a name that says it
-            if _is_scale_word(words) or len(others) == _KINDS:
-                partner = partner or others[0]
+        if partner is None and others and not _is_no_scale(last, words):
+            if named or len(others) == _KINDS:  # the name says it, or too many shapes to try
+                partner = others[0]
+            else:
+                fit = (one for one in others if fits_as_scale(tensor.shape, one.shape))
+                partner = next(fit, None)
         if partner is not None and partner.format != tensor.format:
             yield tensor.name, f"it looks like the scale of {_shown(partner)}"
 
@@ -312,10 +226,11 @@ def _can_be_scale(format: Format) -> bool:
     return format.is_float or (format.is_integer and format.bits == 8)
 
 
-def _is_no_scale(tensor: TensorInfo, words: frozenset[str]) -> bool:
-    return bool(words & NO_SCALE_WORDS) or _last(tensor.name) in NO_SCALE_NAMES
+def _is_no_scale(last: str, words: frozenset[str]) -> bool:
+    return bool(words & NO_SCALE_WORDS) or last in NO_SCALE_NAMES
 
 
+@lru_cache(maxsize=1024)
 def _words(text: str) -> frozenset[str]:
     return frozenset(word.lower() for word in _WORDS.findall(text[:_LONG]))
 
