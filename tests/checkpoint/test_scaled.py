@@ -138,6 +138,8 @@ SCALED = {
     "one per ragged group": {"l.kernel": i8(16, 72), "l.foo": bf16(16, 3)},
     "one per block": {"l.kernel": f8(200, 260), "l.foo": f32(2, 3)},
     "bytes of exponents": {"l.kernel": i8(16, 64), "l.foo": u8(16, 2)},
+    "bytes beside bytes of exponents": {"l.kernel": u8(16, 64), "l.foo": u8(16, 4)},
+    "the scale of a module beside it": {"b.fc.weight": f8(8, 8), "b.fc_scale": f32()},
     "packed 32 bits": {"l.kernel": i32(16, 8), "l.foo": f16(16, 1)},
     "a filter per channel": {"c.kernel": i8(16, 3, 3, 3), "c.foo": f32(16, 1, 1, 1)},
     "without a module": {"weight": f8(8, 8), "scale": f32()},
@@ -179,6 +181,7 @@ PLAIN = {
     "a mask with its scale": {"m": zeros("bool", 4, 4), "m_scale": f32(1)},
     "GPT-2": {"h.attn.bias": u8(1, 1, 8, 8), "h.attn.masked_bias": f32(), "h.attn.w": f32(8, 8)},
     "a mask of bytes": {"a.mask": u8(8, 8), "a.scale": f32(), "a.weight": f32(8)},
+    "two buffers of bytes": {"a.grid": u8(8, 8), "a.flags": u8(8), "a.weight": f32(8)},
     "positions": {"e.position_ids": i32(1, 8), "e.weight": f32(8), "e.temperature": f32()},
     "relative positions": {
         "a.relative_position_index": i32(49, 49),

@@ -6,14 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from ..errors import CheckpointError
 from .protocol import Checkpoint
 from .quantization import config_paths, describes, header_keys
 from .scale_names import CONFIG_KEYS
+from .strict_json import shortened
 
 SENTENCE: Final = (
     "the stored numbers are cast as they are, without their scales; scales stay as tensors, "
     "and nothing that describes a quantization is written"
 )
+_SHOWN: Final = 4
 _REASON: Final = "it describes the quantization, which a raw conversion leaves out"
 
 
@@ -32,7 +35,10 @@ def raw_config(config: dict[str, object], text: str) -> tuple[dict[str, object],
     """A configuration and its text without what describes a quantization, at any depth."""
     if not config_paths(config):
         return config, text
-    kept = _kept(config)
+    try:
+        kept = _kept(config)
+    except RecursionError:
+        raise CheckpointError("config.json is nested too deeply to be rewritten") from None
     assert isinstance(kept, dict)
     return kept, json.dumps(kept, indent=2, ensure_ascii=False) + "\n"
 
@@ -49,6 +55,11 @@ def _kept(node: object) -> object:
     }
 
 
+def _some(keys: list[str]) -> str:
+    shown = ", ".join(shortened(key) for key in keys[:_SHOWN])
+    return f"{shown} and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else shown
+
+
 def raw_skipped(source: Checkpoint) -> dict[str, str]:
     """Files of a quantizer, which are not copied, and why."""
     return dict.fromkeys(source.quantizer_files, _REASON)
@@ -59,17 +70,15 @@ def raw_warnings(source: Checkpoint) -> list[str]:
     if source.scaled is None:
         return []
     warnings = [f"raw: {SENTENCE}"]
-    for path in config_paths(source.config or {}):
-        warnings.append(f"config.json is written without {path!r}")
-    gone = {
-        key: None
-        for file in source.files
-        for key in (file.metadata or {})
-        if key not in (raw_metadata(file.metadata) or {})
-    }
-    if gone:
-        shown = ", ".join(repr(key[:60]) for key in list(gone)[:4])
-        more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
-        warnings.append(f"the header's metadata is written without {shown}{more}")
+    gone: dict[str, None] = {}
+    for file in source.files:
+        kept = raw_metadata(file.metadata) or {}
+        gone |= {key: None for key in file.metadata or {} if key not in kept}
+    for place, keys in (
+        ("config.json", config_paths(source.config or {})),
+        ("the header's metadata", list(gone)),
+    ):
+        if keys:
+            warnings.append(f"{place} is written without {_some(keys)}")
     warnings += [f"{name!r} is not copied: {_REASON}" for name in source.quantizer_files]
     return warnings

@@ -46,7 +46,7 @@ _DEEPSEEK: Final = "block float8 (DeepSeek)"
 
 SCALE_NAMES: Final = (
     ScaleName(".weight_scale_inv", _WEIGHT, "fp8", _DEEPSEEK, "missing"),
-    ScaleName("_scale_inv", ("",), "fp8", _DEEPSEEK),
+    ScaleName("_scale_inv", ("", ".weight"), "fp8", _DEEPSEEK),
     ScaleName(".scale_inv", ("", ".weight"), "fp8", _DEEPSEEK),
     ScaleName(".activation_scale", _WEIGHT, "fp8", _DEEPSEEK),
     ScaleName(".scale", _WEIGHT, "fp8", "block float8 (DeepSeek-V4)"),
@@ -65,10 +65,10 @@ SCALE_NAMES: Final = (
     ScaleName(".k_scale", (), "modelopt", "a quantized key-value cache", "block", "float"),
     ScaleName(".v_scale", (), "modelopt", "a quantized key-value cache", "block", "float"),
     ScaleName(".kv_scale", (), "fp8", "a quantized key-value cache", "block", "float"),
-    ScaleName("_scales", ("_blocks", ""), "mxfp4", "MXFP4 (gpt-oss)"),
+    ScaleName("_scales", ("_blocks", "", ".weight"), "mxfp4", "MXFP4 (gpt-oss)"),
     ScaleName(".scales", (".blocks", ".weight"), "mxfp4", "MXFP4 (gpt-oss) or MLX"),
-    ScaleName("_scale", ("",), "fbgemm_fp8", "a scale of a parameter"),
-    ScaleName("_zero_point", ("",), "quark", "a zero point of a parameter"),
+    ScaleName("_scale", ("", ".weight"), "fbgemm_fp8", "a scale of a parameter"),
+    ScaleName("_zero_point", ("", ".weight"), "quark", "a zero point of a parameter"),
     ScaleName(".qweight", (), "gptq", "GPTQ or AWQ", "always", "integer"),
     ScaleName(".qzeros", (), "gptq", "GPTQ or AWQ", "always", "integer"),
     ScaleName(".q_weight", (), "exl2", "EXL2", "always", "integer"),

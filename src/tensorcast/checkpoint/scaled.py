@@ -24,10 +24,16 @@ from .scale_names import (
     SCALE_WORDS,
     ScaleName,
 )
-from .scale_shapes import fits_as_scale
+from .scale_shapes import fits_as_scale, squeezed
 from .strict_json import shortened
 
 _PATTERNS: Final = tuple(row.pattern for row in SCALE_NAMES)
+_END: Final = min(len(pattern) for pattern in _PATTERNS)
+_ROWS: Final = {
+    pattern[-_END:]: [row for row in SCALE_NAMES if row.pattern.endswith(pattern[-_END:])]
+    for pattern in _PATTERNS
+}
+"""Rows by the last characters of their patterns: few are tried per name."""
 _BORDERS: Final = re.compile(r"[./:]")
 _CUTS: Final = re.compile(r"[./:_]")
 _WORDS: Final = re.compile(r"[A-Za-z]+")
@@ -121,9 +127,7 @@ def _known(
     modules: set[str] | None = None
     for tensor in tensors:
         name = f".{tensor.name}"
-        if not name.endswith(_PATTERNS):
-            continue
-        for row in SCALE_NAMES:
+        for row in _ROWS.get(name[-_END:], ()):
             if not name.endswith(row.pattern) or not _is_kind(row, tensor.format):
                 continue
             stem = name[: -len(row.pattern)]
@@ -144,9 +148,7 @@ def _known(
                     for end in row.partners
                     if (partner := stem + end)[1:] in by_name
                 ]
-                # a name that says "weight" is believed of one dimension too
-                least = 1 if row.sign == "missing" else 2
-                counts = any(_is_codes(partner, least) for partner in partners)
+                counts = any(_is_pair(row, tensor, partner) for partner in partners)
                 if not partners and row.sign == "missing":
                     if modules is None:
                         modules = {_module(each.name) for each in tensors if _is_matrix(each)}
@@ -154,6 +156,14 @@ def _known(
             if counts:
                 yield tensor.name, row.writer
                 break
+
+
+def _is_pair(row: ScaleName, tensor: TensorInfo, partner: TensorInfo) -> bool:
+    """Whether a partner holds codes that the tensor can belong to."""
+    if row.sign == "missing":  # a name that says it all is believed of one dimension too
+        return _is_codes(partner, 1)
+    same = partner is not tensor and partner.format == tensor.format
+    return _is_codes(partner) and (not same or tensor.format.name == "uint8")
 
 
 def _exponents(
@@ -186,7 +196,7 @@ def _beside(
             continue
         last = _last(tensor.name)
         kinds = modules.get(_module(tensor.name), {})
-        others = [one for one in kinds.values() if one.format != tensor.format]
+        others = [one for one in kinds.values() if _can_scale(tensor, one)]
         words = _words(last)
         named = _is_scale_word(words)
         partner: TensorInfo | None = None
@@ -198,7 +208,7 @@ def _beside(
             else:
                 fit = (one for one in others if fits_as_scale(tensor.shape, one.shape))
                 partner = next(fit, None)
-        if partner is not None and partner.format != tensor.format:
+        if partner is not None and _can_scale(tensor, partner):
             yield tensor.name, f"it looks like the scale of {_shown(partner)}"
 
 
@@ -220,6 +230,15 @@ def _named_after(
 
 def _is_scale_word(words: Iterable[str]) -> bool:
     return any(word in SCALE_WORDS or word.endswith(("scale", "scales")) for word in words)
+
+
+def _can_scale(tensor: TensorInfo, codes: TensorInfo) -> bool:
+    """Whether the formats allow it: codes and their scales differ, but for bytes that hold four
+    bits twice beside bytes that hold exponents, a matrix of these too."""
+    if tensor.format != codes.format:
+        return True
+    fewer = tensor.n_elements * 4 <= codes.n_elements
+    return tensor.format.name == "uint8" and fewer and len(squeezed(tensor.shape)) > 1
 
 
 def _can_be_scale(format: Format) -> bool:
