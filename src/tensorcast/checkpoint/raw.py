@@ -14,7 +14,7 @@ from .strict_json import shortened
 
 SENTENCE: Final = (
     "the stored numbers are cast as they are, without their scales; scales stay as tensors, "
-    "and nothing that describes a quantization is written"
+    "and quantization_config and what else describes a quantization is left out"
 )
 _SHOWN: Final = 4
 _REASON: Final = "it describes the quantization, which a raw conversion leaves out"
