@@ -100,6 +100,10 @@ SCALED = {
     "GPTQ": {"l.qweight": i32(16, 8), "l.scales": f16(1, 8), "l.g_idx": i32(128)},
     "GPTQ packed in int64": {"l.qweight": i64(16, 8), "l.scales": f16(1, 8)},
     "AWQ": {"l.qweight": i32(128, 1), "l.qzeros": i32(1, 1), "l.scales": f16(1, 8)},
+    "AQLM": {"l.codes": zeros("int16", 16, 32, 1), "l.codebooks": f16(1, 256, 1, 8)},
+    "VPTQ": {"l.indices": i32(1, 8, 8), "l.centroids.weight": f16(1, 4096)},
+    "Marlin": {"l.B": i32(8, 32), "l.s": f16(1, 16)},
+    "zero points": {"l.weight": i8(8, 8), "l.weight_zero_point": i8(8, 1)},
     "bitsandbytes": {
         "l.weight": u8(64, 1),
         "l.weight.absmax": f32(2),
@@ -165,6 +169,7 @@ PLAIN = {
         "logit_scale": f32(),
     },
     "float8 of an LSTM": {"weight_ih_l0": f8(16, 32), "weight_hh_l0": f8(16, 4)},
+    "float8 with an adapter": {"l.weight": f8(16, 32), "l.lora_A": f32(4, 32)},
     "float8 of an adapter": {"x.lokr_w1": f8(4, 4), "x.alpha": bf16()},
     "a learned scale": {"l.weight": bf16(8, 8), "logit_scale": f32(1), "l.scale": f32(1)},
     "a wide weight with its scale": {"l.weight": bf16(8, 8), "l.weight_scale": f32(8, 1)},

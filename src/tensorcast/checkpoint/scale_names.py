@@ -55,7 +55,7 @@ SCALE_NAMES: Final = (
     ScaleName(".weight_scale_2", _PACKED, "modelopt", "ModelOpt NVFP4", "missing"),
     ScaleName(".weight_global_scale", _PACKED, _CT, "compressed-tensors NVFP4", "missing"),
     ScaleName(".weight_scale", _PACKED, _CT, "compressed-tensors or ModelOpt", "missing"),
-    ScaleName(".weight_zero_point", _PACKED, _CT, _CT),
+    ScaleName(".weight_zero_point", _PACKED, _CT, _CT, "missing"),
     ScaleName(".weight_shape", _PACKED, _CT, "compressed-tensors, packed", "codes", "integer"),
     ScaleName(".weight_packed", (), _CT, "compressed-tensors, packed", "always", "integer"),
     ScaleName(".weight_scales", _WEIGHT, "eetq", "EETQ", "missing"),
@@ -73,6 +73,10 @@ SCALE_NAMES: Final = (
     ScaleName(".qzeros", (), "gptq", "GPTQ or AWQ", "always", "integer"),
     ScaleName(".q_weight", (), "exl2", "EXL2", "always", "integer"),
     ScaleName(".trellis", (), "exl3", "EXL3", "always", "integer"),
+    ScaleName(".s", (".B",), "marlin", "Marlin"),
+    ScaleName(".s_channel", (".B",), "qqq", "QQQ"),
+    ScaleName(".s_group", (".B",), "qqq", "QQQ"),
+    ScaleName(".centroids.weight", (".indices",), "vptq", "VPTQ"),
     ScaleName(".codebooks", (".codes",), "aqlm", "AQLM"),
     ScaleName(".scale_packed", (".weight_packed",), _CT, "compressed-tensors, marlin", "missing"),
     ScaleName(".absmax", ("",), "bitsandbytes", "bitsandbytes"),
@@ -101,7 +105,7 @@ SCALE_WORDS: Final = frozenset(
 """Words that only a scale or a zero point is called, where it stands beside codes."""
 
 NO_SCALE_WORDS: Final = frozenset(
-    "bias biases b beta gamma logit alpha dora running norm ln layernorm rmsnorm token tokens "
+    "bias biases b beta gamma logit alpha lora dora running norm ln layernorm rmsnorm token tokens "
     "embed embedding embeddings table modulation mask masks ids id index indices idx freq freqs "
     "pos position positions parametrizations".split()
 )

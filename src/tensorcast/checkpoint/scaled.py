@@ -28,7 +28,7 @@ from .scale_shapes import fits_as_scale, squeezed
 from .strict_json import shortened
 
 _PATTERNS: Final = tuple(row.pattern for row in SCALE_NAMES)
-_END: Final = min(len(pattern) for pattern in _PATTERNS)
+_END: Final = 2
 _ROWS: Final = {
     pattern[-_END:]: [row for row in SCALE_NAMES if row.pattern.endswith(pattern[-_END:])]
     for pattern in _PATTERNS
@@ -163,7 +163,9 @@ def _is_pair(row: ScaleName, tensor: TensorInfo, partner: TensorInfo) -> bool:
     if row.sign == "missing":  # a name that says it all is believed of one dimension too
         return _is_codes(partner, 1)
     same = partner is not tensor and partner.format == tensor.format
-    return _is_codes(partner) and (not same or tensor.format.name == "uint8")
+    # codes of 16 bits and words of 64 are believed where the name is a whole one
+    wide = row.pattern[0] == "." and partner.format.is_integer and len(partner.shape) > 1
+    return (wide or _is_codes(partner)) and (not same or tensor.format.name == "uint8")
 
 
 def _exponents(
