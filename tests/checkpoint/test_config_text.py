@@ -63,8 +63,11 @@ def test_text_inside_strings_is_left_alone() -> None:
     }
 
 
-def test_formats_that_torch_does_not_name_leave_it(capsys) -> None:
+def test_formats_that_no_model_is_built_in_leave_it() -> None:
     text = '{"dtype": "float32"}'
+    assert retyped(text, FORMATS["float8_e4m3fn"]) == text
+    assert retyped(text, FORMATS["float4_e2m1fn"]) == text
+    assert retyped(text, None) == text
     assert retyped(text, FORMATS["float6_e3m2fn"]) == text
     assert retyped(text, FORMATS["int8"]) == text
     assert retyped(text, sources=()) == text

@@ -382,14 +382,56 @@ def test_errors_speak_of_options(
     assert "=" not in done.stderr.split("usage")[0]
 
 
-def test_scaled_weights_are_refused(tensorcast: Run, tmp_path: Path) -> None:
-    path = write_safetensors(
-        tmp_path / "scaled.safetensors",
-        {"l.weight": ("F8_E4M3", [1], b"\0"), "l.weight_scale_inv": float32(1.0)},
+def scaled(path: Path) -> Path:
+    path.mkdir()
+    write_safetensors(
+        path / "model.safetensors",
+        {"l.weight": ("F8_E4M3", [2, 2], b"\x38\x40\x30\0"), "l.weight_scale_inv": float32(2.0)},
     )
-    done = tensorcast("convert", path, "out.safetensors", "--to", "bf16")
+    config = {"model_type": "tiny", "quantization_config": {"quant_method": "fp8"}}
+    (path / "config.json").write_text(json.dumps(config))
+    (path / "hf_quant_config.json").write_text("{}")
+    return path
+
+
+@pytest.mark.parametrize("file", ["", "model.safetensors"])
+def test_scaled_weights_are_refused(tensorcast: Run, tmp_path: Path, file: str) -> None:
+    path = scaled(tmp_path / "scaled")
+    done = tensorcast("convert", path / file, tmp_path / "out.safetensors", "--to", "bf16")
     assert done.returncode == 1
-    assert "weight_scale_inv" in done.stderr
+    assert "weight_scale_inv" in done.stderr or "quantization_config" in done.stderr
+    assert "--raw" in done.stderr
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_raw_casts_scaled_weights_and_says_so(
+    tensorcast: Run, tmp_path: Path, as_json: bool
+) -> None:
+    path, out = scaled(tmp_path / "scaled"), tmp_path / "out"
+    options = ["--json"] if as_json else []
+    done = tensorcast("convert", path, out, "--to", "bf16", "--raw", *options)
+    assert done.returncode == 0
+    text = done.stdout if as_json else done.stdout + done.stderr
+    assert "without their scales; scales stay as tensors" in text
+    assert "config.json is written without 'quantization_config'" in text
+    assert "'hf_quant_config.json' is not copied" in text
+    if as_json:
+        assert json.loads(done.stdout)["raw"] is True
+    assert dtypes(out / "model.safetensors") == {"l.weight": "BF16", "l.weight_scale_inv": "BF16"}
+    assert json.loads((out / "config.json").read_text()) == {"model_type": "tiny"}
+    assert not (out / "hf_quant_config.json").exists()
+
+
+def test_raw_is_a_part_of_the_plan(tensorcast: Run, tmp_path: Path) -> None:
+    path, out = scaled(tmp_path / "scaled"), tmp_path / "out"
+    shown = tensorcast("convert", path, out, "--to", "bf16", "--raw", "--dry-run")
+    assert "without their scales; scales stay as tensors" in shown.stdout
+    assert "hf_quant_config.json: " in shown.stdout
+    made = tensorcast("convert", path, out, "--to", "bf16", "--raw", "--dry-run", "--json")
+    (tmp_path / "plan.json").write_text(made.stdout)
+    assert tensorcast("run", tmp_path / "plan.json").returncode == 0
+    assert "quantization_config" not in (out / "config.json").read_text()
 
 
 def test_an_interrupted_conversion_resumes(tensorcast: Run, tmp_path: Path) -> None:

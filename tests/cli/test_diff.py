@@ -112,3 +112,15 @@ def test_names_are_safe(tensorcast: Run, tmp_path: Path) -> None:
     a = write_safetensors(tmp_path / "a.safetensors", {"x\x1b[2J": float32(1.0), "\x07": float32()})
     b = write_safetensors(tmp_path / "b.safetensors", {"x\x1b[2J": float32(2.0), "\x08": float32()})
     assert not [c for c in tensorcast("diff", a, b).stdout if c != "\n" and not c.isprintable()]
+
+
+def test_scaled_weights_are_said(tensorcast: Run, tmp_path: Path) -> None:
+    codes = {"l.weight": zeros("F8_E4M3", [4, 4], 16), "l.weight_scale": float32(1.0)}
+    a = write_safetensors(tmp_path / "a.safetensors", codes)
+    b = write_safetensors(tmp_path / "b.safetensors", {"l.weight": zeros("F8_E4M3", [4, 4], 16)})
+    done = tensorcast("diff", a, b)
+    assert "A: the weights carry scales; the stored numbers are compared" in done.stdout
+    assert "B: " not in done.stdout
+    found = json.loads(tensorcast("diff", a, b, "--json").stdout)["scaled"]
+    assert "l.weight_scale" in found["a"]
+    assert found["b"] is None

@@ -104,7 +104,12 @@ def test_scaled_weights_are_pointed_out(tensorcast: Run, tmp_path: Path) -> None
         tmp_path / "scaled.safetensors",
         {"l.weight": zeros("F8_E4M3", [4, 4], 16), "l.weight_scale_inv": float32(1.0)},
     )
-    assert "not castable: " in tensorcast("inspect", path).stdout
+    shown = tensorcast("inspect", path).stdout
+    assert "not castable: the weights carry scales: it has 'l.weight_scale_inv'" in shown
+    assert "--raw" in shown
+    measured = tensorcast("inspect", path, "--stats")
+    assert measured.returncode == 0
+    assert "the stored numbers are measured, without them" in measured.stdout
 
 
 def test_a_truncated_file(tensorcast: Run, model: Path) -> None:

@@ -4,17 +4,76 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from ..errors import FormatError
 from ..formats import Format, lookup
+from .protocol import TensorInfo
 
 _KEYS: Final = ("dtype", "torch_dtype")
 
 
+# what torch takes as a default dtype, and transformers builds a model in
+_BUILT_IN: Final = ("float32", "bfloat16", "float16", "float64")
+
+
+def model_format(pairs: Iterable[tuple[TensorInfo, TensorInfo]], to: Format) -> Format | None:
+    """The format that the dtype in config.json shall name; None: what the source says.
+
+    transformers builds the model in it before it reads a weight, and casts what it reads. A
+    format that no model can be built in (float8, an integer) is never named.
+
+    Args:
+        pairs: source and output of every tensor.
+        to: what was asked for; rules may have given some tensors, or all, another format.
+    """
+    changed: set[Format] = set()
+    floats: set[Format] = set()
+    for source, output in pairs:
+        if source.format != output.format:
+            changed.add(output.format)
+        if output.format.is_float:
+            floats.add(output.format)
+    if to.name in _BUILT_IN and to in changed:
+        return to
+    if changed and len(floats) == 1 and (one := floats.pop()).name in _BUILT_IN:
+        return one
+    return None
+
+
+def completed_config(
+    config: dict[str, object],
+    text: str,
+    pairs: Iterable[tuple[TensorInfo, TensorInfo]],
+    named: Format | None,
+) -> tuple[dict[str, object], str]:
+    """A transformers configuration and its text, with a dtype where it has to have one.
+
+    Without one transformers takes the format of a weight in the file, and fails where that is
+    one that no model can be built in. Then the dtype is `named`, or that of most of the source's
+    values.
+    """
+    if "model_type" not in config or any(config.get(key) is not None for key in _KEYS):
+        return config, text
+    n_elements: dict[Format, int] = {}
+    unbuilt = False
+    for source, output in pairs:
+        if source.format.is_float:
+            n_elements[source.format] = n_elements.get(source.format, 0) + source.n_elements
+            unbuilt |= output.format.name not in _BUILT_IN
+    if not unbuilt or not n_elements:
+        return config, text
+    most = named or max(n_elements, key=lambda format: n_elements[format])
+    if most.name not in _BUILT_IN:
+        return config, text
+    key = next((key for key in _KEYS if key in config), "dtype")
+    config = config | {key: most.name}
+    return config, json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+
+
 def retyped_config(
-    config: dict[str, object], text: str, to: Format, sources: Collection[Format]
+    config: dict[str, object], text: str, to: Format | None, sources: Collection[Format]
 ) -> str:
     """The text of config.json for weights that became `to`.
 
@@ -25,12 +84,12 @@ def retyped_config(
     Args:
         config: the parsed text.
         text: of config.json.
-        to: the new format; one that torch does not name leaves the text as it is.
+        to: from `model_format`; None, or one that no model is built in, leaves the text as it is.
         sources: formats of the tensors that change.
     """
-    name = to.spellings.get("torch")
-    if name is None or not to.is_float or not sources:
+    if to is None or to.name not in _BUILT_IN or not sources:
         return text
+    name = to.spellings["torch"]
     wanted = _retyped(config, name, sources, top=True)
     if wanted == config:
         return text

@@ -6,9 +6,11 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import UnsupportedCheckpointError
+from .beside import configs_in
 from .links import inside, read_small
 from .other_files import files_beside
 from .protocol import Checkpoint, DataFile, TensorInfo
+from .quantization import config_paths, side_files
 from .safetensors import read_header
 from .scaled import scaled_reason
 from .strict_json import corrupt, is_text, parse_object, shortened
@@ -74,6 +76,9 @@ def open_directory(path: Path) -> Checkpoint:
     taken = {*names, index_name, "config.json"}
     others = files_beside(path, taken, weights.stem, weights.variant)
     metadata = index.get("metadata") if index else files[0].metadata
+    # config.json is read strictly, and others where they can be
+    configs = {**configs_in(path), **({} if config is None else {"config.json": config})}
+    quantizers = [name for name in configs if name in others.copied and config_paths(configs[name])]
     return Checkpoint(
         path=path,
         kind="huggingface",
@@ -90,7 +95,8 @@ def open_directory(path: Path) -> Checkpoint:
         index_text=None if index_bytes is None else index_bytes.decode("utf-8"),
         stem=weights.stem,
         variant=weights.variant,
-        scaled=scaled_reason(tensors, config, others.copied),
+        scaled=scaled_reason(tensors, configs, others.copied, [file.metadata for file in files]),
+        quantizer_files=(*side_files(others.copied), *quantizers),
         remarks=tuple(remark for file in files for remark in file.remarks),
     )
 

@@ -24,9 +24,10 @@ from ..errors import (
 )
 from ..formats import FORMATS, Format, lookup
 from ..policy import Nan, Policy, ResolvedPolicy, Rounding
-from .config_text import retyped_config
+from .config_text import completed_config, model_format, retyped_config
 from .plan_data import Overflow, Plan, Request, Shard, Step
 from .protocol import Checkpoint, TensorInfo, TensorSpec
+from .raw import raw_config, raw_metadata, raw_skipped, raw_warnings
 from .rules import Choice, Rule, choose
 from .safetensors import SafetensorsWriter, holds
 from .sharding import group, index_text
@@ -48,6 +49,7 @@ def plan(
     nan: Nan = "raise",
     seed: int = 0,
     max_shard_size: int | None = None,
+    raw: bool = False,
     kept: Mapping[str, str] | None = None,
 ) -> Plan:
     """The conversion of `source` to `to`, decided without reading a tensor or touching a file.
@@ -65,10 +67,12 @@ def plan(
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
             split: a larger one has a larger file.
+        raw: cast the stored numbers as they are, without their scales, whatever becomes of them.
+            Scales stay as tensors; what describes a quantization is not written.
         kept: tensors to leave in their source format, with the reason.
 
     Raises:
-        UnsupportedCheckpointError: the weights come with scales.
+        UnsupportedCheckpointError: the weights come with scales, and raw is not set.
         FormatError: a format is unknown, or safetensors cannot hold it.
         PolicyError, CastError: the policy does not fit a tensor's formats; a rule matches no
             tensor, or decides nothing.
@@ -76,18 +80,19 @@ def plan(
             would not be found by those who load the source.
     """
     to = lookup(to)
-    if source.scaled:
+    if source.scaled and not raw:
         raise UnsupportedCheckpointError(
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "
             "scales, the raw codes would load and be wrong, and scales are not applied yet; "
-            "convert the unquantized checkpoint instead"
+            "convert the unquantized checkpoint instead, or pass --raw (raw=True in Python) to "
+            "cast the stored numbers as they are, without their scales"
         )
     if overflow not in get_args(Overflow):
         raise PolicyError(f"overflow={overflow!r} is not one of {', '.join(get_args(Overflow))}")
     if max_shard_size is not None and max_shard_size <= 0:
         raise CheckpointError(f"max_shard_size is in bytes and above 0, not {max_shard_size}")
     _check_storable(to, rules)
-    request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size)
+    request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size, raw)
     kept = dict(kept or {})
     choices, warnings = choose(source.tensors, to, rules)
     warnings = [*source.remarks, *warnings]
@@ -102,6 +107,12 @@ def plan(
     if not directory:
         groups = [replace(groups[0], file=Path(destination).name)]
     warnings += more
+    skipped, extra_files = dict(source.skipped), source.extra_files
+    if raw:
+        groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
+        warnings += raw_warnings(source)
+        skipped |= raw_skipped(source)
+        extra_files = tuple(name for name in extra_files if name not in skipped)
     shards: list[Shard] = []
     steps: list[Step] = []
     written: dict[str, TensorInfo] = {}
@@ -113,19 +124,27 @@ def plan(
             policy = _policy(request, origin, output)
             steps.append(Step((origin,), (output,), policy, None, reasons[output.name]))
             written[output.name] = output
-    changed = {step.inputs[0].format for step in steps if step.policy is not None}
-    if not changed:
+    pairs = [(step.inputs[0], step.outputs[0]) for step in steps]
+    changes = any(step.policy is not None for step in steps)
+    if not changes:
         warnings.append("no tensor changes its format")
     texts: dict[str, str] = {}
     if source.config is not None and source.config_text is not None:
-        texts["config.json"] = retyped_config(source.config, source.config_text, to, changed)
+        config, text = source.config, source.config_text
+        if raw:
+            config, text = raw_config(config, text)
+        named = model_format(pairs, to)
+        config, text = completed_config(config, text, pairs, named)
+        changed = {before.format for before, after in pairs if before.format != after.format}
+        texts["config.json"] = retyped_config(config, text, named, changed)
+        warnings += _unloadable(config, pairs)
     index = source.index_name if max_shard_size is None else None
     if index or len(shards) > 1:
         index = index or index_file(source.stem, source.variant)
         texts[index] = index_text(source, written)
     if directory:
         _check_found(source, shards, index)
-    if directory and changed and _misleads(source.variant, to):
+    if directory and changes and _misleads(source.variant, to):
         warnings.append(
             f"the files keep the name of the variant {source.variant!r} and hold {to} now; load "
             f"them with variant={source.variant!r}"
@@ -144,8 +163,8 @@ def plan(
         shards=tuple(shards),
         steps=tuple(steps),
         texts=texts,
-        extra_files=tuple(sorted([*source.extra_files, *same])),
-        skipped=source.skipped,
+        extra_files=tuple(sorted([*extra_files, *same])),
+        skipped=skipped,
         unconverted=source.unconverted,
         warnings=tuple(warnings),
     )
@@ -188,6 +207,17 @@ def _check_found(source: Checkpoint, shards: Sequence[Shard], index: str | None)
             f"an adapter is looked for in one file, {source.files[0].name!r}, and by this "
             f"max_shard_size it would be {len(shards)}; leave out max_shard_size"
         )
+
+
+def _unloadable(
+    config: Mapping[str, object], pairs: Sequence[tuple[TensorInfo, TensorInfo]]
+) -> list[str]:
+    """A warning of formats that transformers cannot read, in a model of its own."""
+    if "model_type" not in config:
+        return []
+    formats = {after.format for _, after in pairs if after.format.is_float}
+    narrow = sorted(format.name for format in formats if format.bits < 8)
+    return [f"transformers cannot load tensors of {name}" for name in narrow]
 
 
 def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Format, str | None]:

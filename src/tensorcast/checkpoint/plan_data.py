@@ -31,6 +31,7 @@ class Request:
     nan: Nan
     seed: int
     max_shard_size: int | None
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
             "nan": request.nan,
             "seed": request.seed,
             "max_shard_size": request.max_shard_size,
+            "raw": request.raw,
         },
         "files": [dataclasses.asdict(file) for file in plan.files],
         "shards": [dataclasses.asdict(shard) for shard in plan.shards],
@@ -238,6 +240,7 @@ def _plan(members: dict[str, Any]) -> Plan:
             nan=request["nan"],
             seed=request["seed"],
             max_shard_size=request["max_shard_size"],
+            raw=request["raw"],
         ),
         files=tuple(DataFile(**file) for file in members["files"]),
         shards=tuple(Shard(**shard) for shard in members["shards"]),

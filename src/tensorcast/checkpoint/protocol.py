@@ -83,6 +83,7 @@ class Checkpoint:
         variant: "fp16" for model.fp16.safetensors and its shards, else None.
         scaled: why its weights may not be cast as plain numbers, or None.
         remarks: what was passed over in its files, a sentence each.
+        quantizer_files: those of the extra files that describe how the weights were quantized.
     """
 
     path: Path
@@ -102,6 +103,7 @@ class Checkpoint:
     variant: str | None = None
     scaled: str | None = None
     remarks: tuple[str, ...] = ()
+    quantizer_files: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:

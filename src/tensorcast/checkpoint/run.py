@@ -185,6 +185,7 @@ def _settle(plan_: Plan, threads: int, progress: Report | None) -> tuple[Plan, d
         nan=request.nan,
         seed=request.seed,
         max_shard_size=request.max_shard_size,
+        raw=request.raw,
         kept=kept,
     )
     if settled.files != plan_.files:

@@ -53,11 +53,19 @@ def open_file(path: Path) -> Checkpoint:
         CorruptFileError: the file breaks the format's rules.
         FileNotFoundError: there is no such file.
     """
+    from .beside import headers_of, surroundings
     from .scaled import scaled_reason
     from .weight_names import weight_name
 
     data_file, tensors = read_header(path, path.name)
     name = weight_name(path.name)
+    around = surroundings(path)
+    own: tuple[TensorInfo, ...] = () if around.shards else tensors
+    headers = [data_file.metadata]
+    scaled = scaled_reason(own, around.configs, around.files, headers, place=" beside it")
+    if scaled is None and around.shards:  # the scales of this file's weights may lie in another
+        others, metadata = headers_of(around.shards, read_header)
+        scaled = scaled_reason([*others, *tensors], metadata=metadata)
     return Checkpoint(
         path=path,
         kind="safetensors",
@@ -66,7 +74,7 @@ def open_file(path: Path) -> Checkpoint:
         metadata=dict(data_file.metadata or {}),
         stem=name.stem if name and not name.is_shard else path.name.removesuffix(".safetensors"),
         variant=name.variant if name and not name.is_shard else None,
-        scaled=scaled_reason(tensors),
+        scaled=scaled,
         remarks=data_file.remarks,
     )
 

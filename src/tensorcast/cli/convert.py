@@ -119,6 +119,12 @@ class SizeType(_SizeType):
     help="Split into files of at most SIZE of tensors, like 5GB. A tensor is never split. "
     "[default: the source's files]",
 )
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Cast the stored numbers as they are, without their scales. Scales stay as tensors; what "
+    "describes a quantization is not written.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option(
     "--full",
@@ -138,6 +144,7 @@ def command(
     nan: str,
     seed: int,
     max_shard_size: int | None,
+    raw: bool,
     dry_run: bool,
     full: bool,
     force: bool,
@@ -169,6 +176,7 @@ def command(
         nan=nan,  # type: ignore[arg-type]
         seed=seed,
         max_shard_size=max_shard_size,
+        raw=raw,
     )
     if dry_run:
         _show(made, force=force, full=full, as_json=as_json)

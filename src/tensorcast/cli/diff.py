@@ -44,9 +44,22 @@ def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool)
     if as_json:
         from tensorcast.report.document import document, dump
 
-        body = {"a": str(a), "b": str(b), **difference.describe(found, min_sqnr=min_sqnr)}
+        body = {
+            "a": str(a),
+            "b": str(b),
+            "scaled": {"a": first.scaled, "b": second.scaled},
+            **difference.describe(found, min_sqnr=min_sqnr),
+        }
         write(dump(document("diff", body, version=__version__)) + "\n")
     else:
         width = screen(sys.stdout).width
-        show(difference.lines(found, width=width, full=full, min_sqnr=min_sqnr))
+        show(
+            difference.lines(
+                found,
+                width=width,
+                full=full,
+                min_sqnr=min_sqnr,
+                scaled=(first.scaled, second.scaled),
+            )
+        )
     return code

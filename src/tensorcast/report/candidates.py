@@ -14,6 +14,8 @@ from tensorcast.words.units import number, plural
 from .document import Json
 from .inspection import Losses
 
+_RAW = "the weights carry scales: the stored numbers are measured, without them"
+
 
 def totals(losses: Losses) -> list[Total]:
     """One per candidate, in the order in which they were asked for."""
@@ -44,6 +46,7 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
     return [
         line(Span("What if I cast this?", "title")),
         line(f"{plural(len(losses), 'floating tensor')}, {plural(n_values, 'value')}{reach}"),
+        *([line(Span(_RAW, "warn"))] if source.scaled else []),
         (),
         *table(sums, n_bytes, width=width),
         (),

@@ -33,7 +33,12 @@ def _close(row: Difference, min_sqnr: float) -> bool:
 
 
 def lines(
-    found: Comparison, *, width: int | None, full: bool, min_sqnr: float | None
+    found: Comparison,
+    *,
+    width: int | None,
+    full: bool,
+    min_sqnr: float | None,
+    scaled: tuple[str | None, str | None] = (None, None),
 ) -> list[Line]:
     """Tensors that differ, the worst first; then the missing and the extra ones; then a verdict.
 
@@ -41,6 +46,7 @@ def lines(
         width: of the terminal; None: as wide as it takes.
         full: every tensor, not only the worst, and those with equal bits too.
         min_sqnr: of `acceptable`.
+        scaled: why the weights of A and of B mean something only with their scales, or None.
     """
     differing = sorted((row for row in found.tensors if not row.equal), key=_worst_first)
     shown = [*differing, *(row for row in found.tensors if row.equal)] if full else differing
@@ -57,6 +63,10 @@ def lines(
             result.append(line(Span(f"{label}: {count(len(names) - _MANY)} more", "dim")))
     if result:
         result.append(())
+    for label, reason in zip("AB", scaled, strict=True):
+        if reason is not None:
+            raw = "the weights carry scales; the stored numbers are compared, without them"
+            result.append(line(Span(f"{label}: ", "warn"), raw))
     result.append(_verdict(found, len(differing), min_sqnr))
     return result
 

@@ -38,7 +38,11 @@ def lines(
     """
     yield from _title(source)
     if source.scaled:
-        yield line(Span("not castable: ", "warn"), safe(source.scaled))
+        yield line(
+            Span("not castable: ", "warn"),
+            f"the weights carry scales: {safe(source.scaled)}. convert --raw casts the stored "
+            "numbers without them",
+        )
     yield ()
     yield from tree(source.tensors, width=width, full=full, losses=losses)
     yield ()

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from tensorcast.checkpoint.raw import SENTENCE
 from tensorcast.checkpoint.run import Result
 from tensorcast.loss_totals import Total, total
 from tensorcast.words.table import Column, layout
@@ -45,6 +46,8 @@ def lines(
         rows.append([Span(f"to {sum_.target}", "dim"), _loss(sum_, report)])
     rows += [[Span("kept", "dim"), text] for text in _kept(result)]
     rows += rows_of_files(plan.unconverted, plan.skipped)
+    if plan.request.raw:
+        rows.append([Span("raw", "warn"), SENTENCE])
     if result.resumed:
         done = plural(len(result.resumed), "file")
         rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])
@@ -146,6 +149,7 @@ def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
         "source": plan.source,
         "destination": plan.destination,
         "to": plan.request.to.name,
+        "raw": plan.request.raw,
         "files": [shard.file for shard in plan.shards],
         "n_bytes_before": plan.n_bytes_read,
         "n_bytes_after": sum(o.n_bytes for step in plan.steps for o in step.outputs),

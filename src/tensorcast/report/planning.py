@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tensorcast.checkpoint.plan import Plan
+from tensorcast.checkpoint.raw import SENTENCE
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, line, safe
 from tensorcast.words.tree import Entry, grow
@@ -127,6 +128,8 @@ def _summary(
         say("copied", _some([safe(name) for name in plan.extra_files]))
     rows += rows_of_files(plan.unconverted, plan.skipped, full=full)
     request = plan.request
+    if request.raw:
+        say("raw", SENTENCE)
     policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"
     if request.rounding == "stochastic":
         policy += f" (seed {request.seed})"
