@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bits import as_codes, code_dtype, expect_same_codes
 from codes import interesting_codes, policies
-from oracle import Cast, cast_array, statistics
+from oracle import Cast, cast_array, expect_same_collapse, statistics
 
 import tensorcast as tc
 from tensorcast.formats import FORMATS, Format
@@ -55,6 +55,7 @@ def expect_same_statistics(
     for name in ("n_overflow", "n_nan_lost", "n_inexact", "n_underflow", "n_nan", "n_inf"):
         assert getattr(raw, name) == want[name], f"{what}: {name}"
     assert raw.first_overflow == want["first_overflow"], what
+    expect_same_collapse(raw, want, what)
     if want["min"] is None:
         assert raw.n_finite == 0, what
     elif source.is_integer and source.bits == 64:
