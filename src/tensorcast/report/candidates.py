@@ -45,7 +45,7 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
         line(Span("What if I cast this?", "title")),
         line(f"{plural(len(losses), 'floating tensor')}, {plural(n_values, 'value')}{reach}"),
         (),
-        *table(sums, n_bytes, width=width),
+        *table({one.target: one for one in sums}, n_bytes, width=width),
         (),
         *verdicts({one.target: (one.verdict, one.sentence()) for one in sums}, width=width),
     ]
