@@ -45,6 +45,7 @@ def plan(
     seed: int = 0,
     max_shard_size: int | None = None,
     kept: Mapping[str, str] | None = None,
+    raw: bool = False,
 ) -> Plan:
     """The conversion of `source` to `to`, decided without reading a tensor or touching a file.
 
@@ -60,6 +61,8 @@ def plan(
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files.
         kept: tensors to leave in their source format, with the reason.
+        raw: cast the stored numbers as they are, without scales, whatever becomes of them: a tensor
+            that collapses (`Loss.collapses`) is then no error.
 
     Raises:
         UnsupportedCheckpointError: the weights come with scales.
@@ -126,6 +129,7 @@ def plan(
         extra_files=source.extra_files,
         skipped=source.skipped,
         warnings=tuple(warnings),
+        raw=raw,
     )
 
 

@@ -84,6 +84,7 @@ class Plan:
         extra_files: files to copy as they are.
         skipped: files left behind, with the reason.
         warnings: what the caller should hear.
+        raw: the stored numbers are cast as they are, whatever becomes of them.
     """
 
     source: str
@@ -98,6 +99,7 @@ class Plan:
     extra_files: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
+    raw: bool = False
 
     @property
     def root(self) -> Path:
@@ -154,6 +156,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "destination": plan.destination,
         "kind": plan.kind,
         "directory": plan.directory,
+        "raw": plan.raw,
         "request": {
             "to": request.to.name,
             "rules": [
@@ -252,7 +255,14 @@ def _plan(members: dict[str, Any]) -> Plan:
         extra_files=tuple(members["extra_files"]),
         skipped=dict(members["skipped"]),
         warnings=tuple(members["warnings"]),
+        raw=_flag(members.get("raw", False)),
     )
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f'"raw" is true or false, not {value!r}')
+    return value
 
 
 def _info(tensor: dict[str, Any]) -> TensorInfo:

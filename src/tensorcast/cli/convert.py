@@ -117,6 +117,11 @@ class SizeType(_SizeType):
     metavar="SIZE",
     help="Split into files of at most SIZE, like 5GB. [default: the source's files]",
 )
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Cast the stored numbers as they are, without scales, whatever becomes of them.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option(
     "--full",
@@ -136,6 +141,7 @@ def command(
     nan: str,
     seed: int,
     max_shard_size: int | None,
+    raw: bool,
     dry_run: bool,
     full: bool,
     force: bool,
@@ -167,6 +173,7 @@ def command(
         nan=nan,  # type: ignore[arg-type]
         seed=seed,
         max_shard_size=max_shard_size,
+        raw=raw,
     )
     if dry_run:
         _show(made, force=force, full=full, as_json=as_json)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tensorcast.checkpoint.plan import Plan
+from tensorcast.checkpoint.plan import Plan, Step
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, line, safe
 from tensorcast.words.tree import Entry, grow
@@ -97,6 +97,12 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
     return layout(heads, rows, width=width)
 
 
+def _is_bare(step: Step) -> bool:
+    """Whether floats become a format that elsewhere comes with a scale."""
+    source, target = step.inputs[0].format, step.outputs[0].format
+    return source.is_float and (target.bits < 8 or not target.is_float)
+
+
 def _summary(
     plan: Plan, width: int | None, n_bytes_needed: int, n_bytes_free: int | None
 ) -> list[Line]:
@@ -115,6 +121,12 @@ def _summary(
             kept[step.kept or ""] = (n + 1, n_bytes + size)
     for reason, (n, n_bytes) in kept.items():
         rows.append(("kept", f"{plural(n, 'tensor')}, {human_bytes(n_bytes)}: {safe(reason)}"))
+    bare = sorted({step.outputs[0].format.name for step in casts if _is_bare(step)})
+    for name in bare:
+        ask = f"tensorcast inspect --stats --candidate {name}"
+        rows.append((f"to {name}", f"a plain cast, without a scale; {ask} says what is left"))
+    if plan.raw:
+        rows.append(("raw", "the stored numbers are cast as they are, whatever becomes of them"))
     if plan.texts:
         rows.append(("rewritten", safe(", ".join(plan.texts))))
     if plan.extra_files:
