@@ -497,3 +497,26 @@ def test_floats_that_underflow_and_bits_that_do_not(tensorcast: Run, tmp_path: P
     assert (
         tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--keep", "v").returncode == 0
     )
+
+
+def test_a_dry_run_says_that_there_is_no_scale(tensorcast: Run, tmp_path: Path) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--dry-run").stdout
+    assert "a plain cast, without a scale; tensorcast inspect --stats --candidate int8" in text
+    assert "whatever becomes of them" not in text
+    text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--raw", "--dry-run").stdout
+    assert "whatever becomes of them" in text
+    text = tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--dry-run").stdout
+    assert "scale" not in text
+
+
+def test_inspect_and_convert_say_the_same(tensorcast: Run, tmp_path: Path) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    for to in ("int8", "uint8", "bool", "float8_e4m3fn", "float16"):
+        told = tensorcast("inspect", path, "--stats", "--candidate", to, "--json").stdout
+        candidate = json.loads(told)["candidates"][to]
+        options = ("--to", to, "--overflow", "saturate", "--force")
+        done = tensorcast("convert", path, "o.safetensors", *options)
+        assert (candidate["verdict"] == "collapses") is (done.returncode == 1), to
+        for name in candidate["collapsing"]:
+            assert f"{name}: " in done.stderr
