@@ -28,6 +28,7 @@ struct Cast {
     bool source_packed;
     bool target_packed;
     bool full;            // all statistics, not only the counts that a policy needs
+    bool collapses;       // the counts of what becomes 0, or one value; `full` has them too
     bool nontemporal;     // the output is too large for the caches: store around them
     bool quiets;          // of a cast to the same format: NaNs come out quiet all the same
     uint8_t index_shift;  // element i draws random number i << index_shift
@@ -52,6 +53,27 @@ TC_INLINE uint64_t seed_keys(uint64_t seed) {
     return uint64_t(second) << 32 | (low ^ mix32(second ^ 0x85EBCA6Bu));
 }
 
+// Whether all values seen are one, and which: its code, of two components where it is complex.
+struct OneValue {
+    uint64_t code[2] = {0, 0};
+    uint8_t seen = 0;  // 0: none, 1: one, 2: several
+
+    TC_INLINE constexpr OneValue() {}
+    TC_INLINE bool is_several() const { return seen == 2; }
+    TC_INLINE void set_several() { seen = 2; }
+    TC_INLINE void add(uint64_t first, uint64_t second) {
+        if (seen && (code[0] != first || code[1] != second)) return set_several();
+        if (seen) return;
+        code[0] = first;
+        code[1] = second;
+        seen = 1;
+    }
+    TC_INLINE void merge(const OneValue& later) {
+        if (later.seen == 2) return set_several();
+        if (later.seen) add(later.code[0], later.code[1]);
+    }
+};
+
 struct Stats {
     uint64_t n_overflow = 0;
     uint64_t n_nan_lost = 0;
@@ -59,6 +81,11 @@ struct Stats {
     // of what overflows, with Overflow::Raise only: the largest magnitude, and where it is
     double largest_overflow = -1;
     uint64_t largest_index = NO_INDEX;
+    // only with Cast::full or Cast::collapses: zeros in the source, and other numbers that became 0
+    uint64_t n_zero = 0;
+    uint64_t n_to_zero = 0;
+    // of targets of up to 8 bits; the source's is not looked at once the results are several
+    OneValue one_source, one_result;
     // below: only with Cast::full
     uint64_t n_inexact = 0;
     uint64_t n_underflow = 0;
@@ -84,6 +111,10 @@ struct Stats {
             largest_overflow = later.largest_overflow;
             largest_index = later.largest_index;
         }
+        n_zero += later.n_zero;
+        n_to_zero += later.n_to_zero;
+        one_source.merge(later.one_source);
+        one_result.merge(later.one_result);
         n_inexact += later.n_inexact;
         n_underflow += later.n_underflow;
         n_nan += later.n_nan;

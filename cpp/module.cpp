@@ -33,11 +33,23 @@ PyObject* index_or_none(uint64_t index) {
     return PyLong_FromUnsignedLongLong(index);
 }
 
+// The code of the one value, None if there is none. Of complex elements the codes of both components
+// in one number; what is left out of 128 bits makes two values alike once in 2^64.
+PyObject* one_or_none(const OneValue& one) {
+    if (one.seen != 1) Py_RETURN_NONE;
+    const uint64_t second = one.code[1] << 32 | one.code[1] >> 32;
+    const uint64_t mixed = one.code[1] >> 32 ? one.code[0] * 0x9E3779B97F4A7C15u ^ second : one.code[0] ^ second;
+    return PyLong_FromUnsignedLongLong(mixed);
+}
+
 // The fields of Stats in the order that kernels/cpu.py names.
 PyObject* stats_tuple(const Stats& s) {
-    return Py_BuildValue("KKNNdKKKKKddLLddd", (unsigned long long)s.n_overflow,
+    const bool one_result = s.one_result.seen == 1;
+    return Py_BuildValue("KKNNdKKNNKKKKKddLLddd", (unsigned long long)s.n_overflow,
                          (unsigned long long)s.n_nan_lost, index_or_none(s.first_overflow),
                          index_or_none(s.largest_index), s.largest_overflow,
+                         (unsigned long long)s.n_zero, (unsigned long long)s.n_to_zero,
+                         one_or_none(one_result ? s.one_source : OneValue()), one_or_none(s.one_result),
                          (unsigned long long)s.n_inexact, (unsigned long long)s.n_underflow,
                          (unsigned long long)s.n_nan, (unsigned long long)s.n_inf,
                          (unsigned long long)s.n_finite, s.min, s.max, (long long)s.min_integer,
@@ -57,7 +69,8 @@ bool parse_kernels(PyObject* name_or_none, const Kernels** kernels) {
     return *kernels != nullptr;
 }
 
-// What every cast takes: source, target, overflow, rounding, nan, seed, first, full, kernel.
+// What every cast takes: source, target, overflow, rounding, nan, seed, first, what to count (0: what
+// a policy needs, 1: everything, 2: what becomes 0 or one value too), kernel.
 constexpr Py_ssize_t N_COMMON = 9;
 
 bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kernels** kernels) {
@@ -78,7 +91,8 @@ bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kern
     cast->overflow = (Overflow)small[2];
     cast->rounding = (Rounding)small[3];
     cast->nan = (NanPolicy)small[4];
-    cast->full = full != 0;
+    cast->full = full == 1;
+    cast->collapses = full != 0;
     cast->nontemporal = false;
     cast->quiets = false;
     cast->index_shift = 0;

@@ -298,4 +298,45 @@ def statistics(cast: Cast, codes: object, source: Format, target: Format) -> dic
         "sum_squared_error": (error * error).sum(),
         "sum_squared": (value[kept] * value[kept]).sum(),
         "first_overflow": int(overflowed[0]) if overflowed.size else None,
+        **collapse(cast, codes, source, target),
     }
+
+
+def collapse(cast: Cast, codes: np.ndarray, source: Format, target: Format) -> dict[str, object]:
+    """What became 0, and whether all is one value: its code, True of a complex source's."""
+    parts, results = parts_of(codes, source), parts_of(cast.codes, target)
+    zero = (parts.kind == FINITE) & (parts.significand == 0)
+    result_zero = (results.kind == FINITE) & (results.significand == 0)
+    if target.is_complex and not source.is_complex:
+        result_zero = result_zero[:, 0]
+    if source.is_complex and not target.is_complex:
+        result_zero = np.zeros_like(zero)
+    few = target.bits <= 8 and len(codes) > 0
+    one_result = _one_code(cast.codes, results, target) if few else None
+    one_source = None if one_result is None else _one_code(codes, parts, source)
+    return {
+        "n_zero": int(zero.sum()),
+        "n_to_zero": int((result_zero & ~zero & (parts.kind != NAN)).sum()),
+        "one_source": one_source,
+        "one_result": one_result,
+    }
+
+
+def _one_code(codes: np.ndarray, parts: Parts, row: Format) -> int | None:
+    plain = codes.astype(np.uint64) & np.uint64((1 << row.component.bits) - 1)
+    if row.component.kind == "bool":
+        plain = (plain != 0).astype(np.uint64)
+    plain[(parts.kind == FINITE) & (parts.significand == 0)] = 0
+    plain[parts.kind == NAN] = row.nan_code or 0
+    if not (plain == plain[:1]).all():
+        return None
+    return True if row.is_complex else int(plain.flat[0])
+
+
+def expect_same_collapse(raw: object, want: dict[str, object], what: str) -> None:
+    """What a kernel counted of it, in its RawStats, is what `statistics` has."""
+    for name in ("n_zero", "n_to_zero", "one_source", "one_result"):
+        found, expected = getattr(raw, name), want[name]
+        if expected is True:
+            found = found is not None
+        assert found == expected, f"{what}: {name}"

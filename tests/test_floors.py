@@ -23,6 +23,7 @@ FLOORS = {
     "formats": 0,
     "policy": 0,
     "buffer": 0,
+    "judgement": 0,
     "reference": 0,
     "words": 0,
     "_core": 0,  # the extension module imports nothing of ours; only kernels may import it

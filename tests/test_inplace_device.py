@@ -157,3 +157,15 @@ def test_a_view_on_a_gpu_is_refused() -> None:
     module = torch.nn.Linear(3, 3, device="cuda")
     tc.cast_(module, "bfloat16")
     assert module.weight.dtype == torch.bfloat16
+
+
+def test_what_collapses_is_seen_on_a_device() -> None:
+    """The look before the conversion, by torch's operations, as elsewhere than on the CPU."""
+    for values, to, collapses in (
+        ([0.1, 0.2, 3.0], "int8", True),
+        ([0.1, 2.0, 3.0], "int8", False),
+        ([0.5, -2.0], "bool", True),
+        ([1e-9, 1e-9, 1.0], "float16", True),
+    ):
+        jobs = jobs_of(torch.tensor(values), to)
+        assert device.look_on_device(jobs, report=False, watches=True)[""].collapses is collapses

@@ -165,7 +165,7 @@ def test_integers_need_a_parameter_without_gradient() -> None:
     with pytest.raises(tc.InPlaceError, match="'weight': the tensor requires grad, which int8"):
         tc.cast_(net, "int8")
     net.requires_grad_(False)
-    tc.cast_(net, "int8")
+    tc.cast_(net, "int8", raw=True)
     assert net.weight.dtype == torch.int8
 
 
@@ -321,3 +321,74 @@ def test_a_mapped_state_dict_is_read_through(kind: str, tmp_path: Path) -> None:
     assert torch.equal(view, tensors["w1"][5:])
     assert path.read_bytes() == content
     tc.cast_(loaded, "bfloat16")  # memory of their own by now, which stays where it is
+
+
+def small_net() -> torch.nn.Module:
+    """Weights as models have them, and one bias that int8 can hold."""
+    net = torch.nn.Sequential(torch.nn.Linear(16, 8), torch.nn.Linear(8, 4)).requires_grad_(False)
+    torch.nn.init.normal_(net[0].weight, std=0.05, generator=torch.Generator().manual_seed(0))
+    torch.nn.init.uniform_(net[1].weight, 5, 90, generator=torch.Generator().manual_seed(0))
+    net[0].bias.copy_(torch.tensor([0.1, 0.2, 0.3, 0.0, -0.0, 9.0, 8.0, 7.0]))
+    net[1].bias.copy_(torch.tensor([0.1, 0.2, 1e-40, 9.0]))
+    return net
+
+
+@pytest.mark.parametrize("policy", [{}, {"overflow": "saturate"}, {"rules": {"*.weight": "int8"}}])
+def test_a_module_does_not_collapse(policy: dict[str, object]) -> None:
+    net = small_net()
+    before = snapshot(dict(net.named_parameters()))
+    with pytest.raises(tc.CollapseError, match="2 tensors become mostly zero in int8") as caught:
+        tc.cast_(net, "int8", **policy)
+    lines = str(caught.value).splitlines()
+    assert lines[1:3] == [
+        "  '0.weight': 128 of 128 non-zero values become 0 in int8",
+        "  '1.bias': 3 of 4 non-zero values become 0 in int8",
+    ]
+    assert "raw=True" in lines[-1]
+    expect_untouched(before)
+
+
+def test_raw_casts_a_module_all_the_same() -> None:
+    net = small_net()
+    result, losses = tc.cast_(net, "int8", raw=True, report=True)
+    assert result is net
+    assert net[0].weight.dtype == torch.int8
+    assert not net[0].weight.any()
+    assert {name for name, loss in losses.items() if loss.collapses} == {"0.weight", "1.bias"}
+
+
+def test_a_dict_does_not_collapse() -> None:
+    state = {"a": torch.full((300,), 1e-9), "inner": {"b": torch.tensor([0.5, 2.5])},
+             "mask": torch.tensor([1, 2], dtype=torch.int8)}  # fmt: skip
+    before = snapshot({"a": state["a"], "b": state["inner"]["b"], "mask": state["mask"]})
+    with pytest.raises(tc.CollapseError, match="'a': 300 of 300 non-zero values become 0 in float"):
+        tc.cast_(state, "float16", overflow="saturate")
+    with pytest.raises(tc.CollapseError, match="'mask': all 2 values, which differ, become True"):
+        tc.cast_(state, "bfloat16", rules={"mask": "bool"})
+    with pytest.raises(
+        tc.CollapseError, match=r"'inner\.b': all 2 values, which differ, become Tr"
+    ):
+        tc.cast_(state, "bool", rules={"mask": None, "a": None})
+    expect_untouched(before)
+    tc.cast_(state, "bfloat16")
+    assert state["a"].dtype == torch.bfloat16
+
+
+def test_state_that_float16_would_lose_is_named() -> None:
+    """Second moments of small gradients are 0 in float16, and the next step divides by them."""
+    net = torch.nn.Linear(4, 4)
+    optimizer = torch.optim.Adam(net.parameters())
+    for parameter in net.parameters():
+        parameter.grad = torch.full_like(parameter, 1e-6)
+    optimizer.step()
+    with pytest.raises(tc.CollapseError, match="'weight: exp_avg_sq': 16 of 16 non-zero values"):
+        tc.cast_(net, "float16", optimizer=optimizer)
+    assert net.weight.dtype == torch.float32
+
+
+def test_a_tensor_is_cast_as_told() -> None:
+    x = torch.full((5,), 0.25)
+    x[0] = 0.5
+    assert tc.cast_(x, "int8").tolist() == [0] * 5
+    _, loss = tc.cast_(torch.tensor([0.25, 0.5]), "bool", report=True)
+    assert loss.collapses

@@ -14,7 +14,7 @@ import pytest
 import xxhash
 from bits import code_dtype, expect_same_codes
 from codes import interesting_codes, policies
-from oracle import FINITE, cast_array, parts_of, statistics
+from oracle import FINITE, cast_array, expect_same_collapse, parts_of, statistics
 
 from tensorcast import reference
 from tensorcast.buffer import Buffer, contiguous_strides
@@ -73,6 +73,7 @@ def expect_same_statistics(
         "first_overflow",
     ):
         assert getattr(raw, name) == want[name], f"{what}: {name}"
+    expect_same_collapse(raw, want, what)
     if want["min"] is None:
         assert raw.n_finite == 0, what
     elif source.is_integer and source.bits == 64:
@@ -103,6 +104,8 @@ def check(
             for name in ("n_overflow", "n_nan_lost", "first_overflow"):
                 assert getattr(raw, name) == counts[name], f"{what}: {name}"
         expect_same_statistics(raw, counts, source, what)
+        _, raw = run(codes, source, target, policy, kernel=kernel, collapses=True)
+        expect_same_collapse(raw, counts, what)
 
 
 def ordinary(codes: np.ndarray, source: Format, target: Format) -> np.ndarray:

@@ -170,7 +170,7 @@ def test_a_dictionary_of_plain_values() -> None:
     found = measure(np.array([0.1], np.float32), "float32", "bfloat16").to_dict()
     assert found["target"] == "bfloat16"
     assert found["n_inexact"] == 1
-    assert {type(value) for value in found.values()} <= {str, int, float, type(None)}
+    assert {type(value) for value in found.values()} <= {str, int, float, bool, type(None)}
 
 
 FULL = Loss(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bits import as_codes, code_dtype, expect_same_codes
 from codes import interesting_codes, policies
-from oracle import Cast, cast_array, statistics
+from oracle import Cast, cast_array, expect_same_collapse, statistics
 
 import tensorcast as tc
 from tensorcast.formats import FORMATS, Format
@@ -55,6 +55,7 @@ def expect_same_statistics(
     for name in ("n_overflow", "n_nan_lost", "n_inexact", "n_underflow", "n_nan", "n_inf"):
         assert getattr(raw, name) == want[name], f"{what}: {name}"
     assert raw.first_overflow == want["first_overflow"], what
+    expect_same_collapse(raw, want, what)
     if want["min"] is None:
         assert raw.n_finite == 0, what
     elif source.is_integer and source.bits == 64:
@@ -190,3 +191,27 @@ def test_what_cannot_be_refused_is_neither_counted_nor_measured_first(
     write_elsewhere(x, out, FORMATS["int8"], resolved, False, fresh)
     assert found == calls
     assert out.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("value", [0.3, 1.5, -0.0, 300.0, float("nan"), float("-inf")])
+def test_one_value(value: float) -> None:
+    source = FORMATS["float32"]
+    one = np.full(70, value, np.float32)
+    other = one.copy()
+    other[33] = 1.25
+    for name in ("int8", "bool", "float8_e4m3fn", "float8_e5m2fnuz", "float8_e8m0fnu"):
+        for x in (one, other):
+            target = FORMATS[name]
+            policy = Policy("saturate", nan="zero").resolve(source, target)
+            check(x.view(np.uint32), source, target, policy)
+
+
+def test_one_complex_value() -> None:
+    source, target = FORMATS["complex64"], FORMATS["bool"]
+    for values in ([1 + 2j, 1 + 2j], [1 + 2j, 1 + 3j], [1j, 1 + 0j], [0j, 0j]):
+        x = torch.tensor(values, dtype=torch.complex64)
+        policy = Policy().resolve(source, target)
+        raw = torch_ops.cast_tensor(x, None, source, target, policy, True)
+        want = tc.measure(x, "bool")
+        assert (raw.n_zero, raw.n_to_zero) == (want.n_zero, want.n_to_zero)
+        assert (raw.one_source, raw.one_result) == (want.one_source, want.one_result)

@@ -122,3 +122,16 @@ def test_measuring_writes_nothing() -> None:
     raw = triton_ops.cast_tensor(x, None, source, target, default(source, target), report=True)
     assert (raw.n_overflow, raw.n_nan, raw.first_overflow) == (1, 1, 1)
     assert x[:2].tolist() == [1.0, 1e6]
+
+
+@pytest.mark.parametrize("value", [0.3, 1.5, -0.0, 300.0, float("nan"), float("-inf")])
+def test_one_value(value: float) -> None:
+    source = FORMATS["float32"]
+    one = np.full(70, value, np.float32)
+    other = one.copy()
+    other[33] = 1.25
+    for name in ("int8", "bool", "float8_e4m3fn", "float8_e5m2fnuz", "float8_e8m0fnu"):
+        for x in (one, other):
+            target = FORMATS[name]
+            policy = Policy("saturate", nan="zero").resolve(source, target)
+            check(x.view(np.uint32), source, target, policy, parts=False)

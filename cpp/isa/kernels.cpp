@@ -5,6 +5,7 @@
 // another's code.
 #include <stdlib.h>
 
+#include "collapse.hpp"
 #include "direct_pairs.hpp"
 #include "fused_pairs.hpp"
 #include "measure_int.hpp"
@@ -652,6 +653,7 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
             add_counts(cast, counts, stats);
             if (counts.overflow) locate_overflow(cast, in, step, m, first + done, stats);
         }
+        if (cast.collapses) count_collapse(cast, in, codes, m, stats);
         if (out && cast.target_packed)
             pack(target.bits, (const uint8_t*)codes, out, m);
         else if (out && copies)
@@ -662,13 +664,12 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
 
 constexpr uint64_t DIRECT = 4 * BLOCK;  // elements in one call of a direct loop, cast twice at worst
 
-void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
-         Stats* stats) {
-    const FloatEnvironment environment;
+void run_all(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+             Stats* stats) {
     const bool packed = cast.source_packed && cast.target_packed;
     const bool packs = !cast.source_packed && cast.target_packed;
     Direct direct;
-    if (packed && !cast.full)
+    if (packed && !cast.collapses)
         direct = direct_packed(cast);
     else if (!cast.source_packed && (!cast.full || (!packs && keeps_integers(cast))))
         direct = direct_for(cast);
@@ -693,15 +694,31 @@ void run(const Cast& cast, const void* source_at, void* target_at, uint64_t n, u
                 ordinary = direct.loop(direct, in, to_here, m, stream);
             else  // whole bytes
                 ordinary = m * from % 8 == 0 && direct.loop(direct, in, to_here, m * from / 8, stream);
-            if (!ordinary)
+            if (!ordinary) {
                 run_blocks(cast, in, out, m, first + done, stats);
-            else if (packs && out)
-                pack(target.bits, block, (uint8_t*)out, m);
+                continue;
+            }
+            if (cast.collapses) count_collapse(cast, in, to_here, m, stats);
+            if (packs && out) pack(target.bits, block, (uint8_t*)out, m);
         }
     }
 #if defined(__x86_64__)
     if (cast.nontemporal) _mm_sfence();
 #endif
+}
+
+void run(const Cast& wanted, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+         Stats* stats) {
+    const FloatEnvironment environment;
+    Cast cast = wanted;
+    cast.collapses |= cast.full;
+    const uint64_t n_nan_lost = stats->n_nan_lost, n_underflow = stats->n_underflow;
+    run_all(cast, source_at, target_at, n, first, stats);
+    if (!cast.collapses) return;
+    if (counts_results(cast))  // a lost NaN becomes 0, and is no number
+        stats->n_to_zero -= stats->n_nan_lost - n_nan_lost;
+    else
+        stats->n_to_zero += stats->n_underflow - n_underflow;
 }
 
 // The statistics of a complex block: the real components against the results, the imaginary ones
@@ -723,13 +740,19 @@ void run_complex_to_bool(const Cast& cast, const void* in, void* out, uint64_t n
     const Direct direct = complex_to_bool(cast.source);
     const bool stream = out && cast.nontemporal;
     if (out) direct.loop(direct, in, out, n, stream);
-    if (cast.full) {
+    if (cast.full || cast.collapses) {
         uint8_t results[BLOCK / 2];
         const unsigned size = 2 * ROWS[cast.source].container();
         for (uint64_t done = 0; done < n; done += BLOCK / 2) {
             const uint64_t m = n - done < BLOCK / 2 ? n - done : BLOCK / 2;
             const char* x = (const char*)in + done * size;
             direct.loop(direct, x, results, m, false);
+            stats->n_zero += count_zeros(cast.source, x, 2 * m);
+            if (!stats->one_result.is_several()) {
+                note_values(ROWS[cast.target], results, m, 1, &stats->one_result);
+                note_values(ROWS[cast.source], x, m, 2, &stats->one_source);
+            }
+            if (!cast.full) continue;
             if (cast.source == F_float32)
                 complex_to_bool_stats((const float*)x, results, m, stats);
             else

@@ -225,7 +225,8 @@ Plan plan_cast(State& s, FormatId source, int target, PyObject* const* args, Cas
     cast->source = source;
     cast->target = (FormatId)target;
     if (default_rounding && ROWS[target].is_integer()) cast->rounding = Rounding::TowardZero;
-    cast->source_packed = cast->target_packed = cast->full = cast->nontemporal = cast->quiets = false;
+    cast->source_packed = cast->target_packed = cast->full = cast->collapses = false;
+    cast->nontemporal = cast->quiets = false;
     cast->index_shift = 0;
     return plan_of(s, *cast);
 }

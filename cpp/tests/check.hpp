@@ -59,6 +59,7 @@ struct Case {
     Rounding rounding = Rounding::NearestEven;
     NanPolicy nan = NanPolicy::Raise;
     bool full = false;
+    bool collapses = false;  // without `full`: what becomes 0 or one value
     uint64_t first = 0;
     uint64_t seed = SEED;
 
@@ -71,6 +72,7 @@ struct Case {
     std::string text() const {
         return std::string(from().name) + " to " + to().name + ", " + OVERFLOWS[int(overflow)] +
                ", " + ROUNDINGS[int(rounding)] + (full ? ", all statistics" : "") +
+               (collapses ? ", collapse" : "") +
                (first ? ", first " + std::to_string(first) : "");
     }
 };
@@ -142,6 +144,8 @@ struct Expected {
     uint64_t n_overflow = 0, n_nan_lost = 0, n_inexact = 0, n_underflow = 0, n_nan = 0, n_inf = 0,
              n_finite = 0, first_overflow = NO_INDEX, largest_index = NO_INDEX;
     double largest_overflow = -1;
+    uint64_t n_zero = 0, n_to_zero = 0;
+    bool one_source = true, one_result = true;  // whether all values, all results are one value
     bool sums = false;  // whether the fields below were computed
     long double min = INFINITY, max = -INFINITY, max_abs_error = 0, sum_squared_error = 0,
                 sum_squared = 0;
@@ -179,6 +183,40 @@ inline void expect_component(Expected& e, const Row& to, const oracle::Number& x
     e.sum_squared += value * value;
 }
 
+// Whether two codes mean one value: the zeros do, and all NaNs do.
+inline bool same_value(const Row& row, uint64_t a, uint64_t b) {
+    using Is = oracle::Number::Is;
+    const oracle::Number x = oracle::decode(row, a), y = oracle::decode(row, b);
+    if (x.is != y.is) return false;
+    if (x.is == Is::Nan) return true;
+    if (x.is == Is::Infinite) return x.negative == y.negative;
+    if (x.significand == 0 || y.significand == 0) return x.significand == y.significand;
+    return a == b || (row.kind == Kind::Bool);
+}
+
+// What became 0 or one value.
+inline void expect_collapse(Expected& e, const Case& c, const uint64_t* codes, uint64_t n) {
+    using Is = oracle::Number::Is;
+    const Row &from = ROWS[c.from().component], &to = ROWS[c.to().component];
+    const uint64_t width = c.from_components(), per = c.to_components();
+    const auto is_zero = [](const Row& row, uint64_t code) {
+        const oracle::Number x = oracle::decode(row, code);
+        return x.is == Is::Finite && x.significand == 0;
+    };
+    for (uint64_t i = 0; i < n; ++i) {
+        for (uint64_t k = 0; k < width; ++k) {
+            const uint64_t code = codes[i * width + k];
+            const bool zero = is_zero(from, code);
+            e.n_zero += zero;
+            const bool joins = width == 2 && per == 1;  // to bool: nothing becomes false that is not 0
+            const bool nan = oracle::decode(from, code).is == Is::Nan;
+            e.n_to_zero += !joins && !zero && !nan && is_zero(to, e.codes[per * i + k]);
+            e.one_source = e.one_source && same_value(from, code, codes[k]);
+        }
+        e.one_result = e.one_result && same_value(to, e.codes[per * i], e.codes[0]);
+    }
+}
+
 // codes: of components, two per complex element.
 inline Expected expect(const Case& c, const uint64_t* codes, uint64_t n, bool sums) {
     const FormatId source = FormatId(c.from().component), target = FormatId(c.to().component);
@@ -207,6 +245,7 @@ inline Expected expect(const Case& c, const uint64_t* codes, uint64_t n, bool su
                 expect_component(e, to, parts[k], o, c.first + i);
             }
         }
+        expect_collapse(e, c, codes, n);
         return e;
     }
     const uint64_t per = c.to_components();
@@ -221,6 +260,7 @@ inline Expected expect(const Case& c, const uint64_t* codes, uint64_t n, bool su
             out[per * i + k] = o.code;
             expect_component(e, to, x, o, c.first + i);
         }
+    expect_collapse(e, c, codes, n);
     return e;
 }
 
@@ -350,6 +390,7 @@ inline Result cast(const Kernels& kernels, const Case& c, const Memory& source, 
     raw.source_packed = source.packed;
     raw.target_packed = target && target->packed;
     raw.full = c.full;
+    raw.collapses = c.collapses;
     raw.keys = seed_keys(c.seed);
     Layout nothing{};
     nothing.contiguous = true;
@@ -371,6 +412,10 @@ inline const char* difference(const Stats& a, const Stats& b) {
     if (a.first_overflow != b.first_overflow) return "first_overflow";
     if (!same(a.largest_overflow, b.largest_overflow)) return "largest_overflow";
     if (a.largest_index != b.largest_index) return "largest_index";
+    if (a.n_zero != b.n_zero) return "n_zero";
+    if (a.n_to_zero != b.n_to_zero) return "n_to_zero";
+    if (a.one_result.seen != b.one_result.seen) return "one_result";
+    if (a.one_result.seen == 1 && a.one_source.seen != b.one_source.seen) return "one_source";
     if (a.n_inexact != b.n_inexact) return "n_inexact";
     if (a.n_underflow != b.n_underflow) return "n_underflow";
     if (a.n_nan != b.n_nan) return "n_nan";
@@ -416,6 +461,16 @@ inline std::string wrong_statistics(const Case& c, const Expected& e, const Stat
     }
     if ((c.full || c.overflow == Overflow::Wrap) && s.n_inf != e.n_inf)
         return differ("n_inf", s.n_inf, e.n_inf);
+    if (c.full || c.collapses) {
+        if (s.n_zero != e.n_zero) return differ("n_zero", s.n_zero, e.n_zero);
+        if (s.n_to_zero != e.n_to_zero) return differ("n_to_zero", s.n_to_zero, e.n_to_zero);
+        if (n && c.to().bits <= 8) {
+            if (s.one_result.seen != (e.one_result ? 1 : 2))
+                return differ("one_result", s.one_result.seen, e.one_result ? 1 : 2);
+            if (e.one_result && s.one_source.seen != (e.one_source ? 1 : 2))
+                return differ("one_source", s.one_source.seen, e.one_source ? 1 : 2);
+        }
+    }
     if (!c.full) return "";
     if (s.n_inexact != e.n_inexact) return differ("n_inexact", s.n_inexact, e.n_inexact);
     if (s.n_underflow != e.n_underflow) return differ("n_underflow", s.n_underflow, e.n_underflow);

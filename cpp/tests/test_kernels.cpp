@@ -96,8 +96,9 @@ void check_codes(const std::vector<Case>& cases, const uint64_t* codes, uint64_t
     source.write(source.bytes.data(), codes, n);
     const std::vector<uint8_t> image = image_of(target, e, n);
     for (Case c : cases)
-        for (const bool full : {false, true}) {
-            c.full = full;
+        for (const int counted : {0, 1, 2}) {
+            c.full = counted == 1;
+            c.collapses = counted == 2;
             Stats stats, best;
             for (const Kernels* k : kernel_sets) {
                 environment = (environment + 1) % N_ENVIRONMENTS;
@@ -343,6 +344,7 @@ void layouts() {
                 const auto any_case = [&] {
                     Case c = cases[random.below(cases.size())];
                     c.full = random.below(2);
+                    c.collapses = !c.full && random.below(2);
                     if (random.below(4) == 0) c.first = BLOCK * random.below(1 << 20);
                     return c;
                 };
@@ -390,6 +392,7 @@ void nontemporal() {
             Case c{pair[0], pair[1]};
             c.overflow = Overflow::Saturate;
             c.full = turn % 2;
+            c.collapses = turn % 4 == 0;
             const unsigned element = ROWS[c.to().component].container();
             const uint64_t n = large / element / c.to_components() + turn;
             const std::vector<uint64_t> one = component_patterns(c.source, c.target, tile, turn);
@@ -429,7 +432,8 @@ void threads() {
         } while (!can_cast(source, target));
         const std::vector<Case> cases = policies(source, target);
         Case c = cases[random.below(cases.size())];
-        c.full = random.below(4) != 0;
+        c.full = random.below(4) > 1;
+        c.collapses = !c.full && random.below(2);
         const uint64_t bytes = ROWS[source].container() + ROWS[target].container();
         const uint64_t n = (uint64_t{3} << 19) / bytes + random.below(SEGMENT);
         const std::vector<uint64_t> codes = component_patterns(source, target, n, random());

@@ -78,6 +78,7 @@ def cast_buffer(
     fresh: bool = False,
     name: str = "",
     n_threads: int | None = None,
+    collapses: bool = False,
 ) -> Loss:
     """Cast a whole tensor of any strides, held to its policy.
 
@@ -94,6 +95,7 @@ def cast_buffer(
             be thrown away.
         name: of the tensor, for messages.
         n_threads: at most; None takes TENSORCAST_NUM_THREADS or the CPUs at hand.
+        collapses: count what `Loss.collapses` needs; `report` does too.
 
     Raises:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; nothing was
@@ -105,8 +107,10 @@ def cast_buffer(
     refusable = target is not None and may_refuse(source.format, target_format, policy)
     full = report or (refusable and policy.exact)
     written = None if refusable and not fresh else target
-    raw = cpu.cast_buffer(source, written, target_format, policy, full, n_threads=n_threads)
-    loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full)
+    raw = cpu.cast_buffer(
+        source, written, target_format, policy, full, n_threads=n_threads, collapses=collapses
+    )
+    loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full, collapses)
     if refusable:
         refuse(loss, policy, source.shape, name, source=source)
         if not fresh:

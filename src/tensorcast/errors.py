@@ -32,6 +32,11 @@ class CastNanError(CastError):
     """Under `nan="raise"`, NaNs meet a target that has no NaN; nothing was written."""
 
 
+class CollapseError(CastError):
+    """Next to nothing would be left of a tensor: more than half of its non-zero values would become
+    0, or several values one, and nobody said `raw=True`; nothing was written."""
+
+
 class InexactCastError(CastError):
     """Under `exact=True`, at least one value would change; nothing was written."""
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 
 from .formats import FORMATS, Format
+from .judgement import collapsed
 from .kernels.cpu import RawStats
 from .policy import ResolvedPolicy
 
@@ -41,6 +42,13 @@ class Loss:
         first_overflow: index (C order) of the first element that overflows, None if none does.
         largest_overflow, largest_overflow_index: the largest magnitude that overflows and its
             index, under overflow="raise" only; None if none does.
+        n_zero: zeros in the source, of either sign.
+        n_to_zero: other numbers whose result is 0: by underflow, and by an overflow that saturates
+            or wraps to 0. A NaN that nan="zero" makes 0 is not counted.
+        one_source, one_result: the code of the one value that all source values, or all results,
+            have (both zeros are one value, all NaNs are one); None where there are several. Looked
+            at only for targets of 8 bits and fewer, and the source's only where the results are one
+            value.
 
     Example:
         >>> print(Loss("float32", "float16", 4, n_overflow=1, n_nan_lost=0, n_inexact=2,
@@ -72,6 +80,10 @@ class Loss:
     first_overflow: int | None = None
     largest_overflow: float | None = None
     largest_overflow_index: int | None = None
+    n_zero: int | None = None
+    n_to_zero: int | None = None
+    one_source: int | None = None
+    one_result: int | None = None
 
     @property
     def is_full(self) -> bool:
@@ -84,6 +96,51 @@ class Loss:
         if self.n_inexact is None:
             return None
         return self.n_inexact == 0 and self.n_nan_lost == 0
+
+    @property
+    def n_non_zero(self) -> int | None:
+        """Source values that are not 0, without the NaNs that were lost; None if they were not
+        counted."""
+        if self.n_zero is None:
+            return None
+        n_values = self.n_elements * (2 if FORMATS[self.source].is_complex else 1)
+        return n_values - self.n_zero - self.n_nan_lost
+
+    @property
+    def becomes_one_value(self) -> bool:
+        """Whether several source values all became one, in a target of 8 bits or fewer."""
+        return self.one_result is not None and self.one_source is None
+
+    @property
+    def collapses(self) -> bool | None:
+        """Whether next to nothing is left of the tensor: more than half of the non-zero values
+        became 0, or several values became one in a target of 8 bits or fewer. None if it was not
+        counted. `cast_` of a module and `convert` refuse such a cast.
+
+        Example:
+            >>> loss = Loss("float32", "int8", 4, n_overflow=0, n_nan_lost=0, n_zero=1, n_to_zero=2)
+            >>> loss.n_non_zero, loss.collapses
+            (3, True)
+        """
+        if self.n_to_zero is None:
+            return None
+        n_non_zero = self.n_to_zero if self.n_zero is None else self.n_non_zero
+        return collapsed(n_non_zero or 0, self.n_to_zero, several_become_one=self.becomes_one_value)
+
+    def collapse_text(self) -> str:
+        """What became of the values of a cast that collapses.
+
+        Example:
+            >>> print(Loss("float32", "int8", 4, 0, 0, n_zero=1, n_to_zero=2).collapse_text())
+            2 of 3 non-zero values become 0
+        """
+        if self.n_to_zero and collapsed(
+            self.n_non_zero or 0, self.n_to_zero, several_become_one=False
+        ):
+            verb = "value becomes" if self.n_non_zero == 1 else "values become"
+            return f"{self.n_to_zero:,} of {self.n_non_zero:,} non-zero {verb} 0"
+        one = _value_text(self.one_result, FORMATS[self.target])
+        return f"all {self.n_elements:,} values, which differ, become {one}"
 
     @property
     def rmse(self) -> float | None:
@@ -118,6 +175,7 @@ class Loss:
                 f"{self.source} to {self.target} and {later.source} to {later.target} are "
                 "different casts"
             )
+        one_source, one_result = _one_value(self, later)
         larger = later if (later.largest_overflow or 0) > (self.largest_overflow or 0) else self
         first = self.first_overflow if self.first_overflow is not None else later.first_overflow
         merged = replace(
@@ -128,6 +186,10 @@ class Loss:
             first_overflow=first,
             largest_overflow=larger.largest_overflow,
             largest_overflow_index=larger.largest_overflow_index,
+            n_zero=_sum(self.n_zero, later.n_zero),
+            n_to_zero=_sum(self.n_to_zero, later.n_to_zero),
+            one_source=one_source,
+            one_result=one_result,
         )
         if self.n_inexact is None or later.n_inexact is None:
             return replace(
@@ -158,8 +220,10 @@ class Loss:
         )
 
     def to_dict(self) -> dict[str, int | float | str | None]:
-        """The fields, with `rmse` and `sqnr_db`, as JSON holds them: an infinity is "inf"."""
+        """The fields, with `rmse`, `sqnr_db` and `collapses`, as JSON holds them: an infinity is
+        "inf"."""
         fields = {**asdict(self), "rmse": self.rmse, "sqnr_db": self.sqnr_db}
+        fields["collapses"] = self.collapses
         return {
             name: str(value) if isinstance(value, float) and math.isinf(value) else value
             for name, value in fields.items()
@@ -217,6 +281,8 @@ class Loss:
         if largest is not None and self.largest_overflow is not None:
             notes.append(f"largest magnitude {_figure(self.largest_overflow)} at {largest:,}")
         rows = [counted("overflow", self.n_overflow, ", ".join(notes))]
+        if self.collapses:
+            rows.insert(0, ("collapses", "", "", self.collapse_text()))
         if self.n_inexact is None:
             rows.append(counted("NaN lost", self.n_nan_lost))
             rows.append(("", "", "", "the rest was not counted"))
@@ -239,7 +305,7 @@ class Loss:
 def nothing_lost(source: Format, target: Format, n_elements: int) -> Loss:
     """The loss of a cast whose formats alone say that it has none; ranges are not counted."""
     return Loss(source.name, target.name, n_elements, 0, 0, 0, 0, 0, 0,
-                max_abs_error=0.0, sum_squared_error=0.0)  # fmt: skip
+                max_abs_error=0.0, sum_squared_error=0.0, n_to_zero=0)  # fmt: skip
 
 
 def loss_of(
@@ -249,6 +315,7 @@ def loss_of(
     policy: ResolvedPolicy,
     n_elements: int,
     full: bool,
+    collapses: bool = False,
 ) -> Loss:
     """The loss that a kernel counted.
 
@@ -256,7 +323,9 @@ def loss_of(
         raw: what the kernel returned.
         policy: of the cast; under overflow="wrap" `n_inf` is there even without `full`.
         full: whether all statistics were asked for.
+        collapses: whether at least what becomes 0, or one value, was.
     """
+    whole = full or collapses
     largest = raw.largest_overflow if raw.largest_overflow_index is not None else None
     if not full:
         return Loss(
@@ -269,6 +338,10 @@ def loss_of(
             first_overflow=raw.first_overflow,
             largest_overflow=largest,
             largest_overflow_index=raw.largest_overflow_index,
+            n_zero=raw.n_zero if whole else None,
+            n_to_zero=raw.n_to_zero if whole else None,
+            one_source=raw.one_source if whole else None,
+            one_result=raw.one_result if whole else None,
         )
     low, high = _extremes(raw, source)
     return Loss(
@@ -290,7 +363,40 @@ def loss_of(
         raw.first_overflow,
         largest,
         raw.largest_overflow_index,
+        raw.n_zero,
+        raw.n_to_zero,
+        raw.one_source,
+        raw.one_result,
     )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
+
+
+def _one_value(part: Loss, later: Loss) -> tuple[int | None, int | None]:
+    """`one_source` and `one_result` of two parts together."""
+    for some, other in ((part, later), (later, part)):
+        if other.n_elements == 0:
+            return some.one_source, some.one_result
+    if part.one_result is None or part.one_result != later.one_result:
+        return None, None
+    same = part.one_source == later.one_source
+    return part.one_source if same else None, part.one_result
+
+
+def _value_text(code: int | None, row: Format) -> str:
+    from .reference import Special, decode
+
+    if code is None:
+        return "one value"
+    value = decode(code, row)
+    assert not isinstance(value, tuple)
+    if isinstance(value, Special):
+        return {"zero": "0", "nan": "NaN"}.get(value.kind, "infinity")
+    if row.kind == "bool":
+        return str(bool(value))
+    return str(value) if row.is_integer else f"{float(value):g}"
 
 
 def _figure(value: float | int) -> str:

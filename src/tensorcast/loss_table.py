@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
-from .loss_totals import Total, Verdict
+from .judgement import Verdict
+from .loss_totals import Total
 from .words.table import Column, layout
 from .words.text import Line, Span, Style, columns, line, pad, wrap
 from .words.units import count, decibels, human_bytes
@@ -16,15 +17,19 @@ STYLES: Final[dict[Verdict, Style]] = {
     "fits": "good",
     "coarse": "warn",
     "loses": "bad",
+    "collapses": "bad",
     "overflows": "bad",
 }
 
 
-def table(sums: Sequence[Total], n_bytes: Mapping[str, int], *, width: int | None) -> list[Line]:
+def table(
+    sums: Mapping[str, Total], n_bytes: Mapping[str, int], *, width: int | None
+) -> list[Line]:
     """A row per format.
 
     Args:
-        n_bytes: format -> bytes after the cast.
+        sums: name of the row -> losses; a name says where a scale is meant.
+        n_bytes: name of the row -> bytes after the cast.
         width: of the terminal; None: as wide as it takes.
     """
     heads = [
@@ -37,14 +42,14 @@ def table(sums: Sequence[Total], n_bytes: Mapping[str, int], *, width: int | Non
     ]
     rows: list[list[str | Span]] = [
         [
-            Span(one.target, "name"),
-            human_bytes(n_bytes[one.target]),
+            Span(name, "name"),
+            human_bytes(n_bytes[name]),
             Span(count(one.n_overflow), "bad" if one.n_overflow else ""),
             "-" if one.n_underflow is None else count(one.n_underflow),
             decibels(one.sqnr_db),
             decibels(one.worst_db) if one.worst else "",
         ]
-        for one in sums
+        for name, one in sums.items()
     ]
     return layout(heads, rows, width=width)
 

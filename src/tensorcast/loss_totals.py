@@ -9,22 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf, log10
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from .formats import lookup
+from .judgement import Verdict, verdict
 from .words.text import safe
 from .words.units import count, number, percent, plural
 
 if TYPE_CHECKING:
     from .loss import Loss
-
-Verdict = Literal["exact", "fits", "coarse", "loses", "overflows"]
-
-# A cast whose error is 1.8% of the signal (35 dB) or more is called coarse: every 8-bit float
-# is. At 15 dB (18%), or with every hundredth value flushed to zero, values are plainly lost.
-_COARSE_DB = 35.0
-_LOST_DB = 15.0
-_LOST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,6 +35,8 @@ class Total:
         worst: the tensor with the lowest SQNR, None when nothing changed or was counted.
         worst_db: its SQNR.
         max_abs_error: the largest over all tensors.
+        collapsing: names of the tensors of which next to nothing is left (`Loss.collapses`).
+        n_non_zero, n_to_zero: summed, as in `Loss`; None when they were not counted.
     """
 
     target: str
@@ -57,28 +52,32 @@ class Total:
     worst: str | None
     worst_db: float | None
     max_abs_error: float | None
+    collapsing: tuple[str, ...] = ()
+    n_non_zero: int | None = None
+    n_to_zero: int | None = None
 
     @property
     def verdict(self) -> Verdict:
         """One word: "exact" changes nothing; "fits" and "coarse" stay within the range;
-        "loses" flushes many values to zero or leaves little signal; "overflows" leaves the
-        range or drops NaNs."""
-        if self.n_overflow or self.n_nan_lost:
-            return "overflows"
-        if self.n_inexact == 0:
-            return "exact"
-        flushed = (self.n_underflow or 0) / max(1, self.n_elements)
-        if not lookup(self.target).is_float:  # evenly spaced: the error says it all
-            flushed = 0.0
-        if self.sqnr_db is not None and (self.sqnr_db < _LOST_DB or flushed > _LOST_SHARE):
-            return "loses"
-        return "coarse" if self.sqnr_db is not None and self.sqnr_db < _COARSE_DB else "fits"
+        "loses" flushes many values to zero or leaves little signal; "collapses" leaves next to
+        nothing of a tensor; "overflows" leaves the range or drops NaNs."""
+        return verdict(
+            self.target,
+            overflows=bool(self.n_overflow or self.n_nan_lost),
+            collapses=bool(self.collapsing),
+            n_inexact=self.n_inexact,
+            underflow_share=(self.n_underflow or 0) / max(1, self.n_elements),
+            sqnr_db=self.sqnr_db,
+        )
 
     def sentence(self, *, name_worst: bool = True) -> str:
         """The verdict with its reasons, in one line, the worst tensor last."""
         if self.verdict == "exact":
             return "exact: no value changes"
         parts: list[str] = []
+        if self.collapsing:
+            among = f"{count(len(self.collapsing))} of {plural(self.n_tensors, 'tensor')}"
+            parts.append(f"{among} {self._becomes()}")
         if self.n_overflow:
             limit = number(lookup(self.target).max)
             largest = f" (largest {number(self.amax)})" if self.amax is not None else ""
@@ -90,7 +89,7 @@ class Total:
             parts.append(f"{count(self.n_nan_lost)} NaN it cannot store")
         if self.sqnr_db is not None and self.sqnr_db != inf:
             parts.append(f"error {_relative(self.sqnr_db)} of the signal")
-        if self.n_underflow:
+        if self.n_underflow and not self.collapsing:
             share = percent(self.n_underflow, self.n_elements)
             verb = "becomes" if self.n_underflow == 1 else "become"
             parts.append(f"{plural(self.n_underflow, 'value')} ({share}) {verb} 0")
@@ -98,10 +97,20 @@ class Total:
             parts.append(f"worst {safe(self.worst)} at {self.worst_db:.1f} dB")
         return f"{self.verdict}: " + ", ".join(parts)
 
+    def _becomes(self) -> str:
+        """What of the tensors that collapse is known of all together."""
+        verb = "becomes" if len(self.collapsing) == 1 else "become"
+        if not self.n_to_zero or not self.n_non_zero:
+            return f"{verb} one value"
+        share = percent(self.n_to_zero, self.n_non_zero)
+        zeros = f"{plural(self.n_to_zero, 'value')} ({share} of those that are not 0)"
+        return f"{verb} mostly 0 or one value, {zeros} become 0"
+
 
 def _relative(sqnr_db: float) -> str:
     """Root-mean-square error over root-mean-square value, as a percentage."""
-    return f"{100 * 10 ** (-sqnr_db / 20):.2g}%"
+    share = 100 * 10 ** (-sqnr_db / 20)
+    return f"{share:,.0f}%" if share >= 100 else f"{share:.2g}%"
 
 
 def total(target: str, losses: Mapping[str, Loss]) -> Total:
@@ -113,6 +122,9 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
     max_abs_error: float | None = None
     worst: tuple[float, str] | None = None
     overflowing: list[tuple[float, str]] = []
+    collapsing: list[str] = []
+    n_non_zero = n_to_zero = 0
+    zeros_counted = True
     for name, loss in losses.items():
         n_elements += loss.n_elements
         n_overflow += loss.n_overflow
@@ -121,6 +133,13 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
             amax = loss.amax if amax is None else max(amax, loss.amax)
         if loss.n_overflow:
             overflowing.append((-float(loss.amax or 0), name))
+        if loss.collapses:
+            collapsing.append(name)
+        if loss.n_non_zero is None or loss.n_to_zero is None:
+            zeros_counted = False
+        else:
+            n_non_zero += loss.n_non_zero
+            n_to_zero += loss.n_to_zero
         if loss.n_inexact is None or loss.n_underflow is None:
             counted = False
             continue
@@ -147,6 +166,9 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
         worst=worst[1] if worst and counted else None,
         worst_db=worst[0] if worst and counted else None,
         max_abs_error=max_abs_error if counted else None,
+        collapsing=tuple(collapsing),
+        n_non_zero=n_non_zero if zeros_counted else None,
+        n_to_zero=n_to_zero if zeros_counted else None,
     )
 
 

@@ -26,12 +26,12 @@ from tensorcast.casting import cast_chunk
 from tensorcast.checkpoint import chunks, open_checkpoint
 from tensorcast.checkpoint.compare import compare
 from tensorcast.checkpoint.convert import TensorState
-from tensorcast.checkpoint.errors import TensorNanError, TensorOverflowError
+from tensorcast.checkpoint.errors import TensorCollapseError, TensorNanError, TensorOverflowError
 from tensorcast.checkpoint.plan import Plan, plan
 from tensorcast.checkpoint.rules import Rule
 from tensorcast.checkpoint.run import Result, run
 from tensorcast.checkpoint.stats import measure
-from tensorcast.errors import CastNanError, CastOverflowError, CheckpointError
+from tensorcast.errors import CastNanError, CastOverflowError, CheckpointError, CollapseError
 from tensorcast.formats import FORMATS
 from tensorcast.policy import Policy
 
@@ -71,7 +71,7 @@ def test_every_dtype_to_every_dtype(tmp_path: Path, to) -> None:
     ]
     result = convert(
         source, tmp_path / "y.safetensors", to.name,
-        rules=rules, overflow="saturate", nan="zero", verify=True,
+        rules=rules, overflow="saturate", nan="zero", verify=True, raw=True,
     )  # fmt: skip
     written = tensors_of(tmp_path / "y.safetensors")
     assert set(written) == set(tensors)
@@ -90,6 +90,30 @@ def test_every_dtype_to_every_dtype(tmp_path: Path, to) -> None:
         row.name for row in STORABLE
         if row != to and (to.is_complex or to.kind == "bool" or not row.is_complex)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("report", [False, True])
+def test_a_tensor_collapses_over_its_chunks(tmp_path: Path, report: bool) -> None:
+    """Each of many chunks of its own is no more than a part: the whole tensor is judged."""
+    half = np.zeros(4000, "f4")
+    half[:2001] = 0.25  # 2,001 of 4,001 become 0
+    tensors = {
+        "more": np.concatenate([half[:2001], np.full(2000, 5, "f4"), half[2001:]]),
+        "half": np.concatenate([half[:2000], np.full(2000, 5, "f4"), half[2001:]]),
+        "one": np.linspace(1, 1.9, 3000, dtype="f4"),
+        "nearly": np.append(np.linspace(1, 1.9, 3000, dtype="f4"), np.float32(2)),
+    }
+    source = write(tmp_path / "x.safetensors", tensors)
+    with pytest.raises(TensorCollapseError) as caught:
+        convert(source, tmp_path / "y.safetensors", "int8", report=report, threads=2)
+    assert {one.tensor: one.collapse for one in caught.value.findings} == {
+        "more": "2,001 of 4,001 non-zero values become 0",
+        "one": "all 3,000 values, which differ, become 1",
+    }
+    assert isinstance(caught.value, CollapseError)
+    assert siblings(tmp_path / "y.safetensors") == ["x.safetensors"]
+    result = convert(source, tmp_path / "y.safetensors", "int8", report=True, raw=True)
+    assert [name for name, loss in result.losses.items() if loss.collapses] == ["more", "one"]
 
 
 SHARDS = [

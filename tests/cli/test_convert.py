@@ -80,7 +80,7 @@ def test_the_report_lists_overflow_first_then_the_lowest_sqnr(
     tensors = {
         "good": float32(1.0, 1.0001),
         "over": float32(1.0, 1e6),
-        "bad": float32(1e-8, 1e-8),
+        "bad": float32(1e-7, 1.2e-7),
         "same": float32(1.0),
     }
     tensors |= {f"more{i:02}": float32(1.0, 1.0001) for i in range(20)}
@@ -413,7 +413,7 @@ def test_raw_casts_scaled_weights_and_says_so(
     done = tensorcast("convert", path, out, "--to", "bf16", "--raw", *options)
     assert done.returncode == 0
     text = done.stdout if as_json else done.stdout + done.stderr
-    assert "without their scales; scales stay as tensors" in text
+    assert "without scales, whatever becomes of them; scales stay" in text
     assert "config.json is written without 'quantization_config'" in text
     assert "'hf_quant_config.json' is not copied" in text
     if as_json:
@@ -426,7 +426,7 @@ def test_raw_casts_scaled_weights_and_says_so(
 def test_raw_is_a_part_of_the_plan(tensorcast: Run, tmp_path: Path) -> None:
     path, out = scaled(tmp_path / "scaled"), tmp_path / "out"
     shown = tensorcast("convert", path, out, "--to", "bf16", "--raw", "--dry-run")
-    assert "without their scales; scales stay as tensors" in shown.stdout
+    assert "without scales, whatever becomes of them; scales stay" in shown.stdout
     assert "hf_quant_config.json: " in shown.stdout
     made = tensorcast("convert", path, out, "--to", "bf16", "--raw", "--dry-run", "--json")
     (tmp_path / "plan.json").write_text(made.stdout)
@@ -510,3 +510,118 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
     assert out == ""
     assert err.strip().startswith("error: interrupted")
     assert not (tmp_path / "out").exists()
+
+
+# -- what would be left of a tensor ----------------------------------------------------------------
+
+
+def small_model(path: Path) -> Path:
+    """Of seven weights int8 makes four 0; a scale and a bias survive."""
+    weights = [0.01, -0.02, 0.3, 0.4, 5.0, 6.0, 0.0, -0.0, 7.0]
+    return write_safetensors(
+        path, {"w": float32(*weights), "b": float32(3.0, 4.0), "s": float32(2.0)}
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--to", "int8"), ("--to", "int8", "--overflow", "saturate"), ("--to", "int8", "--report"),
+     ("--to", "bfloat16", "--rule", "w=int8"), ("--to", "int8", "--overflow", "keep"),
+     ("--to", "int8", "--threads", "1", "--verify")],
+)  # fmt: skip
+def test_a_tensor_that_would_be_mostly_zero(
+    tensorcast: Run, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    done = tensorcast("convert", path, "out.safetensors", *options)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: 1 tensor becomes mostly zero in int8; nothing was written"
+    assert lines[1].strip() == "w: 4 of 7 non-zero values become 0"
+    assert "--raw casts the stored numbers all the same" in done.stderr
+    assert "--keep 'w'" in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors"]
+    told = json.loads(tensorcast("convert", path, "out.st", *options, "--json").stdout)["error"]
+    assert told["kind"] == "TensorCollapseError"
+    assert told["findings"][0]["collapse"] == "4 of 7 non-zero values become 0"
+
+
+def test_one_value_for_several(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(
+        tmp_path / "m.safetensors", {"w": float32(0.5, -3.0), "ones": float32(1.0, 1.0)}
+    )
+    done = tensorcast("convert", path, "out.safetensors", "--to", "bool")
+    assert done.returncode == 1
+    assert "1 tensor becomes one value in bool; nothing was written" in done.stderr
+    assert "w: all 2 values, which differ, become True" in done.stderr
+    assert "ones" not in done.stderr
+
+
+def test_raw_lets_it_pass_and_says_so(tensorcast: Run, tmp_path: Path) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    for options in ((), ("--report",)):
+        done = tensorcast(
+            "convert", path, "out.safetensors", "--to", "int8", "--raw", "--force", *options
+        )
+        assert done.returncode == 0, done.stderr
+        assert "collapses: 1 of 3 tensors" in done.stdout
+    assert dtypes(tmp_path / "out.safetensors")["w"] == "I8"
+
+
+def test_raw_travels_in_the_plan(tensorcast: Run, tmp_path: Path) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    for raw in ((), ("--raw",)):
+        command = ("convert", path, "out.safetensors", "--to", "int8", *raw, "--dry-run", "--json")
+        text = tensorcast(*command).stdout
+        assert json.loads(text)["raw"] is bool(raw)
+        (tmp_path / "plan.json").write_text(text)
+        assert tensorcast("run", "plan.json").returncode == (0 if raw else 1)
+    (tmp_path / "plan.json").write_text(text.replace('"raw": true', '"raw": "no"'))
+    done = tensorcast("run", "plan.json", "--force")
+    assert done.returncode == 1
+    assert "the plan is damaged" in done.stderr
+
+
+def test_one_half_is_not_more_than_half(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "m.safetensors", {"w": float32(0.1, 0.2, 3.0, 4.0)})
+    assert tensorcast("convert", path, "out.safetensors", "--to", "int8").returncode == 0
+
+
+def test_floats_that_underflow_and_bits_that_do_not(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(
+        tmp_path / "m.safetensors", {"w": float32(1e-9, 2e-9, 1.0), "v": float32(1e-44, 1e-45)}
+    )
+    done = tensorcast("convert", path, "out.safetensors", "--to", "f16")
+    assert done.returncode == 1
+    assert "w: 2 of 3 non-zero values become 0" in done.stderr
+    assert "v: 2 of 2 non-zero values become 0" in done.stderr
+    done = tensorcast("convert", path, "out.safetensors", "--to", "bf16")
+    assert done.returncode == 1
+    assert "w:" not in done.stderr
+    assert (
+        tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--keep", "v").returncode == 0
+    )
+
+
+def test_a_dry_run_says_that_there_is_no_scale(tensorcast: Run, tmp_path: Path) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--dry-run").stdout
+    assert "a plain cast, without a scale; tensorcast inspect --stats --candidate int8" in text
+    assert "whatever becomes of them" not in text
+    text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--raw", "--dry-run").stdout
+    assert "whatever becomes of them" in text
+    text = tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--dry-run").stdout
+    assert "scale" not in text
+
+
+def test_inspect_and_convert_say_the_same(tensorcast: Run, tmp_path: Path) -> None:
+    path = small_model(tmp_path / "m.safetensors")
+    for to in ("int8", "uint8", "bool", "float8_e4m3fn", "float16"):
+        told = tensorcast("inspect", path, "--stats", "--candidate", to, "--json").stdout
+        candidate = json.loads(told)["candidates"][to]
+        options = ("--to", to, "--overflow", "saturate", "--force")
+        done = tensorcast("convert", path, "o.safetensors", *options)
+        assert (candidate["verdict"] == "collapses") is (done.returncode == 1), to
+        for name in candidate["collapsing"]:
+            assert f"{name}: " in done.stderr

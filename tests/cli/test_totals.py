@@ -111,3 +111,29 @@ def test_values_that_all_vanish() -> None:
 
 def test_names_are_safe() -> None:
     assert "\x1b" not in total("float16", {"\x1b[2J": at(50)}).sentence()
+
+
+def test_a_tensor_that_collapses_decides() -> None:
+    gone = at(3.0, target="int8", n_underflow=600, n_zero=0, n_to_zero=600)
+    fine = at(40.0, target="int8", n_underflow=12, n_zero=100, n_to_zero=12)
+    one = at(3.0, target="int8", n_zero=0, n_to_zero=0, one_result=1)
+    assert (fine.collapses, gone.collapses, one.collapses) == (False, True, True)
+    summed = total("int8", {"a": fine, "b": gone})
+    assert (summed.verdict, summed.collapsing) == ("collapses", ("b",))
+    assert (summed.n_non_zero, summed.n_to_zero) == (1900, 612)
+    assert summed.sentence(name_worst=False).startswith(
+        "collapses: 1 of 2 tensors becomes mostly 0 or one value, 612 values (32.21% of those that "
+        "are not 0) become 0"
+    )
+    assert (
+        total("int8", {"a": one})
+        .sentence()
+        .startswith("collapses: 1 of 1 tensor becomes one value")
+    )
+    assert total("int8", {"a": fine}).verdict == "fits"
+
+
+def test_one_percent_of_zeros_counts_in_float_formats_only() -> None:
+    """Steps that are equal say all by the error."""
+    for target, word in (("float16", "loses"), ("int8", "fits")):
+        assert total(target, {"a": at(41.0, target=target, n_underflow=12)}).verdict == word

@@ -328,7 +328,7 @@ def test_a_frame_of_a_failed_forward_keeps_no_memory() -> None:
 
 def test_int8_by_row() -> None:
     x = torch.randn(300, 1000) * torch.logspace(-3, 3, 300)[:, None]
-    loss = by_name(tc.profile({"w": x}))["w"].losses["int8"]
+    loss = by_name(tc.profile({"w": x}))["w"].losses["int8 (a scale per row)"]
     scale = x.double().abs().amax(1, keepdim=True) / 127
     error = ((x.double() / scale).round() * scale - x.double()).square().sum()
     assert loss.sum_squared_error == pytest.approx(float(error), rel=1e-3)
@@ -336,9 +336,48 @@ def test_int8_by_row() -> None:
     assert loss.sqnr_db > 40
     missing = x.clone()
     missing[0, 0], missing[1, 1] = float("nan"), float("inf")
-    loss = by_name(tc.profile({"w": missing}))["w"].losses["int8"]
+    loss = by_name(tc.profile({"w": missing}))["w"].losses["int8 (a scale per row)"]
     assert (loss.n_nan_lost, loss.n_overflow) == (1, 1)
-    assert by_name(tc.profile({"w": torch.zeros(2, 3)}))["w"].losses["int8"].n_inexact == 0
+    zeros = by_name(tc.profile({"w": torch.zeros(2, 3)}))["w"].losses["int8 (a scale per row)"]
+    assert (zeros.n_inexact, zeros.n_zero, zeros.n_non_zero, zeros.collapses) == (0, 6, 0, False)
+
+
+def test_a_profile_says_of_int8_what_the_cast_does() -> None:
+    """The plain cast and the one with a scale are rows of their own, and called so."""
+    weights = {"w": torch.randn(64, 32) * 0.05, "b": torch.randn(32) * 0.05}
+    p = tc.profile(weights)
+    one = by_name(p)["w"].losses
+    assert one["int8"] == tc.measure(weights["w"], "int8", overflow="saturate", nan="zero")
+    assert one["int8"].collapses
+    assert not one["int8 (a scale per row)"].collapses
+    assert list(by_name(p)["b"].losses)[-1] == "int8"
+    plain, scaled = (c for c in p.candidates if c.total.target == "int8")
+    assert (plain.label, plain.total.verdict) == ("int8", "collapses")
+    assert plain.sentence.startswith("collapses: 2 of 2 tensors become mostly 0 or one value, 2,0")
+    assert (scaled.label, scaled.total.verdict) == ("int8 (a scale per row)", "fits")
+    assert scaled.to_dict()["scale"] == "a scale per row"
+    assert plain.to_dict()["scale"] == ""
+    text = str(p)
+    assert "int8 (a scale per row)  fits" in text
+    assert "int8                    collapses" in text
+    assert "int8 (a scale per row)" in p._repr_html_()
+    with pytest.raises(tc.CollapseError):
+        tc.cast_(weights, "int8", overflow="saturate")
+
+
+def test_what_a_profile_says_fits_is_what_cast_does() -> None:
+    for std in (1e-9, 1e-6, 0.05, 3.0):
+        weights = {"w": torch.randn(64, 32, generator=torch.Generator().manual_seed(1)) * std}
+        for candidate in tc.profile(weights).candidates:
+            if candidate.scale:
+                continue
+            state = {"w": weights["w"].clone()}
+            to = candidate.total.target
+            if candidate.total.verdict == "collapses":
+                with pytest.raises(tc.CollapseError):
+                    tc.cast_(state, to, overflow="saturate", nan="zero")
+            else:
+                tc.cast_(state, to, overflow="saturate", nan="zero")
 
 
 def test_shown_as_text_and_in_a_notebook() -> None:
@@ -393,9 +432,11 @@ def test_formats_that_gain_nothing_are_not_tried() -> None:
     data = {"half": torch.ones(4, 4).half(), "wide": torch.ones(4, 4)}
     found = by_name(tc.profile({**data, "small": data["half"].to(torch.float8_e5m2)}))
     assert list(found["wide"].losses) == [
-        "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8",
+        "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "int8 (a scale per row)",
     ]  # fmt: skip
-    assert list(found["half"].losses) == ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int8"]
+    assert list(found["half"].losses) == [
+        "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "int8 (a scale per row)",
+    ]  # fmt: skip
     assert list(found["small"].losses) == ["float8_e4m3fn"]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ..errors import CorruptFileError
+from ..judgement import can_collapse
 from ..kernels.cpu import xxh3
 from ..loss import Loss
 from ..policy import ResolvedPolicy
@@ -53,6 +54,11 @@ class TensorState:
     next: int = 0
     waiting: dict[int, Loss] = field(default_factory=dict)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the losses of all chunks are merged."""
+        return 8 * self.next == len(self.digests)
+
     def add(self, number: int, loss: Loss) -> None:
         """Take the loss of one chunk; chunks may come in any order."""
         self.waiting[number] = loss
@@ -79,6 +85,13 @@ def _uses(plan: Plan, paths: Mapping[int, Path]) -> Iterator[tuple[Path, int]]:
     for index, path in paths.items():
         step = plan.steps[index]
         yield path, n_chunks(step.outputs[0].n_elements, per_chunk(step))
+
+
+def may_collapse(step: Step) -> bool:
+    """Whether a step is to be watched: it casts, and its formats let it collapse a tensor."""
+    if step.policy is None:
+        return False
+    return can_collapse(step.inputs[0].format, step.outputs[0].format, step.policy)
 
 
 def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
@@ -113,7 +126,17 @@ def measure_steps(
             assert policy is not None
             path, target = paths[chunk.step], step.outputs[0]
             loss, _ = cast_through(
-                files, path, source, None, None, target, policy, chunk, buffers, report=report
+                files,
+                path,
+                source,
+                None,
+                None,
+                target,
+                policy,
+                chunk,
+                buffers,
+                report=report,
+                collapses=may_collapse(step),
             )
             with done.lock:
                 states[chunk.step].add(chunk.number, loss)
@@ -222,8 +245,8 @@ class Converter:
         Raises:
             CorruptFileError: a shard does not read back as it was written.
 
-        When a policy refuses a tensor nothing more is written, `failed` is set, and the
-        remaining tensors are measured, so that `states` knows every tensor that fails.
+        When a policy refuses a tensor, or a tensor collapses, nothing more is written, `failed` is
+        set, and the remaining tensors are measured, so that `states` knows every tensor that fails.
         """
         plan = self.plan
         source_root = plan.root
@@ -344,23 +367,28 @@ class Converter:
                 chunk,
                 buffers,
                 report=self.report,
+                collapses=may_collapse(step),
             )
             with self._done.lock:
                 state.add(chunk.number, loss)
-            if fails(policy, loss):
+                collapses = state.is_whole and self._collapses(state)
+            if collapses or fails(policy, loss):
                 self.failed = True
         _put(state.digests, chunk.number, digest)
         return n_bytes
 
     def failures(self) -> list[int]:
-        """The steps whose policy refuses their values."""
+        """The steps whose policy refuses their values, or that collapse."""
         return [
             index
             for index, state in sorted(self.states.items())
             if state.loss is not None
             and (policy := self.plan.steps[index].policy) is not None
-            and fails(policy, state.loss)
+            and (fails(policy, state.loss) or self._collapses(state))
         ]
+
+    def _collapses(self, state: TensorState) -> bool:
+        return not self.plan.request.raw and state.loss is not None and bool(state.loss.collapses)
 
 
 def tensor_digest(digests: bytes | bytearray) -> str:

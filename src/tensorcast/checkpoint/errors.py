@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import CastNanError, CastOverflowError, CheckpointError
+from ..errors import CastNanError, CastOverflowError, CheckpointError, CollapseError
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One tensor that its target format cannot hold under the policy.
+    """One tensor that its target format cannot hold under the policy, or of which next to nothing
+    would be left.
 
     Attributes:
         tensor: its name.
@@ -17,6 +18,8 @@ class Finding:
         n_elements, n_overflow, n_nan_lost: counts over the whole tensor.
         amax: the largest finite magnitude, or None if nothing is finite.
         holds: the nearest format that holds every value.
+        collapse: what becomes of a tensor that collapses, "9 of 10 non-zero values become 0"; ""
+            of one that does not.
     """
 
     tensor: str
@@ -27,6 +30,7 @@ class Finding:
     n_nan_lost: int
     amax: float | int | None
     holds: str
+    collapse: str = ""
 
     def __str__(self) -> str:
         parts = []
@@ -39,7 +43,10 @@ class Finding:
             parts.append(
                 f"{self.n_nan_lost} of {self.n_elements} are NaN, which {self.target} lacks"
             )
-        return f"{self.tensor!r}: {' and '.join(parts)}; {self.holds} holds them"
+        if self.collapse:
+            parts.append(f"{self.collapse} in {self.target}")
+        holds = f"; {self.holds} holds them" if self.n_overflow or self.n_nan_lost else ""
+        return f"{self.tensor!r}: {' and '.join(parts)}{holds}"
 
 
 class TensorOverflowError(CheckpointError, CastOverflowError):
@@ -56,6 +63,18 @@ class TensorOverflowError(CheckpointError, CastOverflowError):
 
 class TensorNanError(CheckpointError, CastNanError):
     """NaNs of one or more tensors meet a target without NaN; no destination appeared.
+
+    Attributes:
+        findings: every tensor concerned, in the order of the plan.
+    """
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class TensorCollapseError(CheckpointError, CollapseError):
+    """Next to nothing would be left of one or more tensors; no destination appeared.
 
     Attributes:
         findings: every tensor concerned, in the order of the plan.

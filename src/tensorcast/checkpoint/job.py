@@ -16,6 +16,7 @@ from .convert import (
     Progress,
     Report,
     digest_steps,
+    may_collapse,
     tensor_digest,
 )
 from .destination import check_space
@@ -91,10 +92,18 @@ class Job:
             if found != receipt["digests"]:
                 return False
             losses = {name: Loss(**members) for name, members in receipt["losses"].items()}
+            # None: a receipt of an older tensorcast, which did not count it
+            names = [self.plan.steps[i].outputs[0].name for i in self._watched(wanted)]
+            if any(losses[name].collapses is not False for name in names):
+                return False
         except (OSError, CorruptFileError, KeyError, TypeError, AttributeError):
             return False
         self.losses.update(losses)
         return True
+
+    def _watched(self, steps: list[int]) -> list[int]:
+        """The steps whose tensors are not to collapse."""
+        return [i for i in steps if not self.plan.request.raw and may_collapse(self.plan.steps[i])]
 
     # -- converting ----------------------------------------------------------------------------
 
@@ -106,6 +115,7 @@ class Job:
 
         Raises:
             TensorOverflowError, TensorNanError: the policy refuses values.
+            TensorCollapseError: next to nothing would be left of a tensor.
             DestinationError: there is too little space, or a write failed.
             CorruptFileError: a shard does not read back as it was written.
         """

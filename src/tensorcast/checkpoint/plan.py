@@ -68,7 +68,8 @@ def plan(
         max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
             split: a larger one has a larger file.
         raw: cast the stored numbers as they are, without their scales, whatever becomes of them.
-            Scales stay as tensors; what describes a quantization is not written.
+            Scales stay as tensors; what describes a quantization is not written; a tensor that
+            collapses (`Loss.collapses`) is no error.
         kept: tensors to leave in their source format, with the reason.
 
     Raises:

@@ -13,8 +13,8 @@ from .scale_names import CONFIG_KEYS
 from .strict_json import shortened
 
 SENTENCE: Final = (
-    "the stored numbers are cast as they are, without their scales; scales stay as tensors, "
-    "and quantization_config and what else describes a quantization is left out"
+    "the stored numbers are cast as they are, without scales, whatever becomes of them; scales "
+    "stay as tensors, and quantization_config and what else describes a quantization is left out"
 )
 _SHOWN: Final = 4
 _REASON: Final = "it describes the quantization, which a raw conversion leaves out"

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from ..formats import FORMATS, Format
+from ..judgement import collapse_headline
 from ..loss import Loss
 from .convert import measure_steps
-from .errors import Finding, TensorNanError, TensorOverflowError
+from .errors import Finding, TensorCollapseError, TensorNanError, TensorOverflowError
 from .plan import Plan
 
 _FLOATS: Final = ("float16", "bfloat16", "float32", "float64")
@@ -17,7 +18,7 @@ _INTEGERS: Final = "int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
 
 def refusal(
     plan: Plan, failures: Sequence[int], *, threads: int
-) -> TensorOverflowError | TensorNanError:
+) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     """The error for the steps that failed; their tensors are measured for it.
 
     Args:
@@ -30,6 +31,7 @@ def refusal(
         source, target = step.inputs[0].format, step.outputs[0].format
         policy = step.policy
         assert policy is not None
+        gone = not plan.request.raw and loss.collapses
         findings.append(
             Finding(
                 tensor=step.outputs[0].name,
@@ -39,7 +41,8 @@ def refusal(
                 n_overflow=loss.n_overflow if policy.overflow == "raise" else 0,
                 n_nan_lost=loss.n_nan_lost if policy.nan == "raise" else 0,
                 amax=loss.amax,
-                holds=holder(source, target, loss).name,
+                holds=(keeper(source, target, loss) if gone else holder(source, target, loss)).name,
+                collapse=loss.collapse_text() if gone else "",
             )
         )
     return _error(tuple(findings))
@@ -62,17 +65,43 @@ def holder(source: Format, target: Format, loss: Loss) -> Format:
     return source
 
 
-def _error(findings: tuple[Finding, ...]) -> TensorOverflowError | TensorNanError:
+def keeper(source: Format, target: Format, loss: Loss) -> Format:
+    """A usual format for a tensor that collapses in its target: 16 bits where its magnitudes allow
+    it, else the source's own."""
+    if not source.is_float or source.bits <= 16 or target.name == "bfloat16":
+        return source
+    row = FORMATS["bfloat16"]
+    return row if loss.amax is None or loss.amax <= row.max else source
+
+
+def _error(
+    findings: tuple[Finding, ...],
+) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     overflow = any(finding.n_overflow for finding in findings)
+    nan = any(finding.n_nan_lost for finding in findings)
     count = f"{len(findings)} tensor{'s do' if len(findings) > 1 else ' does'}"
     lines = [f"{count} not fit; no destination was written"]
+    if not (overflow or nan):
+        headline = collapse_headline([f.collapse for f in findings], [f.target for f in findings])
+        lines = [f"{headline}; nothing was written"]
     lines += [f"  {finding}" for finding in findings]
-    first = findings[0]
-    ways = 'overflow="keep" leaves such tensors in their format'
+    ways = []
+    if overflow or nan:
+        first = next(finding for finding in findings if finding.n_overflow or finding.n_nan_lost)
+        way = 'overflow="keep" leaves such tensors in their format'
+        if overflow:
+            way += ', "saturate" gives the nearest extreme'
+        if nan:
+            way += ', nan="zero" turns NaN into 0'
+        ways.append(f"A rule ({first.tensor}={first.holds}) chooses another format; {way}.")
+    gone = [finding for finding in findings if finding.collapse]
+    if gone:
+        ways.append(
+            f"No scale is applied here. Choose another format, as {gone[0].holds}, for all tensors "
+            f"or by a rule ({gone[0].tensor}={gone[0].holds}); keep a tensor as it is; or pass "
+            "raw=True to cast the stored numbers all the same."
+        )
+    message = "\n".join([*lines, *ways])
     if overflow:
-        ways += ', "saturate" gives the nearest extreme'
-    if any(finding.n_nan_lost for finding in findings):
-        ways += ', nan="zero" turns NaN into 0'
-    lines.append(f"A rule ({first.tensor}={first.holds}) chooses another format; {ways}.")
-    message = "\n".join(lines)
-    return TensorOverflowError(message, findings) if overflow else TensorNanError(message, findings)
+        return TensorOverflowError(message, findings)
+    return TensorNanError(message, findings) if nan else TensorCollapseError(message, findings)

@@ -14,7 +14,7 @@ from . import open_checkpoint
 from .chunks import n_threads
 from .convert import Report, fails, measure_steps
 from .destination import check_place, check_replaceable
-from .errors import Interrupted, TensorNanError, TensorOverflowError
+from .errors import Interrupted, TensorCollapseError, TensorNanError, TensorOverflowError
 from .job import Job
 from .plan import Plan, Step, plan
 from .safetensors import read_header
@@ -73,6 +73,8 @@ def run(
     Raises:
         TensorOverflowError, TensorNanError: the policy refuses values; every tensor concerned
             is named, with the format that would hold it.
+        TensorCollapseError: next to nothing would be left of a tensor (`Loss.collapses`), and the
+            plan is not raw.
         DestinationError: the destination exists, lies in the source, lacks space, or a write
             failed.
         CorruptFileError: the source changed since it was planned, or a written file does not
@@ -150,7 +152,7 @@ def _check_unchanged(plan: Plan) -> None:
 
 def _leave(workspace: Workspace, error: BaseException) -> int:
     """Tidy up after a failure: finished shards stay where the next run can use them."""
-    useless = (TensorOverflowError, TensorNanError, CorruptFileError)
+    useless = (TensorOverflowError, TensorNanError, TensorCollapseError, CorruptFileError)
     receipts = [] if isinstance(error, useless) else workspace.receipts()
     with suppress(OSError):  # the error under way says more than one of tidying up
         if receipts:

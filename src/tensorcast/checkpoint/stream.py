@@ -51,6 +51,7 @@ def cast_through(
     buffers: Buffers,
     *,
     report: bool,
+    collapses: bool = False,
 ) -> tuple[Loss, int]:
     """A chunk cast from its file into another, one use of the first; its loss, and the digest of
     what was written, which is meaningless once the policy has refused a value.
@@ -60,6 +61,7 @@ def cast_through(
         out, outs, target: where it goes to; without `out` it is only measured.
         buffers: blocks to work in.
         report: see `casting.cast_chunk`.
+        collapses: count what `Loss.collapses` needs; `report` does too.
 
     Raises:
         CheckpointError, CorruptFileError: as `read_chunk`.
@@ -79,11 +81,12 @@ def cast_through(
         chunk.n_elements,
         chunk.first,
         report,
+        collapses,
     )
     if end.stopped:
         _raise(end, path, source, chunk, begin, out, target, there)
     files.release(path)
-    loss = loss_of(raw, source.format, target.format, policy, chunk.n_elements, report)
+    loss = loss_of(raw, source.format, target.format, policy, chunk.n_elements, report, collapses)
     return loss, end.digest
 
 

@@ -122,8 +122,8 @@ class SizeType(_SizeType):
 @click.option(
     "--raw",
     is_flag=True,
-    help="Cast the stored numbers as they are, without their scales. Scales stay as tensors; what "
-    "describes a quantization is not written.",
+    help="Cast the stored numbers as they are, without scales, whatever becomes of them. Scales "
+    "stay as tensors; what describes a quantization is not written.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option(

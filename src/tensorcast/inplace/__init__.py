@@ -41,6 +41,7 @@ def cast_(
     rules: Rules | None = None,
     optimizer: Any = None,
     report: bool = False,
+    raw: bool = False,
 ) -> Any:
     """The same object with its elements in another format: never twice the memory.
 
@@ -69,12 +70,18 @@ def cast_(
             as they are. The first that matches decides, for tensors of any format.
         optimizer: of a module's or tensor's: floating state follows its parameter, steps stay.
         report: return (x, Loss); of a module or dict, (x, losses by name).
+        raw: of a module or dict: cast the numbers as they are, whatever becomes of them. Without it
+            the call refuses where next to nothing would be left of a tensor (`Loss.collapses`), as
+            of small weights in int8. A tensor given alone is always cast as told.
 
     Returns: x itself.
 
     Raises:
         InPlaceError: it cannot be done in place; the message says why and what to do.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
+        CollapseError: more than half of the non-zero values of a module's or dict's tensor would
+            become 0, or several values one in a format of 8 bits or fewer; every such tensor is
+            named.
         CastError, FormatError, PolicyError: as `tensorcast.cast`.
 
     Example:
@@ -116,7 +123,7 @@ tensorcast.cast(x, format).
             wishes = wishes_of_mapping(x, target, rules or {})
         if optimizer is not None:
             wishes += wishes_of_optimizer(optimizer, wishes)
-        losses = convert_all(wishes, policy, others=others, report=report)
+        losses = convert_all(wishes, policy, others=others, report=report, raw=raw or single)
     if not report:
         return x
     return x, losses[""] if single else losses

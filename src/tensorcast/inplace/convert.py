@@ -5,13 +5,14 @@ Until `replace_all` nothing is changed; in it nothing can fail or interrupt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..bridges.torch import dtype_of, measure
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
 from ..casting import cast_buffer, may_refuse, refuse
-from ..errors import InPlaceError
+from ..errors import CollapseError, InPlaceError
+from ..judgement import can_collapse, collapse_headline
 from ..kernels.replacing import Conversion, Proof, Swap, replace_all
 from ..loss import Loss
 from ..policy import Policy
@@ -39,6 +40,7 @@ def convert_all(
     *,
     others: Others = "refuse",
     report: bool = False,
+    raw: bool = False,
     n_failures: int = 0,
 ) -> dict[str, Loss]:
     """Convert tensors in place, all of them or none.
@@ -47,11 +49,13 @@ def convert_all(
         wishes: a tensor that comes twice is converted once.
         others: "copy" gives new memory to a tensor whose memory others see, with a warning.
         report: return the losses, by name.
+        raw: convert a tensor too of which next to nothing is left (`Loss.collapses`).
         n_failures: as of `replace_all`.
 
     Raises:
         InPlaceError: a tensor cannot be converted in place.
         CastError: a policy refuses, or torch cannot hold the format.
+        CollapseError: next to nothing would be left of a tensor, and it is not `raw`.
     """
     losses: dict[str, Loss] = {}
     wanted = distinct(wishes)
@@ -76,7 +80,9 @@ def convert_all(
     there = [wish for wish in changing if wish.tensor.device.type != "cpu"]
     blocks = find_blocks(here, policy, interface, others)
     on_device = plan_on_device(there, policy, interface)
-    seen = _look(blocks, report) | look_on_device(on_device, report)
+    seen = _look(blocks, report, not raw) | look_on_device(on_device, report, not raw)
+    if not raw:
+        _refuse_collapse(seen)
     if report:
         losses |= seen
     _replace(blocks, interface, n_failures)
@@ -84,17 +90,40 @@ def convert_all(
     return {wish.name: losses[wish.name] for wish in wanted} if report else {}
 
 
-def _look(blocks: Sequence[Block], report: bool) -> dict[str, Loss]:
-    """Every value against its policy, before anything is changed; the losses by name."""
+def _refuse_collapse(losses: Mapping[str, Loss]) -> None:
+    """Name every tensor that collapses."""
+    gone = {name: loss for name, loss in losses.items() if loss.collapses}
+    if not gone:
+        return
+    texts, targets = [x.collapse_text() for x in gone.values()], [x.target for x in gone.values()]
+    lines = [f"{collapse_headline(texts, targets)}; nothing was changed"]
+    lines += [f"  {name!r}: {loss.collapse_text()} in {loss.target}" for name, loss in gone.items()]
+    first = next(iter(gone))
+    lines.append(
+        "No scale is applied here. Choose another format, as bfloat16; leave a tensor as it is by "
+        f"a rule, rules={{{first!r}: None}}; or pass raw=True to cast the numbers all the same."
+    )
+    raise CollapseError("\n".join(lines))
+
+
+def _look(blocks: Sequence[Block], report: bool, watches: bool) -> dict[str, Loss]:
+    """Every value against its policy, before anything is changed; the losses by name.
+
+    Args:
+        watches: also count what `Loss.collapses` needs, where the formats allow it.
+    """
     losses = {}
     for block in blocks:
         for member in block.members:
             wish, buffer = member.wish, member.buffer
             refusable = may_refuse(buffer.format, wish.target, member.policy)
-            if not (refusable or report):
+            watched = watches and can_collapse(buffer.format, wish.target, member.policy)
+            if not (refusable or report or watched):
                 continue
             full = report or (refusable and member.policy.exact)
-            loss = cast_buffer(buffer, None, wish.target, member.policy, report=full)
+            loss = cast_buffer(
+                buffer, None, wish.target, member.policy, report=full, collapses=watched
+            )
             if refusable:
                 refuse(loss, member.policy, buffer.shape, wish.name, source=buffer)
             losses[wish.name] = loss

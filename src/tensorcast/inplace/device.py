@@ -16,6 +16,7 @@ from ..bridges.torch import dtype_of, format_of
 from ..bridges.torch_packed import is_pairs
 from ..casting import may_refuse, refuse
 from ..errors import InPlaceError
+from ..judgement import can_collapse
 from ..kernels import torch_ops
 from ..kernels.replacing import CHUNK_BYTES
 from ..loss import Loss, loss_of
@@ -62,17 +63,24 @@ def plan_on_device(wishes: Sequence[Wish], policy: Policy, interface: Interface)
     return jobs
 
 
-def look_on_device(jobs: Sequence[DeviceJob], report: bool) -> dict[str, Loss]:
-    """Every value against its policy, before anything is changed; the losses by name."""
+def look_on_device(
+    jobs: Sequence[DeviceJob], report: bool, watches: bool = False
+) -> dict[str, Loss]:
+    """Every value against its policy, before anything is changed; the losses by name.
+
+    Args:
+        watches: also count what `Loss.collapses` needs, where the formats allow it.
+    """
     losses = {}
     for job in jobs:
         x, target, policy = job.wish.tensor.detach(), job.wish.target, job.policy
         row = format_of(x)
         refusable = may_refuse(row, target, policy)
-        if refusable or report:
+        watched = watches and can_collapse(row, target, policy)
+        if refusable or report or watched:
             full = report or policy.exact
-            raw = torch_ops.cast_tensor(x, None, row, target, policy, full)
-            loss = loss_of(raw, row, target, policy, x.numel(), full)
+            raw = torch_ops.cast_tensor(x, None, row, target, policy, full, collapses=watched)
+            loss = loss_of(raw, row, target, policy, x.numel(), full, watched)
             refuse(loss, policy, tuple(x.shape), job.wish.name)
             losses[job.wish.name] = loss
     return losses

@@ -33,9 +33,12 @@ class RawStats(NamedTuple):
     """What a kernel counted; complex elements count as two values.
 
     The first three fields are always there, `largest_overflow` (the largest magnitude that
-    overflows, and its index) under overflow="raise", `n_inf` also under "wrap"; the rest only when
-    all statistics were asked for. min and max are infinite when no value is finite; for int64 and
-    uint64 sources `min_integer` and `max_integer` hold them exactly (uint64: less 2^63).
+    overflows, and its index) under overflow="raise", `n_inf` also under "wrap"; `n_zero` (zeros in
+    the source), `n_to_zero` (other numbers whose result is 0), `one_source` and `one_result` (the
+    code of the one value that all have; None of targets above 8 bits) also where `collapses` was
+    asked for; the rest only when all statistics were asked for. min and max are infinite when no
+    value is finite; for int64 and uint64 sources `min_integer` and `max_integer` hold them exactly
+    (uint64: less 2^63).
     """
 
     n_overflow: int
@@ -43,6 +46,10 @@ class RawStats(NamedTuple):
     first_overflow: int | None
     largest_overflow_index: int | None
     largest_overflow: float
+    n_zero: int
+    n_to_zero: int
+    one_source: int | None
+    one_result: int | None
     n_inexact: int
     n_underflow: int
     n_nan: int
@@ -163,6 +170,7 @@ def cast_chunk(
     first_index: int = 0,
     full: bool = False,
     kernel: str | None = None,
+    collapses: bool = False,
 ) -> RawStats:
     """Cast contiguous elements in the machine's byte order, sub-byte formats packed.
 
@@ -175,13 +183,14 @@ def cast_chunk(
             `first_overflow` count from there.
         full: all statistics, not only the counts a policy needs.
         kernel: a name of `available()`; None takes the best.
+        collapses: the counts of what becomes 0 or one value; `full` has them too.
 
     Raises:
         ValueError: a buffer is too short, or the kernel cannot run here.
     """
     return RawStats(
         *_core.cast_chunk(
-            *_common(source_format, target_format, policy, first_index, full, kernel),
+            *_common(source_format, target_format, policy, first_index, full, kernel, collapses),
             source,
             target,
             n_elements,
@@ -202,6 +211,7 @@ def stream_cast(
     n_elements: int,
     first_index: int = 0,
     full: bool = False,
+    collapses: bool = False,
 ) -> tuple[RawStats, Streamed]:
     """Elements of one file cast into another, as `cast_chunk`, a block at a time: what was just
     read is in the core's own cache when it is cast, what was cast when it is digested and written.
@@ -217,7 +227,7 @@ def stream_cast(
         ValueError: a block is too small.
     """
     stats, end = _core.stream_cast(
-        *_common(source_format, target_format, policy, first_index, full, None),
+        *_common(source_format, target_format, policy, first_index, full, None, collapses),
         source,
         source_offset,
         -1 if target is None else target,
@@ -258,6 +268,7 @@ def cast_buffer(
     full: bool = False,
     kernel: str | None = None,
     n_threads: int | None = None,
+    collapses: bool = False,
 ) -> RawStats:
     """Cast a tensor of any strides and byte order into another of the same shape.
 
@@ -272,7 +283,7 @@ def cast_buffer(
     """
     return RawStats(
         *_core.cast_tensor(
-            *_common(source.format, target_format, policy, 0, full, kernel),
+            *_common(source.format, target_format, policy, 0, full, kernel, collapses),
             _layout(source),
             None if target is None else _layout(target),
             n_threads or default_threads(),
@@ -477,7 +488,8 @@ def _common(
     first_index: int,
     full: bool,
     kernel: str | None,
-) -> tuple[int, int, int, int, int, int, int, bool, str | None]:
+    collapses: bool,
+) -> tuple[int, int, int, int, int, int, int, int, str | None]:
     """What every cast of the extension begins with."""
     return (
         _FORMAT_INDEX[source.name],
@@ -487,7 +499,7 @@ def _common(
         _NAN_INDEX[policy.nan],
         policy.seed,
         first_index,
-        full,
+        1 if full else 2 if collapses else 0,
         kernel,
     )
 

@@ -30,6 +30,7 @@ def cast_tensor(
     policy: ResolvedPolicy,
     report: bool = False,
     count: bool = True,
+    collapses: bool = False,
 ) -> RawStats:
     """Cast a tensor on its own device; values never raise.
 
@@ -40,6 +41,7 @@ def cast_tensor(
         report: all statistics, not only the counts a policy needs.
         count: False, and no report: count nothing, so that nothing waits for the device; the
             statistics are then those of no elements.
+        collapses: count what becomes 0 or one value; `report` does too.
 
     Raises:
         CastError: a format whose tensors hold several elements to a byte.
@@ -49,8 +51,9 @@ def cast_tensor(
         from . import triton_ops
 
         if triton_ops.serves(source, target):
-            return triton_ops.cast_tensor(x, out, source, target, policy, report, count)
-    return cast_by_operations(x, out, source, target, policy, report, count)
+            full = report or collapses  # the kernel counts all or what the policy needs
+            return triton_ops.cast_tensor(x, out, source, target, policy, full, count)
+    return cast_by_operations(x, out, source, target, policy, report, count, collapses)
 
 
 def cast_by_operations(
@@ -61,6 +64,7 @@ def cast_by_operations(
     policy: ResolvedPolicy,
     report: bool = False,
     count: bool = True,
+    collapses: bool = False,
 ) -> RawStats:
     """`cast_tensor` in torch's own operations, on any device, the CPU too."""
     import torch
@@ -71,12 +75,12 @@ def cast_by_operations(
     if out is not None:
         fresh = out if direct else torch.empty_like(out, memory_format=torch.contiguous_format)
         written = flat_codes(fresh, target)
-    counter = Counter(source, target, policy, report)
+    counter = Counter(source, target, policy, report, collapses)
     width = 2 if source.is_complex else 1  # values of an element
     for start in range(0, codes.shape[0], _CHUNK):
         chunk = codes[start : start + _CHUNK]
         part = None if written is None else written[start : start + len(chunk)]
-        counting = counter if count or report else None
+        counting = counter if count or report or collapses else None
         _cast_chunk(chunk, part, source, target, policy, start * width, counting)
     if out is not None and not direct:
         codes_of(out, target).copy_(codes_of(fresh, target))

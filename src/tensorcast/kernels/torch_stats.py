@@ -6,9 +6,11 @@ Nothing waits for the device before `Counter.result`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..formats import Format
+from ..judgement import FEW_BITS
 from ..policy import ResolvedPolicy
 from .cpu import RawStats
 from .torch_codes import Encoded, Parts, decode, shift_right
@@ -24,10 +26,16 @@ class Counter:
     """Adds up what became of the values of one cast, chunk by chunk."""
 
     def __init__(
-        self, source: Format, target: Format, policy: ResolvedPolicy, report: bool
+        self,
+        source: Format,
+        target: Format,
+        policy: ResolvedPolicy,
+        report: bool,
+        collapses: bool = False,
     ) -> None:
         self.source, self.target = source, target
         self.report = report
+        self.collapses = collapses or report
         self.wants_largest = policy.overflow == "raise"
         self.integers: list[torch.Tensor] = []
         self.floats: list[torch.Tensor] = []
@@ -72,11 +80,34 @@ class Counter:
             key = codes if self.source.signed else codes ^ _INT64_MIN
             low, high = key.amin(), key.amax()
         counts = [flag.sum() for flag in flags]
-        self.integers.append(torch.stack([*counts, first, where, low, high]))
+        extra = self._collapse(codes, parts, results) if self.collapses else []
+        self.integers.append(torch.stack([*counts, first, where, low, high, *extra]))
         floats = [largest]
         if self.report:
             floats += self._floats(value, parts, results, encoded, finite)
         self.floats.append(torch.stack(floats))
+
+    def _collapse(
+        self, codes: torch.Tensor, parts: Parts, results: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """n_zero, n_to_zero, and the least and greatest plain code of values and of results."""
+        import torch
+
+        row = self.target.component
+        after = decode(results, row)
+        zero, to_zero = _is_zero(parts), _is_zero(after) & ~_is_zero(parts) & ~parts.nan
+        if self.source.is_complex and not self.target.is_complex:
+            to_zero = torch.zeros_like(zero)  # the imaginary results are no results
+            results, after = results[::2], Parts(*(x[::2] for x in after))
+        found = [zero.sum(), to_zero.sum()]
+        if row.bits > FEW_BITS or self.target.is_complex:
+            return found + [found[0], found[0] + 1] * 2
+        before = _plain(codes, parts, self.source.component)
+        if self.source.is_complex:
+            before = _joined(before, self.source.component.bits)
+        for plain in (before, _plain(results, after, row)):
+            found += [plain.amin(), plain.amax()]
+        return found
 
     def _floats(
         self,
@@ -126,12 +157,20 @@ class Counter:
         width = 2 if self.source.is_complex else 1
         full = self.report
         wide = full and self.source.is_integer and self.source.bits == 64
+        collapse = [row[11:] for row in rows] if self.collapses else []
+        one_source, one_result = (
+            one_of([(row[i], row[i + 1]) for row in collapse]) for i in (2, 4)
+        )
         return RawStats(
             n_overflow,
             n_nan_lost,
             None if first == _INT64_MAX else first // width,
             None if where == _INT64_MAX else where // width,
             largest,
+            sum(row[0] for row in collapse),
+            sum(row[1] for row in collapse),
+            None if one_result is None else one_source,
+            one_result,
             n_inexact,
             n_underflow,
             n_nan,
@@ -145,6 +184,41 @@ class Counter:
             math.fsum(row[4] for row in floats) if full else 0.0,
             math.fsum(row[5] for row in floats) if full else 0.0,
         )
+
+
+def one_of(ends: Sequence[tuple[int, int]]) -> int | None:
+    """The code that is the least and the greatest of all parts, None if there is none."""
+    codes = {code for pair in ends for code in pair}
+    return codes.pop() % (1 << 64) if len(codes) == 1 else None
+
+
+def _is_zero(parts: Parts) -> torch.Tensor:
+    return parts.finite & (parts.significand == 0)
+
+
+def _plain(codes: torch.Tensor, parts: Parts, row: Format) -> torch.Tensor:
+    """Codes that equal values share: both zeros have that of +0, all NaNs that of one."""
+    import torch
+
+    if row.kind == "bool":
+        return (codes != 0).to(torch.int64)
+    if not row.is_float:
+        return codes
+    if row.subnormals:
+        codes = torch.where(_is_zero(parts), 0, codes)
+    return torch.where(parts.nan, row.nan_code or 0, codes)
+
+
+def _joined(codes: torch.Tensor, bits: int) -> torch.Tensor:
+    """One number for both components, as the extension's module.cpp makes it."""
+    import torch
+
+    first, second = codes.view(-1, 2).unbind(dim=1)
+    turned = second << 32 | shift_right(second, 32)
+    if bits <= 32:
+        return first ^ turned
+    mixed = first * (0x9E3779B97F4A7C15 - (1 << 64)) ^ turned
+    return torch.where(shift_right(second, 32) != 0, mixed, first ^ turned)
 
 
 def _value(codes: torch.Tensor, parts: Parts, row: Format) -> torch.Tensor:

@@ -18,7 +18,7 @@ RAISE, SATURATE, WRAP, TO_INFINITY = (tl.constexpr(i) for i in range(4))
 NEAREST, TOWARD_ZERO, DOWN, UP, STOCHASTIC = (tl.constexpr(i) for i in range(5))
 GENERAL, EMBEDS, NARROWS = (tl.constexpr(i) for i in range(3))  # ways to round
 NO_INDEX = tl.constexpr((1 << 63) - 1)
-N_INTEGERS, N_FLOATS = tl.constexpr(11), tl.constexpr(6)  # of a program's row of statistics
+N_INTEGERS, N_FLOATS = tl.constexpr(17), tl.constexpr(6)  # of a program's row of statistics
 
 
 @triton.jit
@@ -396,8 +396,8 @@ def cast_kernel(
     if COUNT:
         S_WIDE_INTEGER: tl.constexpr = S_KIND == INTEGER and S_BITS == 64
         T_WIDE_INTEGER: tl.constexpr = T_KIND == INTEGER and T_BITS == 64
-        row = integers_pointer + program * 11
-        floats = floats_pointer + program * 6
+        row = integers_pointer + program * N_INTEGERS
+        floats = floats_pointer + program * N_FLOATS
         overflow = overflow & inside
         n_overflow = tl.sum(overflow.to(tl.int32), 0)
         tl.store(row, n_overflow)
@@ -458,6 +458,28 @@ def cast_kernel(
             tl.store(row + 3, tl.sum((underflow & inside).to(tl.int32), 0))
             tl.store(row + 4, n_nan)
             tl.store(row + 6, tl.sum(finite.to(tl.int32), 0))
+            if FAST == GENERAL:
+                result_zero = ((after_nan | after_infinite) == 0) & (after_significand == 0)
+            else:
+                result_zero = after == 0
+            zero = finite & (significand == 0)
+            to_zero = inside & result_zero & (zero == 0) & (nan == 0)
+            tl.store(row + 11, tl.sum(zero.to(tl.int32), 0))
+            tl.store(row + 12, tl.sum(to_zero.to(tl.int32), 0))
+            if T_BITS <= 8:  # whether all are one value
+                _, result_nan, result_infinite, result_significand, _, _ = decode(
+                    results, T_KIND, T_BITS, T_E, T_M, T_BIAS, T_SIGNED, T_INFINITY, T_NAN,
+                    T_SUBNORMALS, False, WORD,
+                )  # fmt: skip
+                nothing = ((result_nan | result_infinite) == 0) & (result_significand == 0)
+                plain = plain_code(results, result_nan, nothing)
+                tl.store(row + 15, tl.min(tl.where(inside, plain, NO_INDEX), 0))
+                tl.store(row + 16, tl.max(tl.where(inside, plain, -NO_INDEX - 1), 0))
+                plain = plain_code(codes, nan, zero)
+                if S_KIND == BOOL:
+                    plain = significand.to(tl.int64)
+                tl.store(row + 13, tl.min(tl.where(inside, plain, NO_INDEX), 0))
+                tl.store(row + 14, tl.max(tl.where(inside, plain, -NO_INDEX - 1), 0))
             if S_WIDE_INTEGER:
                 key = codes
                 if not S_SIGNED:
@@ -472,6 +494,13 @@ def cast_kernel(
             tl.store(floats + 3, tl.max(tl.abs(error), 0))
             tl.store(floats + 4, tl.sum(error * error, 0))
             tl.store(floats + 5, tl.sum(held * held, 0))
+
+
+@triton.jit
+def plain_code(codes, nan, zero):
+    """A code that equal values share, as int64: both zeros have that of +0, all NaNs -1."""
+    plain = codes.to(tl.uint64).to(tl.int64, bitcast=True)
+    return tl.where(nan, -1, tl.where(zero, 0, plain))
 
 
 @triton.jit

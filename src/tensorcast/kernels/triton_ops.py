@@ -14,11 +14,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from ..formats import Format
+from ..judgement import FEW_BITS
 from ..policy import ResolvedPolicy
 from ..reference import seed_keys
 from .cpu import RawStats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
 _KINDS: Final = {"bool": 0, "int": 1, "uint": 1, "float": 2}
@@ -91,7 +94,7 @@ def _launch(
 
     n = codes.numel()
     if n == 0:
-        return _stats(None, None, source, policy, report)
+        return _stats(None, None, source, target, policy, report)
     kernels: Any = import_module(".triton_kernels", __package__)
     interpreted = not hasattr(kernels.cast_kernel, "device_caches")
     tuned = not report and not interpreted and n >= 1 << 20
@@ -99,7 +102,7 @@ def _launch(
     if interpreted:  # a program costs there, not its size
         smallest = max(16, min(1 << 16, 1 << (n - 1).bit_length()))
     n_rows = -(-n // smallest) if count else 0
-    integers = torch.empty((n_rows, 11), dtype=torch.int64, device=codes.device)
+    integers = torch.empty((n_rows, 17), dtype=torch.int64, device=codes.device)
     floats = torch.empty((n_rows, 6), dtype=torch.float64, device=codes.device)
     first_key, second_key = seed_keys(policy.seed) if policy.rounding == "stochastic" else (0, 0)
     constants = constants_of(source.component, target.component, policy.overflow, policy.rounding)
@@ -122,8 +125,8 @@ def _launch(
         grid = (-(-n // smallest),)
         kernels.cast_kernel[grid](*arguments, **constants, **flags, **options, BLOCK=smallest)
     if not count and not report:
-        return _stats(None, None, source, policy, report)
-    return _stats(integers[:n_rows], floats[:n_rows], source, policy, report)
+        return _stats(None, None, source, target, policy, report)
+    return _stats(integers[:n_rows], floats[:n_rows], source, target, policy, report)
 
 
 @cache
@@ -227,22 +230,27 @@ def _stats(
     integers: torch.Tensor | None,
     floats: torch.Tensor | None,
     source: Format,
+    target: Format,
     policy: ResolvedPolicy,
     report: bool,
 ) -> RawStats:
     """What the rows of all programs say; None where nothing was counted."""
     ints = [0] * 7 + [_NO_INDEX, _NO_INDEX, _NO_INDEX, -_NO_INDEX - 1]
+    collapse = [0, 0, 0, 1, 0, 1]
     numbers = [-1.0, math.inf, -math.inf, 0.0, 0.0, 0.0]
     if integers is not None and floats is not None:
-        ints, numbers = _reduced(integers, floats)
+        ints, numbers, collapse = _reduced(integers, floats)
     if not report:  # the kernel wrote no more
         ints[2:5], ints[6], numbers[1:] = [0] * 3, 0, [math.inf, -math.inf, 0.0, 0.0, 0.0]
+        collapse = [0, 0, 0, 1, 0, 1]
+    few = target.bits <= FEW_BITS
+    one_result = _one_code(target, collapse[4:]) if few else None
     if not report and policy.overflow != "wrap":
         ints[5] = 0
     if policy.overflow != "raise" or ints[0] == 0:
         ints[8], numbers[0] = _NO_INDEX, -1.0
     if not (report and source.is_integer and source.bits == 64):
-        ints[9:] = _NO_INDEX, -_NO_INDEX - 1
+        ints[9:11] = _NO_INDEX, -_NO_INDEX - 1
     width = 2 if source.is_complex else 1
     first, where = (None if i == _NO_INDEX else i // width for i in ints[7:9])
     return RawStats(
@@ -251,6 +259,10 @@ def _stats(
         first_overflow=first,
         largest_overflow_index=where,
         largest_overflow=numbers[0],
+        n_zero=collapse[0],
+        n_to_zero=collapse[1],
+        one_source=None if one_result is None else _one_code(source, collapse[2:4]),
+        one_result=one_result,
         n_inexact=ints[2],
         n_underflow=ints[3],
         n_nan=ints[4],
@@ -266,7 +278,19 @@ def _stats(
     )
 
 
-def _reduced(integers: torch.Tensor, floats: torch.Tensor) -> tuple[list[int], list[float]]:
+def _one_code(row: Format, ends: Sequence[int]) -> int | None:
+    """The code of all values where the least and the greatest are one, as the kernel has them."""
+    least, greatest = ends
+    if least != greatest:
+        return None
+    if least == -1 and row.has_nan:
+        return row.nan_code
+    return least % (1 << 64)
+
+
+def _reduced(
+    integers: torch.Tensor, floats: torch.Tensor
+) -> tuple[list[int], list[float], list[int]]:
     """The rows of all programs as one, in one fixed order; waits for the device, once."""
     import torch
 
@@ -276,5 +300,9 @@ def _reduced(integers: torch.Tensor, floats: torch.Tensor) -> tuple[list[int], l
     real = [largest, floats[:, 1].amin(), floats[:, 2].amax(), floats[:, 3].amax()]
     real += [floats[:, 4].sum(), floats[:, 5].sum()]
     counts = integers[:, :7].sum(dim=0)
-    both = torch.cat([counts, torch.stack(low), torch.stack(real).view(torch.int64)]).cpu()
-    return both[:11].tolist(), both[11:].view(torch.float64).tolist()
+    extra = [integers[:, i].sum() for i in (11, 12)]
+    for i in (13, 15):
+        extra += [integers[:, i].amin(), integers[:, i + 1].amax()]
+    parts = [counts, torch.stack(low), torch.stack(extra), torch.stack(real).view(torch.int64)]
+    both = torch.cat(parts).cpu()
+    return both[:11].tolist(), both[17:].view(torch.float64).tolist(), both[11:17].tolist()

@@ -6,6 +6,10 @@ from typing import Any, Final
 
 from tensorcast.loss import Loss
 
+SCALE: Final = "a scale per row"
+BY_ROW: Final = f"int8 ({SCALE})"
+"""How it is called beside "int8", which is the plain cast."""
+
 _CHUNK: Final = 1 << 17  # elements at a time: the passes over them run in a cache
 
 
@@ -47,6 +51,8 @@ def measure_rows(weights: Any) -> Loss:
         max_abs_error=sums.largest,
         sum_squared_error=sums.error,
         sum_squared=sums.squared,
+        n_zero=sums.n_zero,
+        n_to_zero=sums.n_underflow,
     )
 
 
@@ -54,7 +60,7 @@ class _Sums:
     """Over the rows seen."""
 
     def __init__(self) -> None:
-        self.n_inexact = self.n_underflow = self.n_nan = self.n_inf = 0
+        self.n_inexact = self.n_underflow = self.n_nan = self.n_inf = self.n_zero = 0
         self.low, self.high = float("inf"), float("-inf")
         self.error = self.squared = self.largest = 0.0
 
@@ -66,13 +72,17 @@ class _Sums:
         low, high = torch.aminmax(x, dim=1, keepdim=True)
         amax = torch.maximum(-low, high)
         if not bool(torch.isfinite(amax).all()):
-            self.n_nan += int(torch.isnan(x).sum())
-            self.n_inf += int(torch.isinf(x).sum())
+            n_nan, n_inf = int(torch.isnan(x).sum()), int(torch.isinf(x).sum())
+            self.n_nan += n_nan
+            self.n_inf += n_inf
+            self.n_zero -= n_nan + n_inf  # which are counted as zeros next
             return self.add(torch.where(torch.isfinite(x), x, 0.0))
         scale = amax / 127
         scale = torch.where(scale > 0, scale, 1.0)  # a row of zeros
         codes = torch.div(x, scale).round_()
-        self.n_underflow += int(torch.count_nonzero(x)) - int(torch.count_nonzero(codes))
+        n_non_zero = int(torch.count_nonzero(x))
+        self.n_zero += x.numel() - n_non_zero
+        self.n_underflow += n_non_zero - int(torch.count_nonzero(codes))
         off = codes.mul_(scale).sub_(x)
         self.n_inexact += int(torch.count_nonzero(off))
         self.largest = max(self.largest, *(abs(float(end)) for end in torch.aminmax(off)))

@@ -12,7 +12,7 @@ from tensorcast.loss_totals import total
 from tensorcast.words.units import human_bytes
 
 from .holdings import Holdings, is_lazy
-from .int8_rows import measure_rows, scale_bytes
+from .int8_rows import BY_ROW, SCALE, measure_rows, scale_bytes
 from .inventory import Held
 from .operators import dtype_name
 from .profile_data import Candidate, Size, TensorProfile
@@ -107,11 +107,11 @@ def _losses(tensor: Any, role: str, rows: Sequence[Format]) -> dict[str, Loss]:
     for row in rows:
         if row == source or row.bits > source.bits:
             continue  # nothing to gain
-        if row.name == "int8":
-            if role in WEIGHTS and tensor.dim() > 1 and source.bits > 8:
-                losses[row.name] = measure_rows(tensor)
-        else:
-            losses[row.name] = measure(tensor, row, saturating)
+        if row.name == "int8" and (role not in WEIGHTS or source.bits <= 8):
+            continue
+        losses[row.name] = measure(tensor, row, saturating)
+        if row.name == "int8" and tensor.dim() > 1:
+            losses[BY_ROW] = measure_rows(tensor)
     return losses
 
 
@@ -147,36 +147,37 @@ def candidates_of(tensors: Sequence[TensorProfile], rows: Sequence[Format]) -> l
     for of, roles in groups:
         measured = {one.name: one for one in tensors if one.role in roles and one.losses}
         for row in rows:
-            losses = {
-                name: one.losses[row.name]
-                for name, one in measured.items()
-                if row.name in one.losses
-            }
-            if losses:
-                found.append(_candidate(of, row, losses, measured))
+            for key in (row.name, *[BY_ROW] * (row.name == "int8")):
+                losses = {n: one.losses[key] for n, one in measured.items() if key in one.losses}
+                if losses:
+                    found.append(_candidate(of, row, key, losses, measured))
     return found
 
 
 def _candidate(
-    of: Any, row: Format, losses: Mapping[str, Loss], measured: Mapping[str, TensorProfile]
+    of: Any,
+    row: Format,
+    key: str,
+    losses: Mapping[str, Loss],
+    measured: Mapping[str, TensorProfile],
 ) -> Candidate:
     sums = total(row.name, losses)
     before = sum(_n_bytes(measured[name]) for name in losses)
     after = sum(row.n_bytes(measured[name].n_elements) for name in losses)
-    if row.name == "int8":
+    if key == BY_ROW:
         after += sum(scale_bytes(measured[name].shape) for name in losses)
     sentence = sums.sentence()
-    if sums.n_overflow:
-        sentence = f"{reaches(measured[sums.overflowing[0]], row)}, overflows"
+    if sums.n_overflow and not sums.collapsing:
+        sentence = f"{reaches(measured[sums.overflowing[0]], key)}, overflows"
         holding = holder(sums.amax)
         if holding:
             sentence += f"; {holding} holds it"
-    return Candidate(of, sums, before, after, sentence)
+    return Candidate(of, sums, before, after, sentence, SCALE if key == BY_ROW else "")
 
 
-def reaches(one: TensorProfile, row: Format) -> str:
+def reaches(one: TensorProfile, candidate: str) -> str:
     """ "layer 35's output reaches 71,000"."""
-    loss = one.losses[row.name]
+    loss = one.losses[candidate]
     amax = loss.amax if loss.amax is not None else float("inf")
     whose = f"{one.name}'s output" if one.role == "activation" else one.name
     return f"{whose} reaches {figure(amax)}"

@@ -43,7 +43,8 @@ class TensorProfile:
         place, called_from: of an activation, the line that called its module (see `places.Stack`).
         note: why values or sizes are not all known; "" where they are.
         values: range and exponents; None where they cannot be seen.
-        losses: candidate format -> what a cast would lose.
+        losses: candidate format -> what a cast would lose; of weights in two dimensions or more
+            also "int8 (a scale per row)", which is no plain cast.
     """
 
     name: str
@@ -145,6 +146,7 @@ class Candidate:
         n_bytes_before, n_bytes_after: of the measured tensors; of activations all outputs together,
             which are not all alive at once.
         sentence: the verdict with its reasons.
+        scale: what comes with the numbers, "a scale per row"; "" of a plain cast.
     """
 
     of: Literal["weights", "gradients", "activations"]
@@ -152,11 +154,18 @@ class Candidate:
     n_bytes_before: int
     n_bytes_after: int
     sentence: str
+    scale: str = ""
+
+    @property
+    def label(self) -> str:
+        """The format's name, with the scale: as rows and sentences call it."""
+        return f"{self.total.target} ({self.scale})" if self.scale else self.total.target
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, those of `total` beside them, as JSON's own types."""
         return {
             "of": self.of,
+            "scale": self.scale,
             **{key: plain(value) for key, value in asdict(self.total).items()},
             "verdict": self.total.verdict,
             "sentence": self.sentence,

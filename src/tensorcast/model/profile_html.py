@@ -50,7 +50,7 @@ def as_html(profile: Profile) -> str:
             heads = ("to", "", "bytes", "overflow", "underflow", "SQNR", "")
             rows = [
                 (
-                    one.total.target,
+                    one.label,
                     one.total.verdict,
                     human_bytes(one.n_bytes_after),
                     count(one.total.n_overflow),

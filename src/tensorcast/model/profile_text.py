@@ -169,14 +169,12 @@ def _candidates(profile: Profile, of: str, width: int | None) -> list[Line]:
     here = [candidate for candidate in profile.candidates if candidate.of == of]
     if not here:
         return []
-    n_bytes = {one.total.target: one.n_bytes_after for one in here}
+    n_bytes = {one.label: one.n_bytes_after for one in here}
     before = human_bytes(max(one.n_bytes_before for one in here))
     among = plural(max(one.total.n_tensors for one in here), "tensor")
     return [
         line(Span(f"What if I cast the {of}?", "title"), f" {among}, {before}"),
-        *table([one.total for one in here], n_bytes, width=width),
+        *table({one.label: one.total for one in here}, n_bytes, width=width),
         (),
-        *verdicts(
-            {one.total.target: (one.total.verdict, one.sentence) for one in here}, width=width
-        ),
+        *verdicts({one.label: (one.total.verdict, one.sentence) for one in here}, width=width),
     ]

@@ -49,7 +49,8 @@ def profile(
             meta device too, where values are not known.
         inputs: of the model's forward.
         optimizer: whose state is counted too.
-        candidates: formats to judge, by any spelling; int8 stands for weights scaled by row.
+        candidates: formats to judge, by any spelling; int8 of weights as a plain cast,
+            and of those in two dimensions or more also with a scale for each row.
         keywords: of the model's forward.
 
     Raises:

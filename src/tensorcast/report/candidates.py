@@ -48,7 +48,7 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
         line(f"{plural(len(losses), 'floating tensor')}, {plural(n_values, 'value')}{reach}"),
         *([line(Span(_RAW, "warn"))] if source.scaled else []),
         (),
-        *table(sums, n_bytes, width=width),
+        *table({one.target: one for one in sums}, n_bytes, width=width),
         (),
         *verdicts({one.target: (one.verdict, one.sentence()) for one in sums}, width=width),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tensorcast.judgement import collapse_headline
 from tensorcast.words.units import count, number
 
 from .document import Json
@@ -18,15 +19,29 @@ def texts(findings: Sequence[Finding]) -> list[str]:
     """A headline, a line per tensor, and the options that would let the job through."""
     n = len(findings)
     targets = ", ".join(dict.fromkeys(finding.target for finding in findings))
+    unfit = any(finding.n_overflow or finding.n_nan_lost for finding in findings)
+    gone = any(finding.collapse for finding in findings)
     found = [f"{n:,} tensor{'s do' if n > 1 else ' does'} not fit {targets}; nothing was written"]
+    if not unfit:
+        headline = collapse_headline([f.collapse for f in findings], [f.target for f in findings])
+        found = [f"{headline}; nothing was written"]
     found += [_one(finding) for finding in findings]
     first = findings[0]
     ways = [f"--rule '{first.tensor}={first.holds}' gives a tensor another format"]
+    if gone:
+        holding = next(finding.holds for finding in findings if finding.collapse)
+        ways.insert(
+            0, f"--to {holding}, or another format, keeps the values: no scale is applied here"
+        )
+        ways.append(f"--keep '{first.tensor}' leaves a tensor as it is")
     if any(finding.n_overflow for finding in findings):
         ways.append("--overflow saturate takes the nearest value there is")
     if any(finding.n_nan_lost for finding in findings):
         ways.append("--nan zero turns NaN into 0")
-    ways.append("--overflow keep leaves such tensors as they are")
+    if unfit:
+        ways.append("--overflow keep leaves such tensors as they are")
+    if gone:
+        ways.append("--raw casts the stored numbers all the same")
     return [*found, "ways out:", *("  " + way for way in ways)]
 
 
@@ -38,7 +53,10 @@ def _one(finding: Finding) -> str:
         parts.append(f"{count(finding.n_overflow)} {of} values out of range{largest}")
     if finding.n_nan_lost:
         parts.append(f"{count(finding.n_nan_lost)} {of} values NaN")
-    return f"  {finding.tensor}: {', '.join(parts)}; {finding.holds} holds them"
+    holds = f"; {finding.holds} holds them" if parts else ""
+    if finding.collapse:
+        parts.append(finding.collapse)
+    return f"  {finding.tensor}: {', '.join(parts)}{holds}"
 
 
 def describe(findings: Sequence[Finding]) -> list[Json]:
@@ -53,6 +71,7 @@ def describe(findings: Sequence[Finding]) -> list[Json]:
             "n_nan_lost": finding.n_nan_lost,
             "amax": finding.amax,
             "holds": finding.holds,
+            "collapse": finding.collapse,
         }
         for finding in findings
     ]

@@ -76,7 +76,7 @@ def totals(result: Result) -> list[Total]:
 def _loss(sum_: Total, report: bool) -> str:
     """One target's tensors in a line."""
     cast = plural(sum_.n_tensors, "tensor")
-    if not report and not sum_.n_overflow and not sum_.n_nan_lost:
+    if not (report or sum_.n_overflow or sum_.n_nan_lost or sum_.collapsing):
         return f"{cast}, no overflow (--report tells what was rounded)"
     return f"{cast}, {sum_.sentence(name_worst=False)}"  # the table names it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tensorcast.checkpoint.plan import Plan
+from tensorcast.checkpoint.plan import Plan, Step
 from tensorcast.checkpoint.raw import SENTENCE
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, line, safe
@@ -100,6 +100,12 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
     return layout(heads, rows, width=width)
 
 
+def _is_bare(step: Step) -> bool:
+    """Whether floats become a format that elsewhere comes with a scale."""
+    source, target = step.inputs[0].format, step.outputs[0].format
+    return source.is_float and (target.bits < 8 or not target.is_float)
+
+
 def _summary(
     plan: Plan, width: int | None, full: bool, n_bytes_needed: int, n_bytes_free: int | None
 ) -> list[Line]:
@@ -122,6 +128,10 @@ def _summary(
             kept[step.kept or ""] = (n + 1, n_bytes + size)
     for reason, (n, n_bytes) in kept.items():
         say("kept", f"{plural(n, 'tensor')}, {human_bytes(n_bytes)}: {safe(reason)}")
+    bare = sorted({step.outputs[0].format.name for step in casts if _is_bare(step)})
+    for name in bare:
+        ask = f"tensorcast inspect --stats --candidate {name}"
+        say(f"to {name}", f"a plain cast, without a scale; {ask} says what is left")
     if plan.texts:
         say("rewritten", safe(", ".join(plan.texts)))
     if plan.extra_files:

@@ -123,7 +123,7 @@ def _interest(one: TensorProfile) -> tuple[bool, bool, int]:
     """Wrong values first, and what 16 bits do not hold; then what is largest."""
     values = one.values
     wrong = values is not None and bool(values.n_nan or values.n_inf)
-    wide = [loss for name, loss in one.losses.items() if lookup(name).bits >= 16]
+    wide = [loss for loss in one.losses.values() if lookup(loss.target).bits >= 16]
     return wrong or any(loss.n_overflow for loss in wide), values is not None, one.n_elements
 
 
@@ -176,7 +176,7 @@ def _short(value: float | int | None) -> float | int | None:
 
 def _limits(name: str) -> dict[str, Any]:
     """Where a format's range begins and ends, as exponents of 2; none where a scale decides."""
-    row = lookup(name)
+    row = lookup(name.partition(" ")[0])  # without what is said of a scale
     if not row.is_float or row.is_complex:
         return {"name": name, "bits": row.bits}
     return {
@@ -194,7 +194,7 @@ def _candidate(each: Candidate) -> dict[str, Any]:
     total = each.total
     return {
         "of": each.of,
-        "target": total.target,
+        "target": each.label,
         "verdict": total.verdict,
         "sentence": shown(each.sentence, MAX_SENTENCE),
         "before": each.n_bytes_before,

@@ -1,6 +1,6 @@
 // What other formats would make of the weights and the activations.
 
-const VERDICTS = ["exact", "fits", "coarse", "loses", "overflows"];
+const VERDICTS = ["exact", "fits", "coarse", "loses", "collapses", "overflows"];
 const verdict = (word) => h("span", { class: "verdict", "data-verdict": word }, word);
 const decibels = (value) =>
   value === null || value === undefined ? "\u2013" : value === "inf" ? "exact" : `${Number(value).toFixed(1)} dB`;
