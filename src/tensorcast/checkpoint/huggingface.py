@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import CorruptFileError, UnsupportedCheckpointError
 from .protocol import Checkpoint, DataFile, TensorInfo
+from .reading import reading
 from .safetensors import open_regular, read_header
 from .scaled import scaled_reason
 from .strict_json import corrupt, is_text, parse_object, shortened
@@ -77,7 +79,9 @@ def open_directory(path: Path) -> Checkpoint:
         tensors += found
     if wanted is not None:
         _agree(path, str(index_name), wanted, home)
-    config_bytes = read_small(path, "config.json") if (path / "config.json").exists() else None
+    config_bytes = (
+        read_small(path, "config.json") if os.path.lexists(path / "config.json") else None
+    )
     config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
     extra, skipped = _other_files(path, {*names, index_name, "config.json"})
     metadata = index.get("metadata") if index else files[0].metadata
@@ -199,9 +203,13 @@ def inside(root: Path, name: str) -> Path:
     """
     real_root = Path(os.path.realpath(root))
     real = Path(os.path.realpath(root / name))
-    if not os.path.lexists(root / name) or not real.exists():
+    try:
+        os.stat(root / name)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise  # it may well be there
         kind = "a broken link" if os.path.islink(root / name) else "no such file"
-        raise corrupt(root / name, expected="a file of the checkpoint", found=kind)
+        raise corrupt(root / name, expected="a file of the checkpoint", found=kind) from None
     in_cache = real_root.parent.name == "snapshots" and (
         real.parent == real_root.parent.parent / "blobs"
     )
@@ -216,7 +224,7 @@ def read_small(root: Path, name: str) -> bytes:
     """The bytes of a JSON file of the checkpoint, refused past 100 MB."""
     inside(root, name)
     descriptor = open_regular(root / name)
-    with os.fdopen(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file, reading(root / name):
         data = file.read(_MAX_JSON_BYTES + 1)
     if len(data) > _MAX_JSON_BYTES:
         size = os.path.getsize(root / name)
