@@ -282,7 +282,9 @@ def test_nan(tensorcast: Run, tmp_path: Path) -> None:
     assert "w: 1 of 2 values NaN; " in done.stderr
     assert "--nan zero turns NaN into 0" in done.stderr
     assert "saturate" not in done.stderr
-    assert tensorcast("convert", path, "o", "--to", "F4", "--nan", "zero").returncode == 0
+    assert (
+        tensorcast("convert", path, "o.safetensors", "--to", "F4", "--nan", "zero").returncode == 0
+    )
 
 
 def test_stochastic_rounding_follows_the_seed(tensorcast: Run, tmp_path: Path) -> None:
@@ -384,7 +386,7 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
         file.truncate(8 + len(head) + n_bytes)  # sparse: zeros
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "tensorcast", "convert", source, tmp_path / "out"),
+            *(sys.executable, "-m", "tensorcast", "convert", source, tmp_path / "out.safetensors"),
             *("--to", "float16", "--rounding", "stochastic", "--threads", "1", "--verify"),
         ],
         stdout=subprocess.PIPE,
@@ -404,4 +406,4 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
     assert process.returncode == 3, err
     assert out == ""
     assert err.strip().startswith("error: interrupted")
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.safetensors").exists()
