@@ -302,3 +302,16 @@ def test_an_immutable_file_is_found_before(directory: Path, tmp_path: Path) -> N
         assert open_checkpoint(out).tensors[0].format.name == "float32"
     finally:
         subprocess.run(["chattr", "-i", fixed], check=True)
+
+
+def test_reports_take_the_place_of_no_node_either(tensorcast: Run, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "node")
+    (tmp_path / "x.py").write_text("")
+    for arguments in (
+        ["bench", "--only", "cast", "--seconds", "1", "--out", "node"],
+        ["trace", "--html", "node", "x.py"],
+    ):
+        done = tensorcast(*arguments)
+        assert done.returncode in (1, 2)
+        assert "no regular file" in done.stderr
+        assert stat.S_ISFIFO(os.lstat(tmp_path / "node").st_mode)
