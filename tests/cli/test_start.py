@@ -13,7 +13,7 @@ from cli.program import environment, patched
 
 import tensorcast
 
-# raises KeyboardInterrupt, or really sends SIGINT, when a module is imported for the first time
+# raises KeyboardInterrupt, or sends SIGINT, when a module is imported for the first time
 INTERRUPTED = """
 import builtins, os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,16 +23,21 @@ def imported(name, globals=None, locals=None, fromlist=(), level=0):
     place = (globals or {{}}).get('__name__', '')
     if not seen and place.startswith('tensorcast') and {name!r} in (name, *(fromlist or ())):
         seen = True
-        if {by_signal}:
+        if {by!r} == 'a signal':
             os.kill(os.getpid(), signal.SIGINT)
+        elif {by!r} == 'a signal in a destructor':  # an exception there is lost
+            Last()
         else:
             raise KeyboardInterrupt
     return real(name, globals, locals, fromlist, level)
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
 builtins.__import__ = imported
 """
 
 
-@pytest.mark.parametrize("by_signal", [False, True])
+@pytest.mark.parametrize("by", ["an exception", "a signal", "a signal in a destructor"])
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -49,8 +54,10 @@ builtins.__import__ = imported
         ("pages", ["profile", "x.py:f"]),
     ],
 )
-def test_an_interruption_while_it_starts(name: str, arguments: list[str], by_signal: bool) -> None:
-    done = patched(INTERRUPTED.format(name=name, by_signal=by_signal), *arguments)
+def test_an_interruption_while_it_starts(name: str, arguments: list[str], by: str) -> None:
+    if name == "signal" and by == "a signal in a destructor":
+        pytest.skip("nothing can listen to signals before that module is there")
+    done = patched(INTERRUPTED.format(name=name, by=by), *arguments)
     assert done.returncode == 3, (done.stdout, done.stderr)
     assert done.stderr.strip() == "error: interrupted"
     assert done.stdout == ""
