@@ -56,8 +56,10 @@ def main() -> None:
         tensorcast("convert", str(source), str(target), "--to", "bfloat16")
         assert read_bfloat16(target)[:3] == values[:3]
         assert read_bfloat16(target)[4] == values[4]
-        tensorcast("convert", str(source), str(Path(scratch, "c")), "--to", "float16", status=1)
-        assert not Path(scratch, "c").exists()
+        tensorcast(
+            "convert", str(source), str(Path(scratch, "c.safetensors")), "--to", "float16", status=1
+        )
+        assert not Path(scratch, "c.safetensors").exists()
         from tensorcast import trace, write_report
 
         page = write_report(Path(scratch, "report.html"), trace()).read_text(encoding="utf-8")

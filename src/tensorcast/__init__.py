@@ -9,10 +9,9 @@ The names below load on first use: importing tensorcast imports neither torch no
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False  # typing's own would be most of the time that this import takes
 
 if TYPE_CHECKING:
     from . import checkpoint as checkpoint
@@ -185,6 +184,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    import importlib
+
     if name in _MODULES:
         return importlib.import_module(f".{name}", __name__)
     module = _NAMES.get(name)

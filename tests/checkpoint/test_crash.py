@@ -23,6 +23,7 @@ from tensorcast.checkpoint import job as job_module
 from tensorcast.checkpoint.convert import Progress
 from tensorcast.checkpoint.errors import Interrupted, TensorOverflowError
 from tensorcast.checkpoint.plan import plan
+from tensorcast.checkpoint.reading import ReadError
 from tensorcast.checkpoint.run import Result, run
 from tensorcast.checkpoint.workspace import Workspace, workspace_path
 from tensorcast.errors import CorruptFileError, DestinationError
@@ -182,7 +183,7 @@ def test_killed_at_every_step_of_replacing(source, tmp_path, monkeypatch, rename
     convert(source, tmp_path / "expected")
     expected, before = contents(tmp_path / "expected"), contents(source)
     out = tmp_path / "out"
-    old = {"model.safetensors": b"old", "old.txt": b"older"}
+    old = {"model.safetensors": b"old", "vocab.txt": b"older"}
 
     def put_back() -> None:
         for path in sorted(out.rglob("*"), reverse=True) if out.exists() else ():
@@ -287,7 +288,8 @@ def test_an_interrupted_run_is_taken_up(source: Path, tmp_path: Path, gate) -> N
     result = convert(source, out, report=True, verify=True)
     assert result.resumed == (FIRST,)
     assert result.losses == whole.losses
-    assert result.n_bytes_read == SHARDS[1]["b"].nbytes
+    assert result.n_bytes_read == sum(t.nbytes for shard in SHARDS for t in shard.values())
+    assert result.n_bytes_written < sum(shard.n_bytes for shard in result.plan.shards)
     assert contents(out) == expected
 
 
@@ -357,6 +359,105 @@ def test_what_cannot_be_taken_up_is_made_again(source, tmp_path, gate, change: s
         (place / "receipts").unlink()
     assert convert(source, tmp_path / "out").resumed == ()
     assert contents(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_shard_that_somebody_else_wrote_is_made_again(
+    source: Path, tmp_path: Path, gate, verify: bool
+) -> None:
+    """Receipts and shards may be forged together: only the source says what a shard holds."""
+    expected = contents_of_plain_run(source, tmp_path)
+    place = stop_after_first_shard(gate, source, tmp_path / "out")
+    data = bytearray((place / "new" / FIRST).read_bytes())
+    data[-700:] = bytes(700)
+    (place / "new" / FIRST).write_bytes(data)
+    receipts = place / "receipts"
+    receipts.write_bytes(receipts.read_bytes() + b'\n{"file": "%s"}' % FIRST.encode())
+    assert convert(source, tmp_path / "out", verify=verify).resumed == ()
+    assert contents(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize(
+    "receipts",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe",
+        b'{"file": 3}\n{"file": ["x"]}\n{"file": "../x"}\n{"commit": "x"}\n{"commit": [1]}',
+        b"9" * 10_000,
+    ],
+    ids=range(5),
+)
+def test_receipts_that_are_none(source, tmp_path, gate, receipts: bytes) -> None:
+    expected = contents_of_plain_run(source, tmp_path)
+    place = stop_after_first_shard(gate, source, tmp_path / "out")
+    said = (place / "receipts").read_bytes()
+    for text in (receipts, said + b"\n" + receipts):
+        place.mkdir(exist_ok=True)
+        (place / "receipts").write_bytes(text)
+        convert(source, tmp_path / "out", force=True)
+        assert contents(tmp_path / "out") == expected
+        assert not place.exists()
+
+
+def test_links_in_a_workspace_lead_nowhere(source: Path, tmp_path: Path, gate) -> None:
+    expected = contents_of_plain_run(source, tmp_path)
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "mine.txt").write_text("mine")
+    for kind in ("shard", "second name", "new", "receipts"):
+        place = stop_after_first_shard(gate, source, tmp_path / "out")
+        if kind == "new":
+            (place / "new" / FIRST).rename(others / FIRST)
+            (place / "new").rmdir()
+            (place / "new").symlink_to(others)
+        elif kind == "receipts":
+            (place / "receipts").unlink()
+            os.mkfifo(place / "receipts")
+        else:
+            (place / "new" / FIRST).rename(others / FIRST)
+            link = os.link if kind == "second name" else os.symlink
+            link(others / FIRST, place / "new" / FIRST)
+        assert convert(source, tmp_path / "out").resumed == ()
+        assert contents(tmp_path / "out") == expected
+        assert not any(path.is_symlink() for path in (tmp_path / "out").rglob("*"))
+        assert (others / "mine.txt").read_text() == "mine"
+        subprocess.run(["rm", "-r", tmp_path / "out"], check=True)
+
+
+def test_a_finished_shard_in_a_folder_is_taken_up(tmp_path: Path, monkeypatch) -> None:
+    source = write_directory(tmp_path / "m", SHARDS)
+    (source / "sub").mkdir()
+    index = source / "model.safetensors.index.json"
+    for file in (FIRST, SECOND):
+        (source / file).rename(source / "sub" / file)
+        index.write_text(index.read_text().replace(f'"{file}', f'"sub/{file}'))
+    expected = contents_of_plain_run(source, tmp_path)
+
+    def fail(*_: object) -> None:
+        raise DestinationError("not yet")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module.Job, "write_others", fail)
+        with pytest.raises(DestinationError, match="not yet"):
+            convert(source, tmp_path / "out")
+    assert convert(source, tmp_path / "out").resumed == (f"sub/{FIRST}", f"sub/{SECOND}")
+    assert contents(tmp_path / "out") == expected
+
+
+def test_a_source_that_cannot_be_read_does_not_cost_the_finished_shards(
+    source: Path, tmp_path: Path, gate, monkeypatch
+) -> None:
+    stop_after_first_shard(gate, source, tmp_path / "out")
+
+    def streamed(stream: Stream) -> object:
+        return stream.fail(READING, errno.EIO)
+
+    with monkeypatch.context() as patch:
+        intercept(streamed, patch.setattr)
+        with pytest.raises(ReadError, match=rf"m/{FIRST}', tensor 'n', byte \d+: reading failed"):
+            convert(source, tmp_path / "out")
+    assert convert(source, tmp_path / "out").resumed == (FIRST,)
 
 
 def test_another_job_sweeps_what_the_last_one_left(source: Path, tmp_path: Path, gate) -> None:

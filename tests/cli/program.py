@@ -90,3 +90,17 @@ def model(tmp_path: Path) -> Path:
         layer[f"layer.{i}.bias"] = float32(0.25, -3.0)
     tensors = {"ids": zeros("I64", [3], 24), **layer}
     return write_safetensors(tmp_path / "model.safetensors", tensors, {"format": "pt"})
+
+
+def patched(code: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs the command line in a process of its own, in which this Python code ran before."""
+    program = f"{code}\nfrom tensorcast.cli import main\nmain()\n"
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )

@@ -64,7 +64,10 @@ def test_version(tensorcast: Run) -> None:
         (["convert", "model.safetensors", "o", "--to", "f16", "--seed", "-1"], "-1"),
         (["convert", "model.safetensors", "o", "--to", "f16", "--threads", "0"], "0"),
         (["convert", "model.safetensors", "o", "--to", "int4"], "safetensors cannot hold int4"),
-        (["convert", "model.safetensors", "o", "--to", "int8", "--overflow", "ieee"], "int8"),
+        (
+            ["convert", "model.safetensors", "o.safetensors", "--to", "int8", "--overflow", "ieee"],
+            "int8",
+        ),
         (["completion", "tcsh"], "'tcsh'"),
     ],
 )

@@ -327,7 +327,9 @@ def test_nan(tensorcast: Run, tmp_path: Path) -> None:
     assert "w: 1 of 2 values NaN; " in done.stderr
     assert "--nan zero turns NaN into 0" in done.stderr
     assert "saturate" not in done.stderr
-    assert tensorcast("convert", path, "o", "--to", "F4", "--nan", "zero").returncode == 0
+    assert (
+        tensorcast("convert", path, "o.safetensors", "--to", "F4", "--nan", "zero").returncode == 0
+    )
 
 
 def test_stochastic_rounding_follows_the_seed(tensorcast: Run, tmp_path: Path) -> None:
@@ -489,7 +491,7 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
         file.truncate(8 + len(head) + n_bytes)  # sparse: zeros
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "tensorcast", "convert", source, tmp_path / "out"),
+            *(sys.executable, "-m", "tensorcast", "convert", source, tmp_path / "out.safetensors"),
             *("--to", "float16", "--rounding", "stochastic", "--threads", "1", "--verify"),
         ],
         stdout=subprocess.PIPE,
@@ -509,7 +511,7 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
     assert process.returncode == 3, err
     assert out == ""
     assert err.strip().startswith("error: interrupted")
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.safetensors").exists()
 
 
 # -- what would be left of a tensor ----------------------------------------------------------------
@@ -542,7 +544,9 @@ def test_a_tensor_that_would_be_mostly_zero(
     assert "--raw casts the stored numbers all the same" in done.stderr
     assert "--keep 'w'" in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors"]
-    told = json.loads(tensorcast("convert", path, "out.st", *options, "--json").stdout)["error"]
+    told = json.loads(tensorcast("convert", path, "out.safetensors", *options, "--json").stdout)[
+        "error"
+    ]
     assert told["kind"] == "TensorCollapseError"
     assert told["findings"][0]["collapse"] == "4 of 7 non-zero values become 0"
 
@@ -574,7 +578,7 @@ def test_raw_travels_in_the_plan(tensorcast: Run, tmp_path: Path) -> None:
     for raw in ((), ("--raw",)):
         command = ("convert", path, "out.safetensors", "--to", "int8", *raw, "--dry-run", "--json")
         text = tensorcast(*command).stdout
-        assert json.loads(text)["raw"] is bool(raw)
+        assert json.loads(text)["request"]["raw"] is bool(raw)
         (tmp_path / "plan.json").write_text(text)
         assert tensorcast("run", "plan.json").returncode == (0 if raw else 1)
     (tmp_path / "plan.json").write_text(text.replace('"raw": true', '"raw": "no"'))

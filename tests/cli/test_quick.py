@@ -57,7 +57,7 @@ def loaded(arguments: list[str], cwd: Path) -> set[str]:
         ["formats", "bf16"],
         ["inspect", "model.safetensors"],
         ["inspect", "--json", "model.safetensors"],
-        ["convert", "model.safetensors", "out", "--to", "bf16", "--dry-run"],
+        ["convert", "model.safetensors", "out.safetensors", "--to", "bf16", "--dry-run"],
     ],
     ids=" ".join,
 )
@@ -68,7 +68,15 @@ def test_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("model")
 def test_a_conversion_needs_neither_numpy_nor_rich(tmp_path: Path) -> None:
-    arguments = ["convert", "model.safetensors", "out", "--to", "bf16", "--report", "--verify"]
+    arguments = [
+        "convert",
+        "model.safetensors",
+        "out.safetensors",
+        "--to",
+        "bf16",
+        "--report",
+        "--verify",
+    ]
     assert not loaded(arguments, tmp_path) & (HEAVY - {"tensorcast.kernels"})
 
 

@@ -78,7 +78,7 @@ def test_everything_fits(
     if "--help" not in arguments and arguments != ["formats"]:
         extra.append(long_names)
     if arguments[0] == "convert" and "--help" not in arguments:
-        extra.append(tmp_path / "o")
+        extra.append(tmp_path / "o.safetensors")
     if arguments == ["diff"]:
         tensors = {f"{'x' * 150}.{n}": float32(2.0) for n in "abc"}
         extra.append(write_safetensors(tmp_path / "other.safetensors", tensors))
@@ -105,7 +105,7 @@ def test_columns_overrides_the_width(long_names: Path) -> None:
 
 def test_an_error_is_red_and_wrapped(long_names: Path, tmp_path: Path) -> None:
     code, text = on_a_terminal(
-        "convert", long_names, tmp_path / "o", "--to", "f16", "--threads", "1", width=80
+        "convert", long_names, tmp_path / "o.safetensors", "--to", "f16", "--threads", "1", width=80
     )
     assert code == 1
     assert text.startswith("\x1b[1;31merror:\x1b[0m 6 tensors do not fit float16")

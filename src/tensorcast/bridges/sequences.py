@@ -20,6 +20,7 @@ from . import sequence_refusal as refusal
 from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
+from .outward import load
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +76,8 @@ def tensor(
 Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     """
     policy = _policy(overflow, rounding, nan, exact, seed)
+    if "torch" not in sys.modules:
+        load("torch")
     result: torch.Tensor = _build(data, to, policy, _TORCH)
     return result if device is None else result.to(device)
 

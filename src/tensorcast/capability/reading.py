@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from ..checkpoint.strict_json import corrupt, is_count, is_text, parse_object, shortened
-from ..errors import CorruptFileError
+from ..errors import CorruptFileError, DestinationError
 from ..formats import FORMATS
 from .data import (
     SCHEMA,
@@ -47,7 +47,13 @@ def read(path: Path) -> Capability:
 
 
 def write(capability: Capability, path: Path) -> None:
-    """Writes a temporary sibling and renames it."""
+    """Writes a temporary sibling and renames it.
+
+    Raises:
+        DestinationError: something stands there that is no regular file.
+    """
+    if os.path.lexists(path) and not path.is_file():
+        raise DestinationError(f"{str(path)!r} is no regular file and is not replaced")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UnsupportedCheckpointError
+from ..errors import CheckpointError, UnsupportedCheckpointError
 
 if TYPE_CHECKING:
     from .protocol import Checkpoint
@@ -36,8 +36,10 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     from .safetensors import SafetensorsReader, begins_like_one
 
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no {str(path)!r}")
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no {str(path)!r}") from None
     readers: tuple[Reader, ...] = (HuggingFaceReader(), SafetensorsReader())
     for reader in readers:
         if reader.recognizes(path):
@@ -50,4 +52,22 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     raise UnsupportedCheckpointError(
         f"{str(path)!r} is no kind of checkpoint that is read here: a .safetensors file, or a "
         "directory with model.safetensors or model.safetensors.index.json"
+    )
+
+
+def as_checkpoint(source: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
+    """What is opened already as it is, a path opened.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    from .protocol import Checkpoint
+
+    if isinstance(source, Checkpoint):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return open_checkpoint(source)
+    raise CheckpointError(
+        f"expected a checkpoint from open_checkpoint, or its path, found a value of type "
+        f"{type(source).__name__}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..casting import cast_chunk
 from ..formats import FORMATS, Format
 from ..policy import Policy
+from . import as_checkpoint
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .convert import Progress, Report
 from .protocol import Checkpoint, TensorInfo
@@ -91,8 +93,8 @@ class _Part:
 
 
 def compare(
-    a: Checkpoint,
-    b: Checkpoint,
+    a: Checkpoint | str | os.PathLike[str],
+    b: Checkpoint | str | os.PathLike[str],
     *,
     threads: int | None = None,
     progress: Report | None = None,
@@ -103,10 +105,11 @@ def compare(
     but for 64-bit integers against another format.
 
     Args:
-        a, b: from `open_checkpoint`; `a` is the one errors are measured against.
+        a, b: from `open_checkpoint`, or paths; `a` is the one errors are measured against.
         threads: see `chunks.n_threads`.
         progress: called in this thread with a `Progress` of phase "compare", bytes of `a`.
     """
+    a, b = as_checkpoint(a), as_checkpoint(b)
     pairs = [(tensor, b.by_name[tensor.name]) for tensor in a.tensors if tensor.name in b.by_name]
     wanted = [index for index, pair in enumerate(pairs) if _comparable(*pair)]
     parts: list[dict[int, _Part]] = [{} for _ in pairs]

@@ -6,13 +6,13 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from ..errors import CorruptFileError
+from ..errors import CheckpointError, CorruptFileError
 from ..judgement import can_collapse
-from ..kernels.cpu import xxh3
 from ..loss import Loss
 from ..policy import ResolvedPolicy
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
@@ -41,6 +41,9 @@ class Progress:
 
 _WRITEBACK_BYTES: Final = 1 << 27
 """Bytes read between two requests to start writing back, so that fsync finds less to do."""
+
+_NOWHERE: Final = Path(os.devnull)
+"""Written to where only the digest of a cast is wanted, which is one of what is written."""
 
 Report = Callable[[Progress], None]
 
@@ -158,37 +161,75 @@ def measure_steps(
     return {index: loss for index, loss in losses.items() if loss is not None}
 
 
-def digest_steps(
+def retrace_steps(
     plan: Plan,
     root: Path,
     wanted: Sequence[int],
     *,
-    phase: Phase,
+    report: bool,
     threads: int,
     progress: Report | None = None,
-) -> dict[int, bytes]:
-    """The digests of the chunks that stand written in `root`, eight bytes each, by step."""
-    digests = {
-        index: bytearray(8 * n_chunks(step.outputs[0].n_elements, per_chunk(step)))
-        for index, step in ((index, plan.steps[index]) for index in wanted)
-    }
-    paths = {index: root / plan.steps[index].outputs[0].file for index in wanted}
-    total = sum(plan.steps[index].outputs[0].n_bytes for index in wanted)
-    done = _Counter()
+) -> dict[int, Loss] | None:
+    """What casting the wanted steps loses, if their outputs stand in `root` as the casts give
+    them; None if any bit there is another, or a policy refuses a value.
 
-    with Files(_uses(plan, paths)) as files:
+    No file is written: the source is cast once more and only the digests are compared, so that
+    whoever wrote those files, and whatever is said of them, they are what they should be.
+
+    Raises:
+        CheckpointError: the source cannot be read.
+    """
+    states = {index: TensorState(bytearray()) for index in wanted}
+    sources = {index: plan.root / plan.steps[index].inputs[0].file for index in wanted}
+    targets = {index: root / plan.steps[index].outputs[0].file for index in wanted}
+    total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
+    done = _Counter()
+    different = threading.Event()
+
+    with (
+        Files(_uses(plan, sources)) as originals,
+        Files(_uses(plan, targets)) as products,
+        Files(flags=os.O_WRONLY) as nowhere,
+    ):
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
-            target = plan.steps[chunk.step].outputs[0]
-            path = paths[chunk.step]
-            digest = copy_through(files, path, target, None, None, target, chunk, buffers)
-            _put(digests[chunk.step], chunk.number, digest)
+            if different.is_set():
+                return
+            step = plan.steps[chunk.step]
+            source, target, policy = step.inputs[0], step.outputs[0], step.policy
+            origin, path = sources[chunk.step], targets[chunk.step]
+            loss: Loss | None = None
+            if policy is None:
+                expected = copy_through(
+                    originals, origin, source, None, None, target, chunk, buffers
+                )
+            else:
+                loss, expected = cast_through(
+                    originals,
+                    origin,
+                    source,
+                    _NOWHERE,
+                    nowhere,
+                    target,
+                    policy,
+                    chunk,
+                    buffers,
+                    report=report,
+                    collapses=may_collapse(step),
+                )
+            found: int | None = None
+            with suppress(CheckpointError):
+                found = copy_through(products, path, target, None, None, target, chunk, buffers)
+            if found != expected or (policy and loss and fails(policy, loss)):
+                different.set()
             with done.lock:
-                done.n_bytes += target.format.n_bytes(chunk.n_elements)
+                if loss is not None:
+                    states[chunk.step].add(chunk.number, loss)
+                done.n_bytes += source.format.n_bytes(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
-                progress(Progress(phase, done.n_bytes, total))
+                progress(Progress("resume", done.n_bytes, total))
 
         work_off(
             work,
@@ -198,7 +239,10 @@ def digest_steps(
             tick=tick,
             wake=threading.Event(),
         )
-    return {index: bytes(digest) for index, digest in digests.items()}
+    if different.is_set():
+        return None
+    losses = {index: state.loss for index, state in states.items()}
+    return {index: loss for index, loss in losses.items() if loss is not None}
 
 
 class Converter:
@@ -389,11 +433,6 @@ class Converter:
 
     def _collapses(self, state: TensorState) -> bool:
         return not self.plan.request.raw and state.loss is not None and bool(state.loss.collapses)
-
-
-def tensor_digest(digests: bytes | bytearray) -> str:
-    """The digest of a tensor: XXH3 of its chunks' digests in order, in hexadecimal."""
-    return f"{xxh3(digests):016x}"
 
 
 def _put(digests: bytearray, number: int, digest: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import DestinationError
 from .plan import Plan
+from .replaceable import obstacle
 
 _MARGIN_BYTES = 1 << 20
 
@@ -46,31 +47,30 @@ def check_place(plan: Plan) -> None:
                 )
 
 
-def check_replaceable(plan: Plan, *, force: bool) -> None:
+def check_replaceable(plan: Plan, place: str | None = None, *, force: bool) -> None:
     """The destination is absent, or may be replaced.
 
+    Args:
+        place: where that what may be replaced stands now; None: at the destination.
+        force: whether it may be replaced at all.
+
     Raises:
-        DestinationError: it exists without `force`, or it is no checkpoint that a forced run
-            may delete.
+        DestinationError: it exists without `force`, or it is nothing that even a forced run
+            may replace.
     """
     destination = plan.destination
-    if not os.path.lexists(destination):
+    place = destination if place is None else place
+    if not os.path.lexists(place):
         return
+    written = {*(shard.file for shard in plan.shards), *plan.texts, *plan.extra_files}
+    reason = obstacle(place, directory=plan.directory, written=written)
+    if reason is not None:
+        raise DestinationError(
+            f"{destination!r} {reason}. It is not replaced; name another destination, or remove "
+            "it first"
+        )
     if not force:
         raise DestinationError(f"{destination!r} exists; pass --force to replace it (force=True)")
-    if os.path.isdir(destination) != plan.directory:
-        kinds = ("a file", "a directory") if plan.directory else ("a directory", "a file")
-        raise DestinationError(
-            f"{destination!r} is {kinds[0]} and the result would be {kinds[1]}; remove it first"
-        )
-    if not plan.directory or os.path.islink(destination):
-        return
-    names = os.listdir(destination)
-    if names and not any(name.endswith(".safetensors") or name == "config.json" for name in names):
-        raise DestinationError(
-            f"{destination!r} is a directory that holds no checkpoint ({len(names)} entries); "
-            "to be safe it is not replaced: remove it first, or name another destination"
-        )
 
 
 def space(plan: Plan) -> tuple[int, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -46,7 +47,9 @@ def open_directory(path: Path) -> Checkpoint:
         UnsupportedCheckpointError: there are no safetensors weights, or two sets of them, or the
             index and its files leave open which tensors count, or a link leads out.
     """
-    config_bytes = read_small(path, "config.json") if (path / "config.json").exists() else None
+    config_bytes = (
+        read_small(path, "config.json") if os.path.lexists(path / "config.json") else None
+    )
     config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
     weights = find_weights(path, config)
     index_name = weights.index

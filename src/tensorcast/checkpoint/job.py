@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..errors import CorruptFileError
 from ..loss import Loss
@@ -15,14 +16,14 @@ from .convert import (
     Converter,
     Progress,
     Report,
-    digest_steps,
     may_collapse,
-    tensor_digest,
+    retrace_steps,
 )
 from .destination import check_space
 from .links import inside
 from .plan import Plan, Shard
 from .plan_data import as_dict
+from .reading import reading
 from .refusal import refusal
 from .safetensors import open_regular, read_header
 from .workspace import Workspace, read_into, sync_directory, write_all, writing
@@ -64,41 +65,47 @@ class Job:
     # -- shards an earlier run finished --------------------------------------------------------
 
     def resume(self) -> None:
-        """Take up the shards whose receipts and bytes agree; remove all others."""
+        """Take up the shards that have receipts and are what they should be; remove all others.
+
+        Raises:
+            CheckpointError: the source cannot be read.
+        """
         key = json.dumps([as_dict(self.plan), self._report], sort_keys=True)
-        receipts = self._workspace.resume(hashlib.sha256(key.encode()).hexdigest())
-        by_file = {str(receipt["file"]): receipt for receipt in receipts}
+        said = self._workspace.resume(hashlib.sha256(key.encode()).hexdigest())
         for shard in self.plan.shards:
-            if shard.file in by_file and self._take_up(shard, by_file[shard.file]):
+            if shard.file in said and self._take_up(shard):
                 self.resumed.append(shard.file)
         self._workspace.keep_only(set(self.resumed))
 
-    def _take_up(self, shard: Shard, receipt: dict[str, Any]) -> bool:
-        """Whether the shard stands there as its receipt says; if so, its losses are known."""
+    def _take_up(self, shard: Shard) -> bool:
+        """Whether the shard stands there as this run would write it; if so, its losses are known.
+
+        A receipt only says where to look: anybody may have written it, and the file too.
+        """
         path = self.root / shard.file
         wanted = self._steps[shard.file]
         try:
+            if Path(os.path.realpath(path)) != Path(os.path.realpath(self.root)) / shard.file:
+                return False  # a link leads there
             if not _has_header(path, self.plan.layout(shard).header, shard.n_bytes):
                 return False
-            digests = digest_steps(
-                self.plan,
-                self.root,
-                wanted,
-                phase="resume",
-                threads=self._threads,
-                progress=self._progress,
-            )
-            found = {self.plan.steps[i].outputs[0].name: tensor_digest(digests[i]) for i in wanted}
-            if found != receipt["digests"]:
-                return False
-            losses = {name: Loss(**members) for name, members in receipt["losses"].items()}
-            # None: a receipt of an older tensorcast, which did not count it
-            names = [self.plan.steps[i].outputs[0].name for i in self._watched(wanted)]
-            if any(losses[name].collapses is not False for name in names):
-                return False
-        except (OSError, CorruptFileError, KeyError, TypeError, AttributeError):
+        except (OSError, CorruptFileError):
             return False
-        self.losses.update(losses)
+        losses = retrace_steps(
+            self.plan,
+            self.root,
+            wanted,
+            report=self._report,
+            threads=self._threads,
+            progress=self._progress,
+        )
+        if losses is None or any(losses[i].collapses for i in self._watched(wanted)):
+            return False
+        for index in wanted:
+            step = self.plan.steps[index]
+            self.n_bytes_read += step.inputs[0].n_bytes
+            if index in losses:
+                self.losses[step.outputs[0].name] = losses[index]
         return True
 
     def _watched(self, steps: list[int]) -> list[int]:
@@ -131,7 +138,7 @@ class Job:
             with writing(self.root / file):
                 _sync(self.root / file)
                 sync_directory(self.root)
-                self._workspace.add_receipt(self._receipt(converter, file))
+                self._workspace.add_receipt(file)
 
         converter.run(
             [shard.file for shard in todo],
@@ -163,16 +170,6 @@ class Job:
                 write_all(descriptor, layout.header, 0)
             finally:
                 os.close(descriptor)
-
-    def _receipt(self, converter: Converter, file: str) -> dict[str, Any]:
-        digests: dict[str, str] = {}
-        losses: dict[str, dict[str, Any]] = {}
-        for index in self._steps[file]:
-            name, state = self.plan.steps[index].outputs[0].name, converter.states[index]
-            digests[name] = tensor_digest(state.digests)
-            if state.loss is not None:
-                losses[name] = dict(vars(state.loss))
-        return {"file": file, "digests": digests, "losses": losses}
 
     # -- verifying -----------------------------------------------------------------------------
 
@@ -210,10 +207,11 @@ class Job:
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 folders.add(path.parent)
-                if text is None:
-                    inside(self.plan.root, name)
-                    self.n_bytes_written += _copy(self.plan.root / name, path)
-                else:
+            if text is None:
+                inside(self.plan.root, name)
+                self.n_bytes_written += _copy(self.plan.root / name, path)
+            else:
+                with writing(path):
                     self.n_bytes_written += _write(path, text.encode("utf-8"))
         for folder in folders:
             with writing(folder):
@@ -221,6 +219,9 @@ class Job:
 
 
 def _has_header(path: Path, header: bytes, n_bytes: int) -> bool:
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:  # with another name elsewhere
+        return False
     descriptor = open_regular(path)
     try:
         buffer = bytearray(len(header))
@@ -253,17 +254,40 @@ def _write(path: Path, data: bytes) -> int:
 
 
 def _copy(source: Path, path: Path) -> int:
-    reading = open_regular(source)
+    """Copies a file of the source; the bytes.
+
+    Raises:
+        CheckpointError: reading failed.
+        CorruptFileError: it changed meanwhile.
+        DestinationError: writing failed.
+    """
+    with reading(source):
+        original = open_regular(source)
     try:
-        descriptor = _create(path)
+        before = os.fstat(original)
+        with writing(path):
+            descriptor = _create(path)
         try:
             done = 0
-            while piece := os.pread(reading, _COPY_BYTES, done):
-                write_all(descriptor, piece, done)
+            while piece := _piece(original, source, done):
+                with writing(path):
+                    write_all(descriptor, piece, done)
                 done += len(piece)
-            os.fsync(descriptor)
+            with writing(path):
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        after = os.fstat(original)
     finally:
-        os.close(reading)
+        os.close(original)
+    if done != before.st_size or after.st_mtime_ns != before.st_mtime_ns:
+        raise CorruptFileError(
+            f"{str(source)!r}: expected a file of {before.st_size} bytes that stays as it is, "
+            f"found it changed while it was copied ({done} bytes); nothing was written"
+        )
     return done
+
+
+def _piece(descriptor: int, path: Path, offset: int) -> bytes:
+    with reading(path, offset):
+        return os.pread(descriptor, _COPY_BYTES, offset)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 from pathlib import Path
 from typing import Final
 
 from ..errors import UnsupportedCheckpointError
+from .reading import reading
 from .safetensors import open_regular
 from .strict_json import corrupt
 
@@ -27,9 +29,13 @@ def inside(root: Path, name: str) -> Path:
     """
     real_root = Path(os.path.realpath(root))
     real = Path(os.path.realpath(root / name))
-    if not os.path.lexists(root / name) or not real.exists():
+    try:
+        os.stat(root / name)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise  # it may well be there
         kind = "a broken link" if os.path.islink(root / name) else "no such file"
-        raise corrupt(root / name, expected="a file of the checkpoint", found=kind)
+        raise corrupt(root / name, expected="a file of the checkpoint", found=kind) from None
     if not real.is_relative_to(real_root) and not _is_blob(real_root, real):
         raise UnsupportedCheckpointError(_leads_out(root, name, real))
     return real
@@ -58,7 +64,7 @@ def read_small(root: Path, name: str) -> bytes:
     """The bytes of a JSON file of the checkpoint, refused past 100 MB."""
     inside(root, name)
     descriptor = open_regular(root / name)
-    with os.fdopen(descriptor, "rb") as file:
+    with os.fdopen(descriptor, "rb") as file, reading(root / name):
         data = file.read(_MAX_JSON_BYTES + 1)
     if len(data) > _MAX_JSON_BYTES:
         size = os.path.getsize(root / name)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +24,9 @@ from ..errors import (
 )
 from ..formats import FORMATS, Format, lookup
 from ..policy import Nan, Policy, ResolvedPolicy, Rounding
+from . import as_checkpoint
 from .config_text import completed_config, model_format, retyped_config
+from .endings import check_ending
 from .plan_data import Overflow, Plan, Request, Shard, Step
 from .protocol import Checkpoint, TensorInfo, TensorSpec
 from .raw import raw_config, raw_metadata, raw_skipped, raw_warnings
@@ -35,11 +37,11 @@ from .strict_json import shortened
 from .weight_names import ONE_FILE, index_file
 from .weight_sets import NAMED_WEIGHTS
 
-__all__ = ["Overflow", "Plan", "Request", "Shard", "Step", "plan", "tensor_seed"]
+__all__ = ["Overflow", "Plan", "Request", "Shard", "Step", "plan", "plan_again", "tensor_seed"]
 
 
 def plan(
-    source: Checkpoint,
+    source: Checkpoint | str | os.PathLike[str],
     destination: str | os.PathLike[str],
     to: Format | str,
     *,
@@ -55,9 +57,9 @@ def plan(
     """The conversion of `source` to `to`, decided without reading a tensor or touching a file.
 
     Args:
-        source: from `open_checkpoint`.
+        source: from `open_checkpoint`, or its path.
         destination: a directory for a directory, a file for a file (a directory when a file is
-            split by `max_shard_size`).
+            split by `max_shard_size`). A file's name ends in .safetensors.
         to: the format of floating tensors; integers, bool and complex stay.
         rules: the first one that matches a tensor's name decides, whatever the tensor's format;
             each has to match a tensor.
@@ -77,9 +79,11 @@ def plan(
         FormatError: a format is unknown, or safetensors cannot hold it.
         PolicyError, CastError: the policy does not fit a tensor's formats; a rule matches no
             tensor, or decides nothing.
+        DestinationError: the destination's ending is not that of what would be written.
         CheckpointError: a tensor's bits would not fill whole bytes; the files by `max_shard_size`
             would not be found by those who load the source.
     """
+    source = as_checkpoint(source)
     to = lookup(to)
     if source.scaled and not raw:
         raise UnsupportedCheckpointError(
@@ -104,6 +108,7 @@ def plan(
         reasons[tensor.name] = reason
         specs.append(TensorSpec(tensor.name, target, tensor.shape))
     directory = source.kind == "huggingface" or max_shard_size is not None
+    check_ending(destination, source.path.name, directory=directory)
     groups, more = group(source, specs, max_shard_size)
     if not directory:
         groups = [replace(groups[0], file=Path(destination).name)]
@@ -169,6 +174,18 @@ def plan(
         unconverted=source.unconverted,
         warnings=tuple(warnings),
     )
+
+
+def plan_again(plan_: Plan, source: Checkpoint, kept: Mapping[str, str] | None = None) -> Plan:
+    """What `plan` makes of the same request now.
+
+    Args:
+        plan_: its request and its destination are taken, nothing else.
+        source: the plan's source, opened.
+        kept: as in `plan`.
+    """
+    options = {each.name: getattr(plan_.request, each.name) for each in fields(plan_.request)}
+    return plan(source, plan_.destination, **options, kept=kept)
 
 
 def _misleads(variant: str | None, to: Format) -> bool:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from ..errors import CheckpointError, FormatError
-from ..formats import Format, lookup
+from ..errors import CheckpointError, CorruptFileError
+from ..formats import Format
 from ..policy import Nan, ResolvedPolicy, Rounding
 from .protocol import DataFile, Layout, TensorInfo, TensorSpec
 from .rules import Rule
 from .safetensors import SafetensorsWriter
+from .strict_json import parse_object, shortened
+from .typed_json import MismatchError, from_json, to_json
 
 VERSION: Final = 1
 
@@ -138,8 +139,9 @@ class Plan:
         return json.dumps(as_dict(self), indent=1) + "\n"
 
     @staticmethod
-    def from_json(text: str) -> Plan:
-        """The plan that `to_json` wrote.
+    def from_json(text: str | bytes) -> Plan:
+        """The plan that `to_json` wrote. `run` makes it again from its source and refuses it if
+        anything differs.
 
         Raises:
             CheckpointError: the text is no plan, or one of a version this tensorcast does not
@@ -150,124 +152,29 @@ class Plan:
 
 def as_dict(plan: Plan) -> dict[str, Any]:
     """The plan in JSON's own types."""
-    request = plan.request
-    return {
-        "tensorcast_plan": VERSION,
-        "source": plan.source,
-        "destination": plan.destination,
-        "kind": plan.kind,
-        "directory": plan.directory,
-        "request": {
-            "to": request.to.name,
-            "rules": [
-                {"glob": rule.glob, "format": rule.format.name if rule.format else None}
-                for rule in request.rules
-            ],
-            "overflow": request.overflow,
-            "rounding": request.rounding,
-            "nan": request.nan,
-            "seed": request.seed,
-            "max_shard_size": request.max_shard_size,
-            "raw": request.raw,
-        },
-        "files": [dataclasses.asdict(file) for file in plan.files],
-        "shards": [dataclasses.asdict(shard) for shard in plan.shards],
-        "steps": [
-            {
-                "inputs": [_tensor(tensor) for tensor in step.inputs],
-                "outputs": [_tensor(tensor) for tensor in step.outputs],
-                "policy": dataclasses.asdict(step.policy) if step.policy else None,
-                "decoder": step.decoder,
-                "kept": step.kept,
-            }
-            for step in plan.steps
-        ],
-        "texts": plan.texts,
-        "extra_files": list(plan.extra_files),
-        "skipped": plan.skipped,
-        "unconverted": plan.unconverted,
-        "warnings": list(plan.warnings),
-        "n_bytes_read": plan.n_bytes_read,
-        "n_bytes_written": plan.n_bytes_written,
-    }
+    members: dict[str, Any] = to_json(plan)
+    return {"tensorcast_plan": VERSION, **members, **{name: getattr(plan, name) for name in _SUMS}}
 
 
-def _tensor(tensor: TensorInfo) -> dict[str, Any]:
-    return {
-        "name": tensor.name,
-        "format": tensor.format.name,
-        "shape": list(tensor.shape),
-        "file": tensor.file,
-        "offset": tensor.offset,
-        "n_bytes": tensor.n_bytes,
-    }
+_SUMS: Final = ("n_bytes_read", "n_bytes_written")
 
 
-def _load(text: str) -> Plan:
+def _load(text: str | bytes) -> Plan:
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:
-        members = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        members = parse_object(data.lstrip(b" \t\r\n"), "the plan")
+    except CorruptFileError as error:
         raise CheckpointError(f"this is no plan: {error}") from None
-    version = members.get("tensorcast_plan") if isinstance(members, dict) else None
-    if version != VERSION:
+    version = members.pop("tensorcast_plan", None)
+    if type(version) is not int or version != VERSION:
         raise CheckpointError(
             f'expected a plan with "tensorcast_plan": {VERSION}, found '
-            f"{'none' if version is None else repr(version)}; plan again with this tensorcast"
+            f"{'none' if version is None else shortened(version)}; plan again with this tensorcast"
         )
+    for name in _SUMS:  # of the steps, for those who read the document
+        members.pop(name, None)
     try:
-        return _plan(members)
-    except (KeyError, TypeError, AttributeError, ValueError, FormatError) as error:
-        raise CheckpointError(
-            f"the plan is damaged: {type(error).__name__}: {error}; plan again"
-        ) from None
-
-
-def _plan(members: dict[str, Any]) -> Plan:
-    request = members["request"]
-    return Plan(
-        source=members["source"],
-        destination=members["destination"],
-        kind=members["kind"],
-        directory=members["directory"],
-        request=Request(
-            to=lookup(request["to"]),
-            rules=tuple(
-                Rule(rule["glob"], lookup(rule["format"]) if rule["format"] else None)
-                for rule in request["rules"]
-            ),
-            overflow=request["overflow"],
-            rounding=request["rounding"],
-            nan=request["nan"],
-            seed=request["seed"],
-            max_shard_size=request["max_shard_size"],
-            raw=request["raw"],
-        ),
-        files=tuple(DataFile(**file) for file in members["files"]),
-        shards=tuple(Shard(**shard) for shard in members["shards"]),
-        steps=tuple(
-            Step(
-                inputs=tuple(_info(tensor) for tensor in step["inputs"]),
-                outputs=tuple(_info(tensor) for tensor in step["outputs"]),
-                policy=ResolvedPolicy(**step["policy"]) if step["policy"] else None,
-                decoder=step["decoder"],
-                kept=step["kept"],
-            )
-            for step in members["steps"]
-        ),
-        texts=dict(members["texts"]),
-        extra_files=tuple(members["extra_files"]),
-        skipped=dict(members["skipped"]),
-        unconverted=dict(members["unconverted"]),
-        warnings=tuple(members["warnings"]),
-    )
-
-
-def _info(tensor: dict[str, Any]) -> TensorInfo:
-    return TensorInfo(
-        name=tensor["name"],
-        format=lookup(tensor["format"]),
-        shape=tuple(tensor["shape"]),
-        file=tensor["file"],
-        offset=tensor["offset"],
-        n_bytes=tensor["n_bytes"],
-    )
+        plan: Plan = from_json(Plan, members)
+    except MismatchError as error:
+        raise CheckpointError(f"the plan is damaged: {error}; plan again") from None
+    return plan

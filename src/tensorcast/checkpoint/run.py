@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from contextlib import suppress
@@ -13,11 +12,13 @@ from ..loss import Loss
 from . import open_checkpoint
 from .chunks import n_threads
 from .convert import Report, fails, measure_steps
+from .derive import derive
 from .destination import check_place, check_replaceable
 from .errors import Interrupted, TensorCollapseError, TensorNanError, TensorOverflowError
 from .job import Job
-from .plan import Plan, Step, plan
-from .safetensors import read_header
+from .plan import Plan, Step, plan_again
+from .reading import reading
+from .safetensors import open_regular
 from .workspace import Workspace
 
 
@@ -63,7 +64,8 @@ def run(
     """Convert the plan's source; the destination appears complete, in one step, or not at all.
 
     Args:
-        plan: from `tensorcast.checkpoint.plan.plan`, or read with `Plan.from_json`.
+        plan: from `tensorcast.checkpoint.plan.plan`, or read with `Plan.from_json`. It is made
+            again from its source and its request, and has to be equal.
         force: replace an existing destination; it lives until the new one is complete.
         verify: read the written files back and compare them with what the casts gave.
         report: the full `Loss` of every tensor, not only its counts.
@@ -76,15 +78,17 @@ def run(
         TensorCollapseError: next to nothing would be left of a tensor (`Loss.collapses`), and the
             plan is not raw.
         DestinationError: the destination exists, lies in the source, lacks space, or a write
-            failed.
+            failed; or it is complete, and what it replaced could not be removed.
         CorruptFileError: the source changed since it was planned, or a written file does not
             read back.
+        CheckpointError: the plan is not what its request gives, or the source cannot be read.
         Interrupted: SIGINT; finished shards stay for the next run.
     """
     began = time.perf_counter()
     threads = n_threads(threads)
+    plan = derive(plan)
+    _check_readable(plan)
     check_place(plan)
-    _check_source(plan)
     with Workspace(plan.destination) as workspace:
         try:
             check_replaceable(plan, force=force)
@@ -98,7 +102,9 @@ def run(
                 job.verify_headers()
             job.write_others()
             _check_unchanged(plan)
-            warnings = workspace.commit(job.product, force=force)
+            workspace.commit(
+                job.product, check=lambda place: check_replaceable(plan, place, force=force)
+            )
         except BaseException as error:
             finished = _leave(workspace, error)
             if isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted):
@@ -108,12 +114,13 @@ def run(
                     f"interrupted; {again if finished else 'nothing was left behind'}"
                 ) from None
             raise
+        _sweep(workspace)
     return Result(
         plan=plan,
         losses=job.losses,
         kept=kept,
         skipped=plan.skipped,
-        warnings=plan.warnings + tuple(warnings),
+        warnings=plan.warnings,
         n_bytes_read=job.n_bytes_read,
         n_bytes_written=job.n_bytes_written,
         seconds=time.perf_counter() - began,
@@ -122,20 +129,22 @@ def run(
     )
 
 
-def _check_source(plan: Plan) -> None:
-    """The source's files are those that were planned."""
-    for file in plan.files:
-        found, _ = read_header(plan.root / file.name, file.name)
-        if found != file:
-            changed = [
-                field.name
-                for field in dataclasses.fields(file)
-                if getattr(found, field.name) != getattr(file, field.name)
-            ]
-            raise CorruptFileError(
-                f"{str(plan.root / file.name)!r}: expected the file as it was planned, found "
-                f"another {', '.join(changed)}; plan again"
-            )
+def _check_readable(plan: Plan) -> None:
+    """The files that are copied last can be opened, found before the first byte is written."""
+    for name in plan.extra_files:
+        with reading(plan.root / name):
+            os.close(open_regular(plan.root / name))
+
+
+def _sweep(workspace: Workspace) -> None:
+    """Remove what the destination replaced, and the workspace."""
+    try:
+        workspace.sweep_after()
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted when {workspace.destination!r} was complete; of what it replaced, some "
+            f"may be left: remove {str(workspace.path)!r} by hand"
+        ) from None
 
 
 def _check_unchanged(plan: Plan) -> None:
@@ -153,10 +162,10 @@ def _check_unchanged(plan: Plan) -> None:
 def _leave(workspace: Workspace, error: BaseException) -> int:
     """Tidy up after a failure: finished shards stay where the next run can use them."""
     useless = (TensorOverflowError, TensorNanError, TensorCollapseError, CorruptFileError)
-    receipts = [] if isinstance(error, useless) else workspace.receipts()
+    receipts = set() if isinstance(error, useless) else workspace.receipts()
     with suppress(OSError):  # the error under way says more than one of tidying up
         if receipts:
-            workspace.keep_only({str(receipt["file"]) for receipt in receipts})
+            workspace.keep_only(receipts)
         else:
             workspace.sweep()
     return len(receipts)
@@ -176,20 +185,7 @@ def _settle(plan_: Plan, threads: int, progress: Report | None) -> tuple[Plan, d
             kept[step.inputs[0].name] = " and ".join(what)
     if not kept:
         return plan_, kept
-    request = plan_.request
-    settled = plan(
-        open_checkpoint(plan_.source),
-        plan_.destination,
-        request.to,
-        rules=request.rules,
-        overflow=request.overflow,
-        rounding=request.rounding,
-        nan=request.nan,
-        seed=request.seed,
-        max_shard_size=request.max_shard_size,
-        raw=request.raw,
-        kept=kept,
-    )
+    settled = plan_again(plan_, open_checkpoint(plan_.source), kept)
     if settled.files != plan_.files:
         raise CorruptFileError(f"{plan_.source!r} changed while it was measured; plan again")
     return settled, kept

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from ..errors import CheckpointError, CorruptFileError
 from ..formats import Format, spelled_by
 from .protocol import Checkpoint, DataFile, Layout, TensorInfo, TensorSpec
+from .reading import reading
 from .strict_json import corrupt, is_count, is_text, parse_object, shortened
 
 MAX_HEADER_BYTES: Final = 100_000_000
@@ -146,7 +147,8 @@ def open_regular(path: Path) -> int:
 
 
 def _header_bytes(descriptor: int, path: Path, size: int) -> bytes:
-    prefix = os.pread(descriptor, 8, 0)
+    with reading(path, 0):
+        prefix = os.pread(descriptor, 8, 0)
     if len(prefix) < 8:
         raise corrupt(
             path, offset=0, expected="8 bytes of header length", found=f"a file of {size} bytes"
@@ -168,7 +170,8 @@ def _header_bytes(descriptor: int, path: Path, size: int) -> bytes:
         )
     pieces = bytearray()
     while len(pieces) < n:
-        piece = os.pread(descriptor, n - len(pieces), 8 + len(pieces))
+        with reading(path, 8 + len(pieces)):
+            piece = os.pread(descriptor, n - len(pieces), 8 + len(pieces))
         if not piece:
             raise corrupt(path, offset=8 + len(pieces), expected="the header", found="end of file")
         pieces += piece

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from ..casting import cast_chunk
 from ..formats import Format, lookup
 from ..loss import Loss
 from ..policy import Policy
+from . import as_checkpoint
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .convert import Progress, Report, TensorState
 from .protocol import Checkpoint
@@ -18,7 +20,7 @@ CANDIDATES = ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
 def measure(
-    checkpoint: Checkpoint,
+    checkpoint: Checkpoint | str | os.PathLike[str],
     candidates: Sequence[Format | str] = CANDIDATES,
     *,
     threads: int | None = None,
@@ -30,7 +32,7 @@ def measure(
     to nearest even.
 
     Args:
-        checkpoint: from `open_checkpoint`.
+        checkpoint: from `open_checkpoint`, or its path.
         candidates: formats, by any spelling.
         threads: see `chunks.n_threads`.
         progress: called in this thread with a `Progress` of phase "measure".
@@ -38,6 +40,7 @@ def measure(
     Returns:
         tensor name -> format name -> loss, in the checkpoint's and the candidates' order.
     """
+    checkpoint = as_checkpoint(checkpoint)
     rows = [lookup(candidate) for candidate in candidates]
     tensors = [tensor for tensor in checkpoint.tensors if tensor.format.is_float]
     paths = [checkpoint.root / tensor.file for tensor in tensors]

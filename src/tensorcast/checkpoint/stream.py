@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import Final
 
-from ..errors import CheckpointError, CorruptFileError
+from ..errors import CorruptFileError
 from ..kernels import cpu
 from ..loss import Loss, loss_of
 from ..policy import ResolvedPolicy
 from .chunks import Buffers, Chunk, Files
 from .protocol import TensorInfo
+from .reading import read_error
 from .workspace import read_into, writing
 
 _READING: Final = 1
@@ -24,7 +25,7 @@ def read_chunk(
     """The bytes of a chunk, in the buffer; one use of the file.
 
     Raises:
-        CheckpointError: reading failed.
+        ReadError: reading failed.
         CorruptFileError: the file ends early; it has changed since its header was read.
     """
     begin = chunk_offset(tensor, chunk)
@@ -32,7 +33,7 @@ def read_chunk(
     try:
         n = read_into(files[path], view, begin)
     except OSError as error:
-        raise _unread(path, tensor, begin, error) from error
+        raise read_error(error, path, begin, tensor=tensor.name) from error
     if n != len(view):
         raise _ended(path, tensor, begin + n, len(view) - n)
     files.release(path)
@@ -64,7 +65,7 @@ def cast_through(
         collapses: count what `Loss.collapses` needs; `report` does too.
 
     Raises:
-        CheckpointError, CorruptFileError: as `read_chunk`.
+        ReadError, CorruptFileError: as `read_chunk`.
         DestinationError: a write failed.
     """
     begin, there = chunk_offset(source, chunk), chunk_offset(target, chunk)
@@ -104,7 +105,7 @@ def copy_through(
     first. The digest of its bytes.
 
     Raises:
-        CheckpointError, CorruptFileError: as `read_chunk`.
+        ReadError, CorruptFileError: as `read_chunk`.
         DestinationError: a write failed.
     """
     begin, there = chunk_offset(source, chunk), chunk_offset(target, chunk)
@@ -131,7 +132,7 @@ def _opened(files: Files, path: Path, tensor: TensorInfo, offset: int) -> int:
     try:
         return files[path]
     except OSError as error:
-        raise _unread(path, tensor, offset, error) from error
+        raise read_error(error, path, offset, tensor=tensor.name) from error
 
 
 def _opened_for_writing(
@@ -161,15 +162,9 @@ def _raise(
             raise failed
     assert end.stopped == _READING
     if end.error:
-        raise _unread(path, source, begin, failed) from failed
+        raise read_error(failed, path, begin, tensor=source.name) from failed
     missing = source.format.n_bytes(chunk.n_elements) - end.n_bytes_read
     raise _ended(path, source, begin + end.n_bytes_read, missing)
-
-
-def _unread(path: Path, tensor: TensorInfo, offset: int, error: OSError) -> CheckpointError:
-    return CheckpointError(
-        f"{str(path)!r}, tensor {tensor.name!r}, byte {offset}: reading failed: {error}"
-    )
 
 
 def _ended(path: Path, tensor: TensorInfo, offset: int, n_missing: int) -> CorruptFileError:

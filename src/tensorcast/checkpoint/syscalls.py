@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import ctypes
 
 _AT_FDCWD: Final = -100
+_AT_SYMLINK_NOFOLLOW: Final = 0x100
+_STATX_BYTES: Final = 256
+STATX_ATTR_IMMUTABLE: Final = 0x10
+STATX_ATTR_APPEND: Final = 0x20
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
 _RANGE_WRITE: Final = 2
@@ -72,6 +76,18 @@ def start_writing(descriptor: int) -> None:
 
     with suppress(OSError):  # what fails here fails again in fsync, where it is told of
         _call("sync_file_range", descriptor, ctypes.c_int64(0), ctypes.c_int64(0), _RANGE_WRITE)
+
+
+def attributes(path: str) -> int:
+    """The STATX_ATTR_ bits of a path, a link itself and not what it leads to; 0 where the system
+    does not say."""
+    import ctypes
+
+    found = ctypes.create_string_buffer(_STATX_BYTES)
+    with suppress(OSError):
+        if _call("statx", _AT_FDCWD, os.fsencode(path), _AT_SYMLINK_NOFOLLOW, 0, found):
+            return int.from_bytes(found.raw[8:16], sys.byteorder)
+    return 0
 
 
 def rename_new(source: str, target: str) -> bool:

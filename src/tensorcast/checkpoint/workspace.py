@@ -2,8 +2,8 @@
 
 Beside the destination `D` stands `.D.tensorcast-<hash>/` while a run is under way or can be
 resumed: `new/` (the directory that becomes `D`, or that holds the file that does), `receipts`
-(one JSON line per finished shard), and for a moment `old` where two names cannot be swapped in
-one step.
+(one JSON line per finished shard, believed by nobody: the shard is compared with its source), and
+for a moment `old` where two names cannot be swapped in one step.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Any, Final
 
-from ..errors import CheckpointError, DestinationError
+from ..errors import CheckpointError, CorruptFileError, DestinationError
 from . import syscalls
+from .safetensors import open_regular
 
-VERSION: Final = 2
+VERSION: Final = 3
+_MAX_RECEIPTS: Final = 1 << 26
 # what flock says where the file system has no locks: two runs there are the caller's to avoid
 _NO_LOCKS: Final = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)
 
@@ -49,7 +51,11 @@ class Workspace:
         self._old = self.path / "old"
         self._receipts = self.path / "receipts"
         self._descriptor = self._lock()
-        self._recover()
+        try:
+            self._recover()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
 
     def __enter__(self) -> Workspace:
         return self
@@ -66,7 +72,7 @@ class Workspace:
         for _ in range(100):
             try:
                 with writing(self.path):
-                    os.mkdir(self.path)
+                    os.mkdir(self.path, 0o700)  # nobody else may put files in the destination's way
             except DestinationError as error:
                 if error.errno != errno.EEXIST:
                     raise
@@ -100,26 +106,29 @@ class Workspace:
 
     # -- receipts ------------------------------------------------------------------------------
 
-    def resume(self, job: str) -> list[dict[str, Any]]:
-        """The receipts of an earlier run of the same job; of another job nothing is left.
+    def resume(self, job: str) -> set[str]:
+        """The files that an earlier run of the same job says it finished; of another job nothing
+        is left.
 
         Args:
             job: the digest of everything that decides the bytes to write.
         """
         lines = self._lines()
-        if lines and lines[0] == {"tensorcast_receipts": VERSION, "job": job}:
+        same = bool(lines) and lines[0] == {"tensorcast_receipts": VERSION, "job": job}
+        if same and self.new.is_dir() and not self.new.is_symlink():
             return self.receipts()
         self.clear()
         self._append({"tensorcast_receipts": VERSION, "job": job})
-        return []
+        return set()
 
-    def receipts(self) -> list[dict[str, Any]]:
-        """The receipts there are, of whatever job."""
-        return [line for line in self._lines() if "file" in line]
+    def receipts(self) -> set[str]:
+        """The files that there are receipts for, of whatever job."""
+        files = (line.get("file") for line in self._lines())
+        return {file for file in files if isinstance(file, str)}
 
-    def add_receipt(self, receipt: dict[str, Any]) -> None:
+    def add_receipt(self, file: str) -> None:
         """Record a finished shard; on disk when this returns."""
-        self._append(receipt)
+        self._append({"file": file})
 
     def _append(self, line: dict[str, Any]) -> None:
         with writing(self._receipts):
@@ -133,16 +142,18 @@ class Workspace:
                 os.close(descriptor)
 
     def _lines(self) -> list[dict[str, Any]]:
-        """What the receipts say, without a last line that was cut off."""
+        """What the receipts say, without a last line that was cut off. Nothing in them is sure."""
         try:
-            text = self._receipts.read_bytes()
-        except FileNotFoundError:
+            descriptor = open_regular(self._receipts)
+        except (OSError, CorruptFileError):
             return []
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(_MAX_RECEIPTS)
         lines = []
         for line in text.split(b"\n"):
             try:
                 members = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(members, dict):
                 lines.append(members)
@@ -150,43 +161,64 @@ class Workspace:
 
     # -- the last rename -----------------------------------------------------------------------
 
-    def commit(self, product: Path, *, force: bool) -> list[str]:
-        """Make `product` the destination in one step, then remove the workspace.
+    def commit(self, product: Path, *, check: Callable[[str], None]) -> None:
+        """Make `product` the destination in one step.
 
         Args:
             product: `new`, or the file in it.
-            force: replace what stands at the destination.
-
-        Returns:
-            Warnings: the destination is complete, but something could not be tidied up.
+            check: raises a DestinationError if what stands at a path may not be replaced. It is
+                asked about the destination at the last moment, and once more about what was
+                there when the two were exchanged.
 
         Raises:
-            DestinationError: something came to stand at the destination, and no `force`; or the
-                rename failed.
+            DestinationError: something came to stand at the destination that may not be replaced,
+                or the rename failed.
         """
         with writing(Path(self.destination)):
             self._append({"commit": os.stat(product).st_ino})
             sync_directory(self.path)
-            self._publish(str(product), force=force)
+            self._publish(str(product), check)
+
+    def sweep_after(self) -> None:
+        """Remove what the destination replaced, and the workspace, when all is published.
+
+        Raises:
+            DestinationError: not all could be removed, or the system does not say that the new
+                name is on disk.
+        """
         try:
             sync_directory(self.path.parent)
+        except OSError as error:
+            raise DestinationError(
+                f"{self.destination!r} is complete, but its directory could not be synced: "
+                f"{error.strerror}; it may not outlive a power failure"
+            ) from error
+        try:
             self.sweep()
         except OSError as error:
-            return [f"{str(self.path)!r} could not be removed: {error}; remove it by hand"]
-        return []
+            raise DestinationError(f"{self.destination!r} is complete, but {error}") from error
 
-    def _publish(self, new: str, *, force: bool) -> None:
+    def _publish(self, new: str, check: Callable[[str], None]) -> None:
         destination = self.destination
-        exists = os.path.lexists(destination)
-        if exists and not force:
-            raise self._appeared()
-        if not exists:
+        if not os.path.lexists(destination):
             self._rename_new(new)
-        elif not os.path.isdir(new):
-            os.replace(new, destination)
-        elif not syscalls.exchange(new, destination):
+            return
+        try:
+            check(destination)
+        except DestinationError as error:
+            raise self._appeared(error) from None
+        if syscalls.exchange(new, destination):
+            try:
+                if not os.path.islink(new):  # of a link only the link is lost
+                    check(new)  # what the exchange took away, whoever put it there
+            except DestinationError as error:
+                syscalls.exchange(new, destination)
+                raise self._appeared(error) from None
+        elif os.path.isdir(new):
             os.rename(destination, self._old)  # a kill between these two: see _recover
             os.rename(new, destination)
+        else:
+            os.replace(new, destination)
 
     def _rename_new(self, new: str) -> None:
         try:
@@ -198,12 +230,13 @@ class Workspace:
                 os.link(new, self.destination)
                 os.unlink(new)
         except FileExistsError:
-            raise self._appeared() from None
+            raise self._appeared(None) from None
 
-    def _appeared(self) -> DestinationError:
+    def _appeared(self, why: DestinationError | None) -> DestinationError:
+        reason = why or "run again with --force to replace it (force=True)"
         return DestinationError(
-            f"{self.destination!r} came into being during the run; run again with --force to "
-            "replace it (force=True): what is finished is kept"
+            f"{self.destination!r} came into being during the run, or changed: {reason}; what is "
+            "finished is kept"
         )
 
     def _recover(self) -> None:
@@ -224,31 +257,68 @@ class Workspace:
     # -- sweeping ------------------------------------------------------------------------------
 
     def clear(self) -> None:
-        """Remove everything in the workspace."""
-        for name in os.listdir(self.path):
-            _remove(self.path / name)
+        """Remove everything in the workspace.
+
+        Raises:
+            DestinationError: not all of it could be removed; says what is left.
+        """
+        self._remove(self.path / name for name in os.listdir(self.path))
 
     def keep_only(self, files: set[str]) -> None:
-        """Remove everything in `new` but the named files."""
-        if not self.new.is_dir():
+        """Remove everything in `new` but the named files and their folders."""
+        if self.new.is_symlink() or not self.new.is_dir():
             return
-        for name in os.listdir(self.new):
-            if name not in files:
-                _remove(self.new / name)
+        folders = {str(folder) for file in files for folder in PurePath(file).parents}
+        useless: list[Path] = []
+        for place, names, others in os.walk(self.new):
+            where = Path(place).relative_to(self.new)
+            kept = [name for name in names if str(where / name) in folders]
+            links = [name for name in kept if Path(place, name).is_symlink()]
+            names[:] = [name for name in kept if name not in links]
+            useless += [Path(place, name) for name in {*os.listdir(place)} - {*names, *others}]
+            useless += [Path(place, name) for name in others if str(where / name) not in files]
+        self._remove(useless)
 
     def sweep(self) -> None:
-        """Remove the workspace."""
+        """Remove the workspace.
+
+        Raises:
+            DestinationError: as `clear`.
+        """
         self.clear()
         os.rmdir(self.path)
 
+    def _remove(self, paths: Iterable[Path]) -> None:
+        failed: list[OSError] = []
+        for path in paths:
+            _remove(path, failed)
+        if failed:
+            shown = [f"{error.filename!r}: {error.strerror}" for error in failed[:3]]
+            more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+            raise DestinationError(
+                f"old data could not be removed ({', '.join(shown)}{more}); remove "
+                f"{str(self.path)!r} by hand"
+            )
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        import shutil
 
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+def _remove(path: Path, failed: list[OSError]) -> None:
+    """Remove a file, or a directory with all that can be removed in it."""
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+            return
+        names = os.listdir(path)
+    except OSError as error:
+        failed.append(error)
+        return
+    before = len(failed)
+    for name in names:
+        _remove(path / name, failed)
+    if len(failed) == before:  # else it is not empty, which says nothing new
+        try:
+            path.rmdir()
+        except OSError as error:
+            failed.append(error)
 
 
 def sync_directory(path: Path) -> None:

@@ -18,6 +18,7 @@ from tensorcast import __version__
 from tensorcast.errors import FormatError, PolicyError, TensorcastError
 from tensorcast.words.text import Span, line, safe, wrap
 
+from . import take_interruptions
 from .terminal import screen, show, write
 
 OK: Final = 0
@@ -56,6 +57,7 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         command: click.Command = module.command
+        take_interruptions()
         return command
 
     def format_commands(
@@ -97,6 +99,7 @@ def run(arguments: Sequence[str]) -> int:
     """The exit code of one command line; everything it says goes to stdout and stderr."""
     arguments = list(arguments) or ["--help"]
     debug = "--debug" in arguments or os.environ.get("TENSORCAST_DEBUG", "") not in ("", "0")
+    stdout = sys.stdout
     try:
         result: Any = cli.main(arguments, prog_name="tensorcast", standalone_mode=False)
         return result if isinstance(result, int) else OK
@@ -105,6 +108,10 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             _print_traceback(cause)
         return _fail(arguments, "Interrupted", [str(cause) or "interrupted"], INTERRUPTED)
+    except SystemExit:
+        if sys.stdout is not stdout:  # click wraps it where nobody reads what it prints
+            return OK
+        raise
     except click.ClickException as error:
         return _fail(arguments, "UsageError", _usage(error), error.exit_code)
     except (TensorcastError, OSError) as error:

@@ -98,6 +98,10 @@ def _check_place(out: Path) -> None:
     directory = out.absolute().parent
     if not directory.is_dir():
         raise click.BadParameter(f"there is no directory {str(out.parent)!r}", param_hint="'--out'")
+    if os.path.lexists(out) and not out.is_file():
+        raise click.BadParameter(
+            f"{str(out)!r} is no regular file and is not replaced", param_hint="'--out'"
+        )
     if not os.access(directory, os.W_OK):
         raise click.BadParameter(
             f"the directory {str(out.parent)!r} cannot be written to", param_hint="'--out'"

@@ -16,7 +16,7 @@ from tensorcast.formats import Format
 from tensorcast.policy import NANS, ROUNDINGS
 from tensorcast.words.units import parse_bytes
 
-from .options import FormatType, output_options, run_options
+from .options import FormatType, SourceType, output_options, run_options
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SizeType(_SizeType):
 
 
 @click.command("convert")
-@click.argument("source", metavar="SRC", type=click.Path(exists=True, path_type=Path))
+@click.argument("source", metavar="SRC", type=SourceType())
 @click.argument("destination", metavar="DST", type=click.Path(path_type=Path))
 @click.option("--to", required=True, type=FormatType(), help="Format of the floating tensors.")
 @click.option(

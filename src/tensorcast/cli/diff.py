@@ -10,13 +10,13 @@ import click
 from tensorcast import __version__
 from tensorcast.checkpoint import open_checkpoint
 
-from .options import output_options
+from .options import SourceType, output_options
 from .terminal import screen, show, write
 
 
 @click.command("diff")
-@click.argument("a", type=click.Path(exists=True, path_type=Path))
-@click.argument("b", type=click.Path(exists=True, path_type=Path))
+@click.argument("a", type=SourceType())
+@click.argument("b", type=SourceType())
 @click.option(
     "--min-sqnr",
     type=float,

@@ -13,12 +13,12 @@ from tensorcast.checkpoint import open_checkpoint
 from tensorcast.formats import Format
 from tensorcast.report import inspection
 
-from .options import FormatType, output_options
+from .options import FormatType, SourceType, output_options
 from .terminal import screen, show, write
 
 
 @click.command("inspect")
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=SourceType())
 @click.option("--stats", is_flag=True, help="Read every value: ranges, and what casts would lose.")
 @click.option(
     "--candidate",

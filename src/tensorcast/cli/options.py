@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +45,22 @@ class FormatType(_FormatType):
         incomplete: str,
     ) -> list[CompletionItem]:
         return [CompletionItem(name) for name in FORMATS if name.startswith(incomplete.lower())]
+
+
+class SourceType(click.Path):
+    """A path at which something stands. That it is not there is an error of usage; that it cannot
+    be read is found by whoever reads it, and is none."""
+
+    def __init__(self, *, allow_dash: bool = False) -> None:
+        super().__init__(readable=False, path_type=Path, allow_dash=allow_dash)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not (self.allow_dash and value == "-"):
+            try:
+                os.stat(value)
+            except (FileNotFoundError, NotADirectoryError):
+                self.fail(f"Path {os.fsdecode(value)!r} does not exist.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def output_options(command: _Decorated) -> _Decorated:
@@ -95,3 +112,14 @@ def run_options(command: _Decorated) -> _Decorated:
     ):
         command = option(command)
     return command
+
+
+def need_torch() -> None:
+    """Says what to install where torch is missing, before the user's code is run.
+
+    Raises:
+        MissingLibraryError: it is.
+    """
+    from tensorcast.bridges.outward import load
+
+    load("torch")

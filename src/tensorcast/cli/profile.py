@@ -17,7 +17,7 @@ import click
 from tensorcast import __version__
 from tensorcast.formats import Format
 
-from .options import FormatType, html_option, output_options
+from .options import FormatType, html_option, need_torch, output_options
 from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
@@ -65,6 +65,7 @@ def command(
     tensorcast profile --json package.models:example
     """
     refuse_others(html)
+    need_torch()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         profiled = _profiled(_loaded(target), candidates, no_grad)
     if profiled is None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import sys
+from pathlib import Path
+from typing import Final
 
 import click
 
 from tensorcast.checkpoint.plan import Plan
+from tensorcast.errors import CheckpointError
 
 from .execution import execute
-from .options import output_options, run_options
+from .options import SourceType, output_options, run_options
+
+_MAX_BYTES: Final = 1 << 30
 
 
 @click.command("run")
-@click.argument("plan", type=click.File("rb"))
+@click.argument("plan", type=SourceType(allow_dash=True))
 @run_options
 @output_options
 def command(
-    plan: BinaryIO,
+    plan: Path,
     force: bool,
     verify: bool,
     report: bool,
@@ -26,15 +31,15 @@ def command(
 ) -> None:
     """Execute PLAN, a file that convert --dry-run --json printed ("-": stdin).
 
-    The plan names source and destination and every tensor's format. It is refused when the source
-    changed since it was made.
+    The plan says everything that will be done. It is made again from the source first, and refused
+    if anything differs: when the source changed since, or when the plan was edited.
 
     \b
     tensorcast convert model model-bf16 --to bfloat16 --dry-run --json > plan.json
     tensorcast run plan.json --verify
     """
     execute(
-        Plan.from_json(plan.read().decode("utf-8", "replace")),
+        Plan.from_json(_content(plan)),
         force=force,
         verify=verify,
         report=report,
@@ -42,3 +47,14 @@ def command(
         as_json=as_json,
         command="run",
     )
+
+
+def _content(path: Path) -> bytes:
+    if str(path) == "-":
+        data = sys.stdin.buffer.read(_MAX_BYTES + 1)
+    else:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise CheckpointError(f"this is no plan: {str(path)!r} has more than {_MAX_BYTES} bytes")
+    return data

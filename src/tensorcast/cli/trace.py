@@ -14,7 +14,7 @@ import click
 
 from tensorcast import __version__
 
-from .options import html_option, output_options
+from .options import html_option, need_torch, output_options
 from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
@@ -56,6 +56,7 @@ def command(
     if not as_module and not os.path.isfile(script):
         raise click.UsageError(f"there is no file {script!r}; a module's name goes with -m")
     refuse_others(html)
+    need_torch()
     from tensorcast.model.tracing import trace
 
     traced = trace()

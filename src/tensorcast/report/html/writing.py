@@ -66,7 +66,9 @@ def check_destination(path: Path) -> None:
         raise DestinationError(f"{path} is a directory; name a file in it: {path / 'report.html'}")
     if not path.parent.is_dir():
         raise DestinationError(f"{path}: there is no directory {path.parent}; make it first")
-    if path.exists():
+    if os.path.lexists(path):
+        if not path.is_file():
+            raise DestinationError(f"{path} is no regular file and is not replaced; name another")
         with open(path, "rb") as file:
             if file.read(len(BEGIN)) != BEGIN.encode():
                 raise DestinationError(
