@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from .bridges.fresh import empty_numpy, empty_torch
 from .bridges.images import Pixels, first_of, pixels_of, written_buffer
@@ -31,7 +31,7 @@ def image_to_tensor(
     to: object = "float32",
     *,
     layout: str = "HWC->CHW",
-    divide: Number | None = 255,
+    divide: Number | Literal["white"] | None = "white",
     mean: Number | Sequence[Number] | None = None,
     std: Number | Sequence[Number] | None = None,
     out: Any = None,
@@ -47,7 +47,8 @@ def image_to_tensor(
         to: the format of the result.
         layout: dimensions of the image and of the result, letters N, H, W and C in any order. The
             result may have a C or an N of one that the image has not: "HW->CHW".
-        divide: what every pixel is divided by; None is 1.
+        divide: what every pixel is divided by. "white" is the largest pixel, so that white becomes
+            1: 255 of uint8, 65535 of uint16 and mode "I;16", 1 of bool and mode "1". None is 1.
         mean, std: a number, or one for each channel; None is 0 and 1. Floats mean the binary value
             that they hold; a Fraction or a Decimal is taken as it is.
         out: where the result goes, of the result's shape and format, in any strides: a NumPy array
@@ -104,7 +105,7 @@ def image_to_tensor(
 def _channels(
     source: str,
     target: str,
-    divide: Number | None,
+    divide: Number | Literal["white"] | None,
     mean: Any,
     std: Any,
     n_channels: int,
@@ -118,6 +119,8 @@ def _channels(
     policy = Policy(overflow, rounding).resolve(source, row)
     if policy.rounding == "stochastic":
         raise CastError('rounding="stochastic" is for cast: an image has a result for each value')
+    if divide == "white":
+        divide = FORMATS[source].max_exact
     scalings = _scalings(divide, mean, std, n_channels)
     return tuple(channel_of(scaling, FORMATS[source], row, policy) for scaling in scalings)
 
