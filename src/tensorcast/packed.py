@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .bridges import kind_of
 from .bridges.fresh import empty_numpy, empty_torch
-from .buffer import Buffer, contiguous_strides, numpy_buffer
+from .buffer import Buffer, contiguous_strides, numpy_buffer, refuse_masked
 from .casting import cast_buffer
 from .errors import CastError, FormatError
 from .formats import FORMATS, Format, lookup
@@ -70,6 +70,7 @@ class PackedTensor:
                 f"NumPy array or a torch tensor; found {kind} of shape "
                 f"{list(getattr(self.data, 'shape', ()))}"
             )
+        refuse_masked(self.data)
         n_bytes = row.n_bytes(prod(shape))
         if len(self.data) != n_bytes:
             raise CastError(
@@ -310,6 +311,7 @@ def _codes_of(array: Any, row: Format) -> np.ndarray | None:
 
     from .bridges.numpy import dtype_of
 
+    refuse_masked(array)
     codes: np.ndarray = np.asarray(array)
     if codes.dtype == np.uint8:
         return codes

@@ -229,7 +229,7 @@ def _arrow(x: Any) -> Seen | None:
         if order is not None:
             array = array.transpose(0, *(dimension + 1 for dimension in order))
         buffer = numpy_buffer(array)
-    except (pa.ArrowInvalid, FormatError, CastError):
+    except (pa.ArrowException, TypeError, ValueError, FormatError, CastError):
         lists = "; its lists may differ in length" if pa.types.is_list(values.type) else ""
         raise CastError(
             f"an Arrow array of {x.type} holds no numbers of one format{lists}"
@@ -237,6 +237,18 @@ def _arrow(x: Any) -> Seen | None:
     if copied:
         return Seen("pyarrow", buffer, copied=copied)
     return Seen("pyarrow", _kept(buffer, (array, x)), read_only)
+
+
+def arrow_seen(x: Any) -> Seen:
+    """What `see_foreign` sees of one of pyarrow's arrays.
+
+    Raises:
+        CastError: it holds no numbers, or nulls.
+    """
+    seen = _arrow(x)
+    if seen is None:
+        raise CastError(f"a {type(x).__name__} of pyarrow holds no numbers")
+    return seen
 
 
 def _kept(buffer: Buffer, owner: object) -> Buffer:

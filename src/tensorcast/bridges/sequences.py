@@ -15,7 +15,7 @@ from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
-from . import is_numpy_scalar, is_torch
+from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
@@ -45,6 +45,7 @@ def tensor(
     exact: bool = False,
     seed: int = 0,
     device: Any = None,
+    null: Any = None,
 ) -> torch.Tensor:
     """A new torch tensor of the numbers, each rounded once from its exact value.
 
@@ -58,6 +59,7 @@ def tensor(
             that have one, promoted where they differ; float32 if there is no number at all.
         overflow, rounding, nan, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
+        null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
     Raises:
         CastError: lists of one level differ in length, something is no number, or arrays differ
@@ -75,7 +77,7 @@ def tensor(
 Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     """
     policy = _policy(overflow, rounding, nan, exact, seed)
-    result: torch.Tensor = _build(data, to, policy, _TORCH)
+    result: torch.Tensor = _build(data, to, policy, _TORCH, null)
     return result if device is None else result.to(device)
 
 
@@ -88,6 +90,7 @@ def array(
     nan: Nan = "raise",
     exact: bool = False,
     seed: int = 0,
+    null: Any = None,
 ) -> np.ndarray[Any, Any]:
     """A new NumPy array of the numbers, each rounded once from its exact value.
 
@@ -100,7 +103,7 @@ def array(
         array([1.5, 2], dtype=bfloat16)
     """
     policy = _policy(overflow, rounding, nan, exact, seed)
-    result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY)
+    result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
 
@@ -189,10 +192,12 @@ def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
     return policy.resolve("bool", target)  # what it resolves to depends on the target alone
 
 
-def _build(data: object, to: object, policy: Policy, library: _Library) -> Any:
+def _build(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
     row = None if to is None else lookup(to)
     if isinstance(data, range):
         data = list(data)
+    if null is not None:
+        data = _without_nulls(data, null, policy, 0)
     shape, first = shape_of(data)
     if _is_others(first):
         data = _as_arrays(data, ())
@@ -216,7 +221,7 @@ def shape_of(data: object) -> tuple[tuple[int, ...], object]:
         if not data:
             return tuple(shape), None
         if len(shape) > MAX_DIMS:
-            raise CastError(f"data is nested deeper than {MAX_DIMS} levels, or holds itself")
+            raise _too_deep()
         data = data[0]
     return tuple(shape), data
 
@@ -227,6 +232,27 @@ def array_shape(x: object) -> tuple[int, ...] | None:
         return None
     shape = getattr(x, "shape", None)
     return tuple(shape) if isinstance(shape, tuple) else None
+
+
+def _without_nulls(data: Any, null: object, policy: Policy, depth: int) -> Any:
+    """The same lists, with a number for what is missing."""
+    from .columns import columns_of
+    from .missing import filled, is_number
+
+    if not is_number(null):
+        raise CastError(f"null={null!r} is not a number")
+    if isinstance(data, (list, tuple)):
+        if depth > MAX_DIMS:
+            raise _too_deep()
+        return [_without_nulls(each, null, policy, depth + 1) for each in data]
+    if data is None or refusal.is_masked(data):
+        return null
+    columns = columns_of(data)
+    return data if columns is None else filled(columns, null, None, policy)
+
+
+def _too_deep() -> CastError:
+    return CastError(f"data is nested deeper than {MAX_DIMS} levels, or holds itself")
 
 
 def _is_others(x: object) -> bool:
@@ -243,11 +269,31 @@ def _as_arrays(data: Any, path: tuple[int, ...]) -> Any:
         return [_as_arrays(each, (*path, i)) for i, each in enumerate(data)]
     if not _is_others(data):
         return data
+    array = _as_array(data, path)
+    return data if array is None else array
+
+
+def _as_array(x: object, path: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """An array of NumPy's or another library's as one of NumPy's own; None for what is none.
+
+    Raises:
+        CastError: it holds no numbers, or some are missing.
+    """
+    from .columns import columns_of
+    from .missing import filled
+
     try:
-        seen = see_foreign(data)
+        columns = columns_of(x)
+        if columns is not None:
+            return filled(columns, None, None, Policy())
+        if is_numpy(x):
+            import numpy as np
+
+            return np.asarray(x)
+        seen = see_foreign(x)
     except CastError as error:
-        raise CastError(f"{refusal.name_of(path)}: {error}") from None
-    return data if seen is None else as_numpy(seen.buffer)
+        raise CastError(f"{refusal.name_of(path)}: {error}") from error
+    return None if seen is None else as_numpy(seen.buffer)
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -312,7 +358,7 @@ def _convert(x: Any) -> tuple[int, object]:
     """(kind, plain Python number) of a scalar or an array without dimensions."""
     if type(x).__module__ == "ml_dtypes":
         row = lookup(type(x))
-    elif array_shape(x) == ():
+    elif array_shape(x) == () and not refusal.is_masked(x):
         try:
             row = lookup(x.dtype)
         except FormatError:
@@ -444,8 +490,10 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
     if not is_torch(x):
         import numpy as np
 
-        if not isinstance(x, np.ndarray):
-            x = np.asarray(x)
+        if type(x) is not np.ndarray:
+            given, x = x, _as_array(x, path)
+            if x is None:
+                raise refusal.no_number(given, path, "")
         if x.dtype.hasobject or x.dtype.fields is not None:
             raise CastError(
                 f"{refusal.name_of(path)} has dtype {x.dtype}, which holds no numbers of one format"

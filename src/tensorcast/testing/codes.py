@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridges import Kind, kind_of
+from ..buffer import refuse_masked
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..packed import PackedTensor, unpack
@@ -30,6 +31,7 @@ def codes_of(x: Any) -> tuple[Format, np.ndarray]:
         return x.format, codes.numpy() if x.is_torch else codes
     if kind_of(x) == "torch":
         return _codes_of_tensor(x)
+    refuse_masked(x)
     array = np.asarray(x)
     row = lookup(array.dtype)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
