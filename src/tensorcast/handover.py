@@ -13,6 +13,7 @@ from .bridges import is_torch
 from .bridges.columns import columns_of
 from .bridges.missing import filled
 from .bridges.outward import bridge_to
+from .bridges.room import ENDED, refuse_no_memory
 from .bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
 from .buffer import Buffer, contiguous_strides
 from .casting import cast_buffer
@@ -78,10 +79,14 @@ def hand_over(data: Any, asked: Asked, policy: Policy) -> Any:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
     bridge = _bridge(asked)
-    found = _plan(data, asked, bridge, policy)
-    if found is None:
-        found = _plan_sequence(data, asked, bridge, policy)
-    return _carry_out(found, asked, policy)
+    try:
+        found = _plan(data, asked, bridge, policy)
+        if found is None:
+            found = _plan_sequence(data, asked, bridge, policy)
+        return _carry_out(found, asked, policy)
+    except ENDED as error:
+        refuse_no_memory(error)
+        raise
 
 
 def verdict_on(data: Any, asked: Asked) -> Verdict:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from .bridges.fresh import empty_numpy, empty_torch
 from .bridges.images import Pixels, first_of, pixels_of, written_buffer
+from .bridges.room import tells_memory
 from .buffer import Buffer, contiguous_strides
 from .errors import CastError, CastOverflowError
 from .formats import FORMATS, Format, lookup
@@ -26,6 +27,7 @@ from .policy import Overflow, Policy, Rounding
 Number = int | float | Fraction | Decimal
 
 
+@tells_memory
 def image_to_tensor(
     image: Any,
     to: object = "float32",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .bridges import kind_of
 from .bridges.fresh import empty_numpy, empty_torch
+from .bridges.room import tells_memory
 from .buffer import Buffer, contiguous_strides, numpy_buffer, refuse_masked
 from .casting import cast_buffer
 from .errors import CastError, FormatError
@@ -134,6 +135,7 @@ class PackedTensor:
         return f"PackedTensor({self.format.name}, shape={self.shape}, {self.n_bytes} bytes{kind})"
 
 
+@tells_memory
 def pack(codes: Any, format: Format | str) -> PackedTensor:
     """The codes, packed.
 
@@ -180,6 +182,7 @@ def pack(codes: Any, format: Format | str) -> PackedTensor:
     return result
 
 
+@tells_memory
 def unpack(packed: PackedTensor, *, into: Literal["codes", "elements"] = "codes") -> Any:
     """One element to a byte: what `pack` was given.
 

@@ -20,6 +20,7 @@ from . import sequence_refusal as refusal
 from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
+from .room import ENDED, refuse_no_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,6 +194,14 @@ def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
 
 
 def _build(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
+    try:
+        return _built(data, to, policy, library, null)
+    except ENDED as error:
+        refuse_no_memory(error)
+        raise
+
+
+def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
     row = None if to is None else lookup(to)
     if isinstance(data, range):
         data = list(data)

@@ -16,6 +16,7 @@ from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
+from .room import refuse_no_memory
 from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
@@ -248,7 +249,10 @@ def empty_like(
     try:
         return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
     except (RuntimeError, TypeError) as error:
-        raise CastError(f"memory_format={memory_format} does not fit: {error}") from None
+        refuse_no_memory(error)
+        if memory_format is None:
+            raise CastError(f"torch makes no {dtype} tensor of this shape: {error}") from error
+        raise CastError(f"memory_format={memory_format} does not fit: {error}") from error
 
 
 def is_plain(x: torch.Tensor) -> bool:
