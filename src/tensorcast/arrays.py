@@ -163,7 +163,7 @@ def explain(
         may lose: int32 is exact to 2^8 only
         owned by torch; a write reaches the result only
     """
-    if to not in TARGETS:
+    if not isinstance(to, str) or to not in TARGETS:
         raise CastError(f"to={to!r} is not one of {', '.join(TARGETS)}")
     wanted = None if dtype is None else lookup(dtype)
     return verdict_on(data, Asked(to, wanted, device, copy, on_read_only, mode, null))

@@ -8,13 +8,17 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import CastError
 from .formats import Format
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+MAX_DIMS: Final = 64
+"""Of a buffer, as of NumPy's arrays."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,18 @@ def _bytes_of(buffer: Buffer) -> np.ndarray[Any, Any]:
     import numpy as np
 
     return np.asarray(_Span(buffer))
+
+
+def check_dims(n_dims: int) -> None:
+    """Refuse more dimensions than a buffer has.
+
+    Raises:
+        CastError: there are more than 64.
+    """
+    if n_dims > MAX_DIMS:
+        raise CastError(
+            f"{n_dims} dimensions; at most {MAX_DIMS} are supported: cast it flat, x.reshape(-1)"
+        )
 
 
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .bridges import is_torch
+from .bridges.boundary import refuse_unreadable
 from .bridges.columns import columns_of
 from .bridges.missing import filled
 from .bridges.outward import bridge_to
-from .bridges.room import ENDED, refuse_no_memory
+from .bridges.room import refuse_no_memory
 from .bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
 from .buffer import Buffer, contiguous_strides
 from .casting import cast_buffer
@@ -84,17 +85,21 @@ def hand_over(data: Any, asked: Asked, policy: Policy) -> Any:
         if found is None:
             found = _plan_sequence(data, asked, bridge, policy)
         return _carry_out(found, asked, policy)
-    except ENDED as error:
-        refuse_no_memory(error)
+    except Exception as error:
+        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
         raise
 
 
 def verdict_on(data: Any, asked: Asked) -> Verdict:
     """What `hand_over` would do, under a policy that refuses no value."""
     bridge = _bridge(asked)
-    found = _plan(data, asked, bridge, _RECKLESS)
-    if found is None:
-        found = _plan_sequence(data, asked, bridge, _RECKLESS)
+    try:
+        found = _plan(data, asked, bridge, _RECKLESS)
+        if found is None:
+            found = _plan_sequence(data, asked, bridge, _RECKLESS)
+    except Exception as error:
+        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
+        raise
     return found.decision.verdict
 
 

@@ -72,6 +72,8 @@ def image_to_tensor(
                [1.5 , 2.25]], dtype=float16)
     """
     target = lookup(to)
+    if not isinstance(layout, str):
+        raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
     given, wanted = _letters(layout)
     pixels = pixels_of(image, given)
     source = pixels.buffer
@@ -224,18 +226,20 @@ def _each(
 
 def _hashable(given: Any) -> Any:
     """A number as it is, numbers as a tuple."""
-    tolist = getattr(given, "tolist", None)  # arrays, tensors and their scalars
-    values = given if tolist is None else tolist()
     try:
+        tolist = getattr(given, "tolist", None)  # arrays, tensors and their scalars
+        values = given if tolist is None else tolist()
         made = tuple(values) if isinstance(values, (list, tuple)) else values
         hash(made)
-    except TypeError:
-        raise CastError(f"{given!r} is neither a number nor a list of numbers") from None
+    except Exception as error:
+        is_list = isinstance(given, (list, tuple)) and len(str(given)) <= 60
+        shown = str(given) if is_list else f"a {type(given).__qualname__}"
+        raise CastError(f"{shown} is neither a number nor a list of numbers") from error
     return made
 
 
 def _exact(name: str, value: Any) -> Fraction:
     try:
         return Fraction(value if isinstance(value, (int, Fraction, Decimal)) else float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise CastError(f"{name}={value!r} is no finite number") from None
+    except Exception as error:
+        raise CastError(f"{name}={value!r} is no finite number") from error

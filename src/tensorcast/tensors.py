@@ -334,7 +334,7 @@ def _policy(
 ) -> Policy:
     try:
         return _cached_policy(overflow, rounding, nan, exact, seed)
-    except TypeError:  # not hashable: none of the values there are
+    except (TypeError, ValueError):  # not hashable: none of the values there are
         return Policy(overflow, rounding, nan, exact, seed)
 
 

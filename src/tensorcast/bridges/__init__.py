@@ -72,13 +72,13 @@ def _is_array_to_someone(x: object) -> bool:
     """Whether `as_tensor` may know the object."""
     if isinstance(x, type):
         return False
-    if any(hasattr(type(x), name) for name in _OFFERS):
-        return True
-    if type(x).__module__.partition(".")[0] == "PIL":
-        return True
     try:
+        if any(getattr(x, name, None) is not None for name in _OFFERS):
+            return True
+        if type(x).__module__.partition(".")[0] == "PIL":
+            return True
         memoryview(x).release()  # type: ignore[arg-type]
-    except (TypeError, ValueError, BufferError):
+    except Exception:  # no buffer, or whatever the object's own attributes raise
         return False
     return True
 

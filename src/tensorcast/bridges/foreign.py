@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ..buffer import Buffer, numpy_buffer
 from ..errors import CastError, FormatError
+from .boundary import refuse_unreadable
 from .fresh import numpy_dtype
 
 
@@ -41,6 +42,14 @@ def see_foreign(x: Any) -> Seen | None:
     Raises:
         CastError: it is an array, but not one of numbers, or its memory cannot be seen.
     """
+    try:
+        return _see(x)
+    except Exception as error:
+        refuse_unreadable(error, x)
+        raise
+
+
+def _see(x: Any) -> Seen | None:
     kind = type(x)
     root = kind.__module__.partition(".")[0]
     root = kind.__name__ if root == "builtins" else root
@@ -105,11 +114,42 @@ def _by_method(x: Any, library: str) -> Seen:
     return Seen(library, _kept(buffer, (array, x)), read_only)
 
 
+_SPACE: Final = 4096, 1 << 57
+"""Where memory can be: after the first page, and as far as a processor addresses."""
+
+
+def refuse_mask(interface: object, x: object) -> None:
+    """Refuse an array interface, CUDA's too, that hides values behind a mask: nobody reads it."""
+    if isinstance(interface, dict) and interface.get("mask") is not None:
+        raise CastError(
+            f"the array interface of a {type(x).__qualname__} has a mask, and what is masked does "
+            "not count; pass an array in which it is filled"
+        )
+
+
+def _refuse_wild(buffer: Buffer, x: object) -> None:
+    """Refuse elements where no memory can be: NumPy takes any address and stride."""
+    begin, end = buffer.extent
+    if end > begin and not (_SPACE[0] <= begin and end <= _SPACE[1]):
+        raise CastError(
+            f"a {type(x).__name__} says that its elements lie from address {begin:#x} to {end:#x}, "
+            f"where no memory can be: address {buffer.address:#x}, shape {list(buffer.shape)}, "
+            f"strides {list(buffer.strides)}"
+        )
+
+
 def _numpy_seen(x: Any, library: str, read_only: str = "") -> Seen:
     import numpy as np
 
-    array = np.asarray(x)
+    refuse_mask(getattr(x, "__array_interface__", None), x)
+    try:
+        array = np.asarray(x)
+    except Exception as error:
+        raise CastError(
+            f"the array interface of a {type(x).__qualname__} cannot be used: {error}"
+        ) from error
     buffer = numpy_buffer(array)
+    _refuse_wild(buffer, x)
     if not array.flags.writeable:
         read_only = read_only or "its owner made it read-only"
     return Seen(library, buffer, read_only)

@@ -82,7 +82,9 @@ def filled(
 
 def is_number(x: object) -> bool:
     """Whether an object is one number of Python's or NumPy's."""
-    return isinstance(x, (bool, int, float, complex)) or is_numpy_scalar(x)
+    if is_numpy_scalar(x):
+        return cast("np.generic", x).dtype.kind in "biufc"
+    return type(x) in (bool, int, float, complex)
 
 
 def _without_null(column: Column, null: object, library: str) -> Column:

@@ -11,22 +11,22 @@ from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from ..buffer import MAX_DIMS
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
+from .boundary import refuse_unreadable
 from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
-from .room import ENDED, refuse_no_memory
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-MAX_DIMS = 64
 _ALL = (1 << 64) - 1
 _PYTHON_KINDS = {
     bool: 1 << cpu.PY_BOOL,
@@ -196,9 +196,19 @@ def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
 def _build(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
     try:
         return _built(data, to, policy, library, null)
-    except ENDED as error:
-        refuse_no_memory(error)
+    except _OwnCodeError as error:
+        raise error.original from None
+    except Exception as error:
+        refuse_unreadable(error, data)
         raise
+
+
+class _OwnCodeError(Exception):
+    """Carries an error of a number's own code, which comes through as it is."""
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__(str(original))
+        self.original = original
 
 
 def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
@@ -372,11 +382,22 @@ def _convert(x: Any) -> tuple[int, object]:
             row = lookup(x.dtype)
         except FormatError:
             return -1, None
-        x = x.item()
+        item = getattr(x, "item", None)
+        if not callable(item):
+            return -1, None
+        try:
+            x = item()
+        except Exception as error:
+            if is_torch(x):
+                raise
+            raise _OwnCodeError(error) from error
     else:
         return -1, None
     if not isinstance(x, (bool, int, float, complex)):  # ml_dtypes' scalars
-        x = int(x) if row.is_integer else float(x)
+        try:
+            x = int(x) if row.is_integer else float(x)
+        except (TypeError, ValueError):
+            return -1, None
     return cpu.format_index(row), x
 
 

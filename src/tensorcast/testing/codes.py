@@ -45,7 +45,11 @@ def codes_of(x: Any) -> tuple[Format, np.ndarray]:
 def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
     import torch
 
-    row = lookup(x.dtype)
+    from ..bridges.torch import format_of
+
+    row = format_of(x)
+    if x.device.type == "meta":
+        raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if x.dtype == getattr(torch, "float4_e2m1fn_x2", None):
         raise CastError("a float4_e2m1fn_x2 tensor is packed: give tensorcast.pack(x, 'fp4')")
     x = x.detach().resolve_conj().resolve_neg().cpu()
