@@ -3,6 +3,7 @@ a mask, and never by way of float64."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -63,13 +64,26 @@ def test_what_lies_under_a_mask_is_no_value(taker: str) -> None:
 
 
 def test_masked_into_torch() -> None:
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     pil = pytest.importorskip("PIL.Image")
     for take in (tc.tensor, tc.as_tensor, tc.explain, tc.to_pil, lambda x: tc.tensor([x, x])):
         with pytest.raises(CastError, match="masked"):
             take(masked())
     with pytest.raises(CastError, match="masked"):
         tc.profile({"weight": masked()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hidden = torch.masked.masked_tensor(torch.ones(2), torch.tensor([True, False]))
+    for take in (
+        lambda x: tc.cast(x, "bfloat16"),
+        lambda x: tc.as_tensor(x, "bfloat16"),
+        lambda x: tc.measure(x, "bfloat16"),
+        lambda x: tc.tensor([x]),
+        lambda x: tc.cast_(x, "bfloat16"),
+        tc.as_array,
+    ):
+        with pytest.raises(CastError):
+            take(hidden)
     assert pil
 
 
@@ -82,6 +96,31 @@ def test_a_masked_array_without_masked_values_is_an_array() -> None:
         assert tc.cast(x, "float32").tolist() == [1.5, 2.5]
         assert tc.array([x, x]).tolist() == [[1.5, 2.5]] * 2
     assert tc.array([np.ma.masked_array(7, False), 8]).tolist() == [7, 8]
+
+
+class HasMask(np.ndarray):
+    """As astropy's arrays are: no `numpy.ma`, and a mask."""
+
+    mask: Any = None
+
+
+class MakesMasked:
+    """As netCDF4's variables do."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        return masked()
+
+
+def test_masks_of_others() -> None:
+    x = np.ones(3).view(HasMask)
+    assert tc.as_array(x).tolist() == [1, 1, 1]
+    x.mask = np.array([False, True, False])
+    for take in (tc.as_array, tc.array, lambda x: tc.array([x]), lambda x: tc.cast(x, "float16")):
+        with pytest.raises(CastError, match="1 of 3 are masked"):
+            take(x)
+    for take in (tc.as_array, tc.array, lambda x: tc.array([x])):
+        with pytest.raises(CastError, match="1 of 3 are masked"):
+            take(MakesMasked())
 
 
 def test_null_stands_for_what_is_masked() -> None:

@@ -207,12 +207,15 @@ def refuse_masked(x: object) -> None:
     Raises:
         CastError: some are masked.
     """
-    ma = sys.modules.get("numpy.ma")
-    if ma is None or not isinstance(x, ma.MaskedArray):
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(x) is numpy.ndarray or not isinstance(x, numpy.ndarray):
         return
     import numpy as np
 
-    mask = ma.getmaskarray(x)
+    given = getattr(x, "mask", None)  # astropy's arrays have one too
+    if given is None or getattr(given, "dtype", np.dtype(bool)).kind not in "bV":
+        return
+    mask = np.broadcast_to(given, x.shape)
     if mask.dtype.fields is not None or not mask.any():  # structured ones are refused for that
         return
     first = [int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape)]

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..buffer import Buffer, numpy_buffer
+from ..buffer import Buffer, numpy_buffer, refuse_masked
 from ..errors import CastError, FormatError
 from .boundary import refuse_unreadable
 from .fresh import numpy_dtype
@@ -104,9 +104,11 @@ def _by_method(x: Any, library: str) -> Seen:
     import numpy as np
 
     try:
-        array, again = np.asarray(x), np.asarray(x)
+        made, again = np.asanyarray(x), np.asarray(x)
     except Exception as error:
         raise CastError(f"a {type(x).__name__} makes no array of itself: {error}") from error
+    refuse_masked(made)  # netCDF's variables make masked ones
+    array = np.asarray(made)
     buffer = numpy_buffer(array)
     if buffer.n_elements and buffer.address != again.__array_interface__["data"][0]:
         return Seen(library, buffer, copied=f"a {type(x).__name__} hands out copies")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from ..buffer import MAX_DIMS
+from ..buffer import MAX_DIMS, refuse_masked
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
@@ -308,6 +308,7 @@ def _as_array(x: object, path: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
         if is_numpy(x):
             import numpy as np
 
+            refuse_masked(x)
             return np.asarray(x)
         seen = see_foreign(x)
     except CastError as error:

@@ -441,7 +441,15 @@ def _dispatched(
     from .torch_library import cast_op
 
     loss = measure(x, target, policy) if report else None
-    result = cast_op(x, target, policy)
+    try:
+        result = cast_op(x, target, policy)
+    except TypeError as error:
+        if "dispatch failed" not in str(error):
+            raise
+        raise CastError(
+            f"a {type(x).__name__} takes part in no cast but its own; cast the plain tensors it is "
+            "made of"
+        ) from error
     if memory_format is not None:
         result = result.contiguous(memory_format=memory_format)
     return result, loss
