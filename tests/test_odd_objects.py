@@ -128,8 +128,24 @@ def test_more_dimensions_than_64() -> None:
         lambda: tc.as_array(x),
         lambda: tc.as_tensor(x, "float16"),
         lambda: tc.tensor([x]),
+        lambda: tc.pack(x.to(torch.uint8), "int4"),
+        lambda: tc.PackedTensor("int4", (1,) * 70, np.zeros(1, np.uint8)),
+        lambda: tc.assert_cast_close(x, x),
     ):
         with pytest.raises(CastError, match=r"7[01] dimensions; at most 64"):
+            call()
+
+
+@pytest.mark.parametrize("device", ["nowhere", 3.5, object(), 2**200])
+def test_devices_that_are_none(device: Any) -> None:
+    torch = pytest.importorskip("torch")
+    for call in (
+        lambda: tc.tensor([1.0], device=device),
+        lambda: tc.as_tensor([1.0], device=device),
+        lambda: tc.cast(torch.ones(2), "float16", device=device),
+        lambda: tc.cast(np.ones(2), "float16", device=device),
+    ):
+        with pytest.raises(CastError):
             call()
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .bridges import kind_of
 from .bridges.fresh import empty_numpy, empty_torch
 from .bridges.room import tells_memory
-from .buffer import Buffer, contiguous_strides, numpy_buffer, refuse_masked
+from .buffer import Buffer, check_dims, contiguous_strides, numpy_buffer, refuse_masked
 from .casting import cast_buffer
 from .errors import CastError, FormatError
 from .formats import FORMATS, Format, lookup
@@ -66,6 +66,7 @@ class PackedTensor:
             raise CastError(f"shape={self.shape!r} is no tuple of lengths") from error
         object.__setattr__(self, "format", row)
         object.__setattr__(self, "shape", shape)
+        check_dims(len(shape))
         if any(n < 0 for n in shape):
             raise CastError(f"shape {list(shape)} has a negative dimension")
         if not _is_bytes(self.data):

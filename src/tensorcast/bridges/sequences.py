@@ -22,6 +22,7 @@ from .boundary import refuse_unreadable
 from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
+from .room import refuse_no_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,16 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     """
     policy = _policy(overflow, rounding, nan, exact, seed)
     result: torch.Tensor = _build(data, to, policy, _TORCH, null)
-    return result if device is None else result.to(device)
+    if device is None:
+        return result
+    from .torch import torch_device
+
+    goal = torch_device(device)
+    try:
+        return result.to(goal)
+    except RuntimeError as error:
+        refuse_no_memory(error)
+        raise
 
 
 def array(

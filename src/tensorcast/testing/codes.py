@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridges import Kind, kind_of
-from ..buffer import refuse_masked
+from ..buffer import check_dims, refuse_masked
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..packed import PackedTensor, unpack
@@ -48,6 +48,7 @@ def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
     from ..bridges.torch import format_of
 
     row = format_of(x)
+    check_dims(x.dim())
     if x.device.type == "meta":
         raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if x.dtype == getattr(torch, "float4_e2m1fn_x2", None):
