@@ -266,6 +266,20 @@ def test_integer_and_small_formats() -> None:
     assert made.astype(np.float32).tolist() == [[0, 1.5, 4]]
 
 
+@pytest.mark.parametrize("dtype", ["u1", "<u2", ">u2", "?"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_white_is_1_of_every_dtype(dtype: str, library: str) -> None:
+    white = np.iinfo(dtype).max if dtype != "?" else True
+    image: Any = np.array([[[0, white]]], dtype)
+    if library == "torch":
+        image = pytest.importorskip("torch").from_numpy(image.astype(image.dtype.newbyteorder("=")))
+    made = tc.image_to_tensor(image, layout="HWC->HWC")
+    assert made.tolist() == [[[0, 1]]]
+    assert tc.image_to_tensor(image, layout="HWC->HWC", divide="white").tolist() == [[[0, 1]]]
+    once = tc.image_to_tensor(image, "float64", layout="HWC->HWC", divide=255)
+    assert once.tolist() == [[[0, int(white) / 255]]]
+
+
 # -- PIL -----------------------------------------------------------------------------------------
 
 
@@ -286,12 +300,13 @@ def test_pil_images(mode: str, size: tuple[int, int]) -> None:
             mode if mode != "1" else "L", size, rng.bytes(n_channels * size[0] * size[1])
         ).convert(mode)
     pixels = np.asarray(image).reshape(size[1], size[0], -1)
+    white = {"1": 1, "I;16": 65535}.get(mode, 255)
     made = tc.image_to_tensor(image)
     assert isinstance(made, torch.Tensor)
-    assert np.array_equal(made.numpy(), (pixels / 255).astype(np.float32).transpose(2, 0, 1))
+    assert np.array_equal(made.numpy(), (pixels / white).astype(np.float32).transpose(2, 0, 1))
     out = torch.zeros(pixels.shape)
     assert tc.image_to_tensor(image, layout="HWC->HWC", out=out) is out
-    assert np.array_equal(out.numpy(), (pixels / 255).astype(np.float32))
+    assert np.array_equal(out.numpy(), (pixels / white).astype(np.float32))
     if pixels.shape[2] == 1:
         assert tuple(tc.image_to_tensor(image, layout="HW->HW").shape) == pixels.shape[:2]
     part = image.crop((0, 0, 1, 1))

@@ -304,8 +304,7 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     const Outcome outcome = run_into(s, cast, source, target, fresh, plan == Plan::MayRefuse);
     if (outcome == Outcome::Done && (fresh || !is_torch || count_version(s, out))) return result;
     Py_DECREF(result);
-    if (outcome == Outcome::Refused) return declined();
-    return outcome == Outcome::NoMemory ? PyErr_NoMemory() : nullptr;
+    return outcome == Outcome::Done ? nullptr : declined();  // what is missing is said the general way
 }
 
 bool is_policy(const State& s, PyObject* const* args) {
@@ -332,7 +331,7 @@ PyObject* cast_to_new_tensor(State& s, View& source, int to, PyObject* const* po
     const Outcome outcome = run_into(s, cast, source, target, true, plan == Plan::MayRefuse);
     if (outcome == Outcome::Done) return result;
     Py_DECREF(result);
-    return outcome == Outcome::Refused ? declined() : PyErr_NoMemory();
+    return declined();
 }
 
 }  // namespace tc

@@ -39,6 +39,7 @@ def as_tensor(
     nan: Nan = "raise",
     exact: bool = False,
     seed: int = 0,
+    null: Any = None,
 ) -> Any:
     """A torch tensor of the data, sharing its memory where that can be and was not forbidden.
 
@@ -47,7 +48,8 @@ def as_tensor(
             bytearray, memoryview, array.array and whatever has the buffer protocol, by its own
             element format; Pillow image (height, width, channels); JAX array; TensorFlow tensor;
             Arrow array; what has DLPack or `__array_interface__`, or on a GPU
-            `__cuda_array_interface__`; Python numbers and nested sequences of them.
+            `__cuda_array_interface__`; series and tables of pandas, polars and Arrow; Python
+            numbers and nested sequences of them.
         dtype: the format wanted, any spelling; None keeps the source's. Sequences: as
             `tensorcast.tensor` infers.
         device: torch's; None never moves anything.
@@ -57,6 +59,12 @@ def as_tensor(
             not shareable. "alias": take it; a write then reaches memory that its owner, or the
             operating system, protects.
         overflow, rounding, nan, exact, seed: of the cast, as in `tensorcast.cast`.
+        null: a number for what is missing: masked values of NumPy, nulls of pandas, polars and
+            Arrow, None in lists. None refuses them, but among the floats of pandas and polars,
+            where they are NaN, as to those libraries.
+
+    Series and tables of pandas, polars and Arrow are read column by column, each in its own format;
+    columns of several formats come in one that holds every value, or in `dtype`.
 
     The memory stays alive and in place while the tensor does: its owner is held, a buffer's export
     keeps it from being closed, and a NumPy array from being resized.
@@ -82,10 +90,10 @@ def as_tensor(
         from .bridges.sequences import tensor  # new memory, whatever is decided
 
         return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
-                      seed=seed)  # fmt: skip
+                      seed=seed, null=null)  # fmt: skip
     policy = Policy(overflow, rounding, nan, exact, seed)
     to = None if dtype is None else lookup(dtype)
-    return hand_over(data, Asked("torch", to, device, copy, on_read_only), policy)
+    return hand_over(data, Asked("torch", to, device, copy, on_read_only, null=null), policy)
 
 
 def as_array(
@@ -98,6 +106,7 @@ def as_array(
     nan: Nan = "raise",
     exact: bool = False,
     seed: int = 0,
+    null: Any = None,
 ) -> np.ndarray[Any, Any]:
     """A NumPy array of the data, sharing its memory where that can be; without torch.
 
@@ -115,7 +124,7 @@ def as_array(
     """
     policy = Policy(overflow, rounding, nan, exact, seed)
     to = None if dtype is None else lookup(dtype)
-    result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy), policy)
+    result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), policy)
     return result
 
 
@@ -128,6 +137,7 @@ def explain(
     copy: bool | None = None,
     on_read_only: ReadOnly = "copy",
     mode: str | None = None,
+    null: Any = None,
 ) -> Verdict:
     """What `as_tensor` would do, or `to_numpy`, `to_jax`, `to_tensorflow`, `to_arrow`, `to_pil` and
     `to_cupy`, without doing it.
@@ -137,7 +147,7 @@ def explain(
     looked at; what a policy makes of them shows in the call only.
 
     Args:
-        data, dtype, device, copy, on_read_only, mode: of the call.
+        data, dtype, device, copy, on_read_only, mode, null: of the call.
         to: the library of the result.
 
     Raises:
@@ -153,7 +163,7 @@ def explain(
         may lose: int32 is exact to 2^8 only
         owned by torch; a write reaches the result only
     """
-    if to not in TARGETS:
+    if not isinstance(to, str) or to not in TARGETS:
         raise CastError(f"to={to!r} is not one of {', '.join(TARGETS)}")
     wanted = None if dtype is None else lookup(dtype)
-    return verdict_on(data, Asked(to, wanted, device, copy, on_read_only, mode))
+    return verdict_on(data, Asked(to, wanted, device, copy, on_read_only, mode, null))

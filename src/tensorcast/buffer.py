@@ -5,15 +5,20 @@ A `Buffer` owns nothing and copies nothing; it keeps its owner alive.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import CastError
 from .formats import Format
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+MAX_DIMS: Final = 64
+"""Of a buffer, as of NumPy's arrays."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,18 @@ def _bytes_of(buffer: Buffer) -> np.ndarray[Any, Any]:
     return np.asarray(_Span(buffer))
 
 
+def check_dims(n_dims: int) -> None:
+    """Refuse more dimensions than a buffer has.
+
+    Raises:
+        CastError: there are more than 64.
+    """
+    if n_dims > MAX_DIMS:
+        raise CastError(
+            f"{n_dims} dimensions; at most {MAX_DIMS} are supported: cast it flat, x.reshape(-1)"
+        )
+
+
 def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """Byte strides of a C-ordered block.
 
@@ -184,6 +201,32 @@ def contiguous_strides(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]
     return tuple(reversed(strides))
 
 
+def refuse_masked(x: object) -> None:
+    """Refuse an array of NumPy's with masked values: what lies under a mask is no value.
+
+    Raises:
+        CastError: some are masked.
+    """
+    numpy = sys.modules.get("numpy")
+    if numpy is None or type(x) is numpy.ndarray or not isinstance(x, numpy.ndarray):
+        return
+    import numpy as np
+
+    given = getattr(x, "mask", None)  # astropy's arrays have one too
+    if given is None or getattr(given, "dtype", np.dtype(bool)).kind not in "bV":
+        return
+    mask = np.broadcast_to(given, x.shape)
+    if mask.dtype.fields is not None or not mask.any():  # structured ones are refused for that
+        return
+    first = [int(i) for i in np.unravel_index(int(mask.argmax()), mask.shape)]
+    where = f" (the first at {first})" if first else ""
+    raise CastError(
+        f"a masked array has values that do not count: {int(mask.sum())} of {mask.size} are "
+        f"masked{where}. Pass x.filled(value), or x.data for all; tensorcast.as_tensor, as_array, "
+        "tensor and array take null=value"
+    )
+
+
 def numpy_buffer(array: object, format: Format | None = None, *, writable: bool = False) -> Buffer:
     """The buffer of a NumPy array (ml_dtypes too), sharing its memory.
 
@@ -194,7 +237,7 @@ def numpy_buffer(array: object, format: Format | None = None, *, writable: bool 
         writable: whether the caller means to write.
 
     Raises:
-        CastError: the array is read-only and `writable` is asked for.
+        CastError: values are masked; the array is read-only and `writable` is asked for.
     """
     import numpy as np
 
@@ -202,6 +245,7 @@ def numpy_buffer(array: object, format: Format | None = None, *, writable: bool 
 
     if not isinstance(array, np.ndarray):
         raise CastError(f"expected a numpy.ndarray, found {type(array).__name__}")
+    refuse_masked(array)
     dtype = array.dtype
     if dtype.kind in "OSUMmT" or dtype.fields is not None or dtype.type is np.void:
         raise CastError(f"an array of dtype {dtype} holds no numbers of one format")

@@ -41,6 +41,11 @@ class InexactCastError(CastError):
     """Under `exact=True`, at least one value would change; nothing was written."""
 
 
+class NoMemoryError(CastError, MemoryError):
+    """There is no memory for a result; the message says how much was wanted and how much is free.
+    Nothing was changed."""
+
+
 class MissingLibraryError(CastError, ImportError):
     """A library the call needs is not installed; the message names the extra that brings it."""
 

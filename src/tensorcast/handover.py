@@ -10,7 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .bridges import is_torch
+from .bridges.boundary import refuse_unreadable
+from .bridges.columns import columns_of
+from .bridges.missing import filled
 from .bridges.outward import bridge_to
+from .bridges.room import refuse_no_memory
 from .bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
 from .buffer import Buffer, contiguous_strides
 from .casting import cast_buffer
@@ -33,6 +37,7 @@ class Asked:
         device: as the target's library spells it; None moves nothing.
         copy, on_read_only: as of `tensorcast.as_tensor`.
         mode: of an image, where one is made.
+        null: what stands for values that are missing; None refuses them.
     """
 
     target: Target
@@ -41,6 +46,7 @@ class Asked:
     copy: bool | None = None
     on_read_only: ReadOnly = "copy"
     mode: str | None = None
+    null: Any = None
 
 
 @dataclass(frozen=True)
@@ -74,18 +80,26 @@ def hand_over(data: Any, asked: Asked, policy: Policy) -> Any:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
     bridge = _bridge(asked)
-    found = _plan(data, asked, bridge)
-    if found is None:
-        found = _plan_sequence(data, asked, bridge, policy)
-    return _carry_out(found, asked, policy)
+    try:
+        found = _plan(data, asked, bridge, policy)
+        if found is None:
+            found = _plan_sequence(data, asked, bridge, policy)
+        return _carry_out(found, asked, policy)
+    except Exception as error:
+        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
+        raise
 
 
 def verdict_on(data: Any, asked: Asked) -> Verdict:
     """What `hand_over` would do, under a policy that refuses no value."""
     bridge = _bridge(asked)
-    found = _plan(data, asked, bridge)
-    if found is None:
-        found = _plan_sequence(data, asked, bridge, _RECKLESS)
+    try:
+        found = _plan(data, asked, bridge, _RECKLESS)
+        if found is None:
+            found = _plan_sequence(data, asked, bridge, _RECKLESS)
+    except Exception as error:
+        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
+        raise
     return found.decision.verdict
 
 
@@ -97,8 +111,16 @@ def _bridge(asked: Asked) -> Any:
     return replace(bridge, mode=asked.mode) if asked.mode is not None else bridge
 
 
-def _plan(data: Any, asked: Asked, bridge: Any) -> Plan | None:
+def _plan(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan | None:
     """None for numbers and sequences."""
+    columns = columns_of(data)
+    if columns is not None:
+        from .bridges.numpy import buffer_of
+
+        made = filled(columns, asked.null, asked.format, policy)
+        return _planned(
+            data, Seen(columns.library, buffer_of(made), copied=columns.why), asked, bridge
+        )
     tensor = tensor_elsewhere(data)
     if asked.target == "torch" and (tensor is not None or is_torch(data)):
         tensor = data if tensor is None else tensor
@@ -159,13 +181,13 @@ def _plan_sequence(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan
 
         if asked.copy is False:
             raise CastError(f"copy=False, but {no_memory}")
-        made = tensor(data, asked.format, **keywords)
+        made = tensor(data, asked.format, null=asked.null, **keywords)
         seen = replace(tensor_seen(made, data), copied=no_memory)
         found = _planned(data, seen, replace(asked, format=None), bridge, tensor=made)
     else:
         from .bridges.numpy import buffer_of
 
-        made = _inferred(data, asked.format, bridge, keywords)
+        made = _inferred(data, asked.format, bridge, {**keywords, "null": asked.null})
         seen = Seen("Python", buffer_of(made), copied=no_memory)
         found = _planned(data, seen, replace(asked, format=None), bridge)
     # nothing was read but Python's objects
@@ -185,7 +207,7 @@ def _inferred(data: Any, row: Format | None, bridge: Any, keywords: dict[str, An
     formats = bridge.inferred(lookup(made.dtype))
     for candidate in formats[:-1]:
         try:
-            return array(data, candidate)
+            return array(data, candidate, null=keywords["null"])
         except CastOverflowError:
             continue
     return made if formats[-1] == lookup(made.dtype) else array(data, formats[-1], **keywords)

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from .bridges.fresh import empty_numpy, empty_torch
 from .bridges.images import Pixels, first_of, pixels_of, written_buffer
+from .bridges.room import tells_memory
 from .buffer import Buffer, contiguous_strides
 from .errors import CastError, CastOverflowError
 from .formats import FORMATS, Format, lookup
@@ -26,12 +27,13 @@ from .policy import Overflow, Policy, Rounding
 Number = int | float | Fraction | Decimal
 
 
+@tells_memory
 def image_to_tensor(
     image: Any,
     to: object = "float32",
     *,
     layout: str = "HWC->CHW",
-    divide: Number | None = 255,
+    divide: Number | Literal["white"] | None = "white",
     mean: Number | Sequence[Number] | None = None,
     std: Number | Sequence[Number] | None = None,
     out: Any = None,
@@ -47,7 +49,8 @@ def image_to_tensor(
         to: the format of the result.
         layout: dimensions of the image and of the result, letters N, H, W and C in any order. The
             result may have a C or an N of one that the image has not: "HW->CHW".
-        divide: what every pixel is divided by; None is 1.
+        divide: what every pixel is divided by. "white" is the largest pixel, so that white becomes
+            1: 255 of uint8, 65535 of uint16 and mode "I;16", 1 of bool and mode "1". None is 1.
         mean, std: a number, or one for each channel; None is 0 and 1. Floats mean the binary value
             that they hold; a Fraction or a Decimal is taken as it is.
         out: where the result goes, of the result's shape and format, in any strides: a NumPy array
@@ -69,6 +72,8 @@ def image_to_tensor(
                [1.5 , 2.25]], dtype=float16)
     """
     target = lookup(to)
+    if not isinstance(layout, str):
+        raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
     given, wanted = _letters(layout)
     pixels = pixels_of(image, given)
     source = pixels.buffer
@@ -104,7 +109,7 @@ def image_to_tensor(
 def _channels(
     source: str,
     target: str,
-    divide: Number | None,
+    divide: Number | Literal["white"] | None,
     mean: Any,
     std: Any,
     n_channels: int,
@@ -118,6 +123,8 @@ def _channels(
     policy = Policy(overflow, rounding).resolve(source, row)
     if policy.rounding == "stochastic":
         raise CastError('rounding="stochastic" is for cast: an image has a result for each value')
+    if divide == "white":
+        divide = FORMATS[source].max_exact
     scalings = _scalings(divide, mean, std, n_channels)
     return tuple(channel_of(scaling, FORMATS[source], row, policy) for scaling in scalings)
 
@@ -219,18 +226,20 @@ def _each(
 
 def _hashable(given: Any) -> Any:
     """A number as it is, numbers as a tuple."""
-    tolist = getattr(given, "tolist", None)  # arrays, tensors and their scalars
-    values = given if tolist is None else tolist()
     try:
+        tolist = getattr(given, "tolist", None)  # arrays, tensors and their scalars
+        values = given if tolist is None else tolist()
         made = tuple(values) if isinstance(values, (list, tuple)) else values
         hash(made)
-    except TypeError:
-        raise CastError(f"{given!r} is neither a number nor a list of numbers") from None
+    except Exception as error:
+        is_list = isinstance(given, (list, tuple)) and len(str(given)) <= 60
+        shown = str(given) if is_list else f"a {type(given).__qualname__}"
+        raise CastError(f"{shown} is neither a number nor a list of numbers") from error
     return made
 
 
 def _exact(name: str, value: Any) -> Fraction:
     try:
         return Fraction(value if isinstance(value, (int, Fraction, Decimal)) else float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise CastError(f"{name}={value!r} is no finite number") from None
+    except Exception as error:
+        raise CastError(f"{name}={value!r} is no finite number") from error

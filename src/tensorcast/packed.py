@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from .bridges import kind_of
 from .bridges.fresh import empty_numpy, empty_torch
-from .buffer import Buffer, contiguous_strides, numpy_buffer
+from .bridges.room import tells_memory
+from .buffer import Buffer, check_dims, contiguous_strides, numpy_buffer, refuse_masked
 from .casting import cast_buffer
 from .errors import CastError, FormatError
 from .formats import FORMATS, Format, lookup
@@ -58,18 +60,21 @@ class PackedTensor:
 
     def __post_init__(self) -> None:
         row = _sub_byte(self.format)
-        shape = tuple(int(n) for n in self.shape)
+        try:
+            shape = tuple(index(n) for n in self.shape)
+        except Exception as error:
+            raise CastError(f"shape={self.shape!r} is no tuple of lengths") from error
         object.__setattr__(self, "format", row)
         object.__setattr__(self, "shape", shape)
+        check_dims(len(shape))
         if any(n < 0 for n in shape):
             raise CastError(f"shape {list(shape)} has a negative dimension")
         if not _is_bytes(self.data):
-            kind = getattr(self.data, "dtype", type(self.data).__name__)
             raise CastError(
                 "the data of a packed tensor are uint8 bytes, one dimension, contiguous, as a "
-                f"NumPy array or a torch tensor; found {kind} of shape "
-                f"{list(getattr(self.data, 'shape', ()))}"
+                f"NumPy array or a torch tensor; found {_described(self.data)}"
             )
+        refuse_masked(self.data)
         n_bytes = row.n_bytes(prod(shape))
         if len(self.data) != n_bytes:
             raise CastError(
@@ -133,6 +138,7 @@ class PackedTensor:
         return f"PackedTensor({self.format.name}, shape={self.shape}, {self.n_bytes} bytes{kind})"
 
 
+@tells_memory
 def pack(codes: Any, format: Format | str) -> PackedTensor:
     """The codes, packed.
 
@@ -179,6 +185,7 @@ def pack(codes: Any, format: Format | str) -> PackedTensor:
     return result
 
 
+@tells_memory
 def unpack(packed: PackedTensor, *, into: Literal["codes", "elements"] = "codes") -> Any:
     """One element to a byte: what `pack` was given.
 
@@ -199,7 +206,9 @@ def unpack(packed: PackedTensor, *, into: Literal["codes", "elements"] = "codes"
         >>> unpack(packed, into="elements")
         array([1, -1], dtype=int4)
     """
-    if into not in ("codes", "elements"):
+    if not isinstance(packed, PackedTensor):
+        raise CastError(f"unpack takes a PackedTensor, found a {type(packed).__qualname__}")
+    if not isinstance(into, str) or into not in ("codes", "elements"):
         raise CastError(f'into={into!r} is not "codes" or "elements"')
     row = packed.format
     data = _empty_bytes(packed.n_elements, packed.data)
@@ -295,11 +304,24 @@ def _sub_byte(format: Format | str) -> Format:
     return row
 
 
+def _described(data: object) -> str:
+    try:
+        kind = getattr(data, "dtype", type(data).__name__)
+        shape = getattr(data, "shape", None)
+        return f"{kind} of shape {list(shape)}" if isinstance(shape, tuple) else str(kind)
+    except Exception:  # of attributes that raise
+        return type(data).__name__
+
+
 def _is_bytes(data: Any) -> bool:
     try:
         kind = kind_of(data)
     except CastError:
         return False
+    if kind == "torch":
+        from .bridges.torch import format_of
+
+        format_of(data)  # which refuses sparse and nested ones
     contiguous = data.is_contiguous() if kind == "torch" else data.flags.c_contiguous
     return data.ndim == 1 and bool(contiguous) and str(data.dtype) in _UINT8
 
@@ -310,6 +332,7 @@ def _codes_of(array: Any, row: Format) -> np.ndarray | None:
 
     from .bridges.numpy import dtype_of
 
+    refuse_masked(array)
     codes: np.ndarray = np.asarray(array)
     if codes.dtype == np.uint8:
         return codes
@@ -326,8 +349,10 @@ def _buffer_of(array: Any) -> Buffer:
         return numpy_buffer(array)
     if array.device.type != "cpu":
         raise CastError(f"the tensor is on {array.device}; packing works in the CPU's memory")
-    from .bridges.torch import buffer_of
+    from .bridges.torch import buffer_of, is_plain
 
+    if not is_plain(array):
+        raise CastError("the tensor is being traced or transformed, and has no memory to read")
     return buffer_of(array.detach())
 
 

@@ -8,10 +8,12 @@ array([1. , 2.5], dtype=float16)
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from .bridges import kind_of
+from .bridges.room import ENDED, refuse_no_memory, tells_memory
 from .bridges.torch_library import traced_cast, traced_measure
 from .casting import is_lossless_pair, loses_nothing, survives, would_refuse
 from .errors import CastError
@@ -19,7 +21,7 @@ from .formats import Format, lookup
 from .kernels.fast import tried_first
 from .loss import Loss, nothing_lost
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
-from .policy import Nan, Overflow, Policy, Rounding
+from .policy import Nan, Overflow, Policy, Rounding, can_refuse
 
 if TYPE_CHECKING:
     from .buffer import Buffer
@@ -123,6 +125,7 @@ def cast(
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; the message
             says how many values, which is the first and where, and names the way out.
         CastError: x or out cannot be used.
+        NoMemoryError: there is no memory for the result.
         FormatError: no format is called so.
         PolicyError: the policy does not fit the format.
 
@@ -137,9 +140,13 @@ def cast(
 2147483647; it is 3000000000 at [2]). Pass overflow="saturate" or "wrap", or cast to int64, which \
 holds them.
     """
-    return _cast(
-        x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
-    )
+    try:
+        return _cast(
+            x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
+        )
+    except ENDED as error:
+        refuse_no_memory(error)
+        raise
 
 
 def _cast(
@@ -229,7 +236,11 @@ def measure(
     if loses_nothing(row, target):
         policy.resolve(row, target)
         return nothing_lost(row, target, bridge.n_elements(x))
-    loss: Loss = bridge.measure(x, target, policy)
+    try:
+        loss: Loss = bridge.measure(x, target, policy)
+    except ENDED as error:
+        refuse_no_memory(error)
+        raise
     return loss
 
 
@@ -237,6 +248,7 @@ def measure(
 measure.__dict__["_torchdynamo_inline"] = traced_measure
 
 
+@tells_memory
 def can_cast(
     x: Any,
     to: object,
@@ -252,11 +264,13 @@ def can_cast(
     formats do. -0 and 0 are one value, and all NaNs are.
 
     Args:
+        x: what `cast` takes; or a format in any spelling, which asks it of every value that the
+            format has, infinities and NaN too, as `numpy.can_cast` does.
         exact: False asks only whether the policy refuses a value, not whether one is rounded.
 
     Raises:
-        CastError, FormatError, PolicyError: x is no tensor, no format is called so, or the policy
-            does not fit it.
+        CastError, FormatError, PolicyError: x is neither a tensor nor a format, no format is called
+            so, or the policy does not fit it.
 
     Example:
         >>> import numpy as np
@@ -264,10 +278,15 @@ def can_cast(
         (True, False)
         >>> can_cast(np.array([0.1]), "float16", exact=False)
         True
+        >>> can_cast("float16", "float32"), can_cast("float32", "float16")
+        (True, False)
     """
     target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
     source: Buffer | None
-    if isinstance(x, PackedTensor):
+    by_format = _format_named(x)
+    if by_format is not None:
+        row = by_format
+    elif isinstance(x, PackedTensor):
         row = x.format
     else:
         bridge = _bridge(kind_of(x))
@@ -277,6 +296,8 @@ def can_cast(
     resolved = policy.resolve(row, target)
     if is_lossless_pair(row, target):
         return True
+    if by_format is not None:
+        return not exact and not can_refuse(row, target, resolved)
     if isinstance(x, PackedTensor):
         source = x.buffer()
     else:
@@ -284,6 +305,13 @@ def can_cast(
         if source is None:
             return not would_refuse(bridge.measure(x, target, policy), resolved)
     return survives(source, target, resolved)
+
+
+def _format_named(x: Any) -> Format | None:
+    """The format that is asked about in place of a tensor; None for anything else."""
+    numpy = sys.modules.get("numpy")
+    named = isinstance(x, (str, type, Format)) or type(x).__name__ in ("dtype", "DType")
+    return lookup(x) if named or (numpy and isinstance(x, numpy.dtype)) else None
 
 
 def _bridge(kind: str) -> Any:
@@ -306,7 +334,7 @@ def _policy(
 ) -> Policy:
     try:
         return _cached_policy(overflow, rounding, nan, exact, seed)
-    except TypeError:  # not hashable: none of the values there are
+    except (TypeError, ValueError):  # not hashable: none of the values there are
         return Policy(overflow, rounding, nan, exact, seed)
 
 

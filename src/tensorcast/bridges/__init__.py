@@ -5,6 +5,7 @@ One module per library. A bridge never imports its library before an object of i
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Literal
 
@@ -28,15 +29,58 @@ def kind_of(x: object) -> Kind:
         return "torch"
     if is_numpy(x) or is_numpy_scalar(x):
         return "numpy"
-    if isinstance(x, (bool, int, float, complex, list, tuple)):
+    if isinstance(x, (bool, int, float, complex, list, tuple, range)):
         raise CastError(
             f"{type(x).__name__} is not a tensor; tensorcast.tensor(data, format) and "
             "tensorcast.array(data, format) make one of numbers and sequences"
         )
-    raise CastError(
-        f"{type(x).__module__}.{type(x).__qualname__} is not a tensor that tensorcast knows: pass "
-        "a torch.Tensor or a numpy.ndarray"
+    if _is_array_to_someone(x):
+        way = (
+            "this call takes a torch.Tensor or a numpy.ndarray, and tensorcast.as_tensor(x) or "
+            "tensorcast.as_array(x) makes one of it, on the same memory where that can be"
+        )
+    else:
+        way = about_files(x) or "pass a torch.Tensor or a numpy.ndarray"
+    name = f"{type(x).__module__}.{type(x).__qualname__}"
+    raise CastError(f"{name} is not a tensor that tensorcast knows: {way}")
+
+
+def about_files(x: object) -> str:
+    """What reads files, where a path or a text was given for an array; else ""."""
+    if not isinstance(x, (str, os.PathLike)):
+        return ""
+    return (
+        "no file is opened here; PIL.Image.open(path) reads an image, "
+        "tensorcast.checkpoint.open_checkpoint(path) looks into a checkpoint, and "
+        "`tensorcast convert` casts one"
     )
+
+
+# of the ways in which an object offers its elements
+_OFFERS = (
+    "__dlpack__",
+    "__array__",
+    "__array_interface__",
+    "__array_struct__",
+    "__cuda_array_interface__",
+    "__arrow_c_array__",
+    "__arrow_c_stream__",
+)
+
+
+def _is_array_to_someone(x: object) -> bool:
+    """Whether `as_tensor` may know the object."""
+    if isinstance(x, type):
+        return False
+    try:
+        if any(getattr(x, name, None) is not None for name in _OFFERS):
+            return True
+        if type(x).__module__.partition(".")[0] == "PIL":
+            return True
+        memoryview(x).release()  # type: ignore[arg-type]
+    except Exception:  # no buffer, or whatever the object's own attributes raise
+        return False
+    return True
 
 
 def is_torch(x: object) -> bool:

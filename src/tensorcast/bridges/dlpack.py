@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any, Final
 
-from ..buffer import Buffer, contiguous_strides
+from ..buffer import Buffer, check_dims, contiguous_strides
 from ..errors import CastError
 from ..formats import FORMATS, Format
 from .capsules import address_in
@@ -82,7 +82,10 @@ def buffer_of(x: Any) -> Buffer:
     tensor, writable = _described(capsule)
     row = _format(tensor)
     size = row.container_bits // 8
+    check_dims(tensor.ndim)
     shape = tuple(tensor.shape[i] for i in range(tensor.ndim))
+    if any(n < 0 for n in shape):
+        raise CastError(f"the capsule has the shape {list(shape)}, with a negative length")
     if tensor.strides:
         strides = tuple(tensor.strides[i] * size for i in range(tensor.ndim))
     else:

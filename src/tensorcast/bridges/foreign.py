@@ -10,8 +10,9 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..buffer import Buffer, numpy_buffer
+from ..buffer import Buffer, numpy_buffer, refuse_masked
 from ..errors import CastError, FormatError
+from .boundary import refuse_unreadable
 from .fresh import numpy_dtype
 
 
@@ -41,6 +42,14 @@ def see_foreign(x: Any) -> Seen | None:
     Raises:
         CastError: it is an array, but not one of numbers, or its memory cannot be seen.
     """
+    try:
+        return _see(x)
+    except Exception as error:
+        refuse_unreadable(error, x)
+        raise
+
+
+def _see(x: Any) -> Seen | None:
     kind = type(x)
     root = kind.__module__.partition(".")[0]
     root = kind.__name__ if root == "builtins" else root
@@ -95,9 +104,11 @@ def _by_method(x: Any, library: str) -> Seen:
     import numpy as np
 
     try:
-        array, again = np.asarray(x), np.asarray(x)
+        made, again = np.asanyarray(x), np.asarray(x)
     except Exception as error:
         raise CastError(f"a {type(x).__name__} makes no array of itself: {error}") from error
+    refuse_masked(made)  # netCDF's variables make masked ones
+    array = np.asarray(made)
     buffer = numpy_buffer(array)
     if buffer.n_elements and buffer.address != again.__array_interface__["data"][0]:
         return Seen(library, buffer, copied=f"a {type(x).__name__} hands out copies")
@@ -105,11 +116,42 @@ def _by_method(x: Any, library: str) -> Seen:
     return Seen(library, _kept(buffer, (array, x)), read_only)
 
 
+_SPACE: Final = 4096, 1 << 57
+"""Where memory can be: after the first page, and as far as a processor addresses."""
+
+
+def refuse_mask(interface: object, x: object) -> None:
+    """Refuse an array interface, CUDA's too, that hides values behind a mask: nobody reads it."""
+    if isinstance(interface, dict) and interface.get("mask") is not None:
+        raise CastError(
+            f"the array interface of a {type(x).__qualname__} has a mask, and what is masked does "
+            "not count; pass an array in which it is filled"
+        )
+
+
+def _refuse_wild(buffer: Buffer, x: object) -> None:
+    """Refuse elements where no memory can be: NumPy takes any address and stride."""
+    begin, end = buffer.extent
+    if end > begin and not (_SPACE[0] <= begin and end <= _SPACE[1]):
+        raise CastError(
+            f"a {type(x).__name__} says that its elements lie from address {begin:#x} to {end:#x}, "
+            f"where no memory can be: address {buffer.address:#x}, shape {list(buffer.shape)}, "
+            f"strides {list(buffer.strides)}"
+        )
+
+
 def _numpy_seen(x: Any, library: str, read_only: str = "") -> Seen:
     import numpy as np
 
-    array = np.asarray(x)
+    refuse_mask(getattr(x, "__array_interface__", None), x)
+    try:
+        array = np.asarray(x)
+    except Exception as error:
+        raise CastError(
+            f"the array interface of a {type(x).__qualname__} cannot be used: {error}"
+        ) from error
     buffer = numpy_buffer(array)
+    _refuse_wild(buffer, x)
     if not array.flags.writeable:
         read_only = read_only or "its owner made it read-only"
     return Seen(library, buffer, read_only)
@@ -229,7 +271,7 @@ def _arrow(x: Any) -> Seen | None:
         if order is not None:
             array = array.transpose(0, *(dimension + 1 for dimension in order))
         buffer = numpy_buffer(array)
-    except (pa.ArrowInvalid, FormatError, CastError):
+    except (pa.ArrowException, TypeError, ValueError, FormatError, CastError):
         lists = "; its lists may differ in length" if pa.types.is_list(values.type) else ""
         raise CastError(
             f"an Arrow array of {x.type} holds no numbers of one format{lists}"
@@ -237,6 +279,18 @@ def _arrow(x: Any) -> Seen | None:
     if copied:
         return Seen("pyarrow", buffer, copied=copied)
     return Seen("pyarrow", _kept(buffer, (array, x)), read_only)
+
+
+def arrow_seen(x: Any) -> Seen:
+    """What `see_foreign` sees of one of pyarrow's arrays.
+
+    Raises:
+        CastError: it holds no numbers, or nulls.
+    """
+    seen = _arrow(x)
+    if seen is None:
+        raise CastError(f"a {type(x).__name__} of pyarrow holds no numbers")
+    return seen
 
 
 def _kept(buffer: Buffer, owner: object) -> Buffer:

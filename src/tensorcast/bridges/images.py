@@ -10,7 +10,9 @@ from typing import Any
 from ..buffer import Buffer, numpy_buffer
 from ..errors import CastError
 from ..formats import Format
-from . import kind_of
+from . import is_numpy, is_torch, kind_of
+from .foreign import see_foreign
+from .memory import as_numpy
 
 _PIXELS = ("uint8", "uint16", "bool")
 _WIDE_MODES = ("I;16", "I;16L", "I;16N")
@@ -110,7 +112,7 @@ def pixels_of(image: Any, letters: str) -> Pixels:
     pil = sys.modules.get("PIL.Image")
     if pil is not None and isinstance(image, pil.Image):
         pixels = _pil_pixels(image, letters)
-    elif kind_of(image) == "torch":
+    elif is_torch(image):
         from .torch import buffer_of, is_plain
 
         if image.device.type == "cpu" and not is_plain(image):
@@ -134,11 +136,16 @@ def pixels_of(image: Any, letters: str) -> Pixels:
 
 
 def _numpy_pixels(image: Any) -> Buffer:
-    import numpy as np
-
-    array = np.asarray(image)
-    buffer = numpy_buffer(array)
+    if is_numpy(image):
+        buffer = numpy_buffer(image)
+    else:
+        seen = see_foreign(image)
+        if seen is None:
+            kind_of(image)  # which says what to pass
+            raise CastError(f"a {type(image).__name__} is no image")
+        buffer = seen.buffer
     if buffer.byte_swapped:
+        array = as_numpy(buffer)
         buffer = numpy_buffer(array.astype(array.dtype.newbyteorder("=")))
     return buffer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..buffer import Buffer, numpy_buffer
+from ..buffer import Buffer, numpy_buffer, refuse_masked
 from ..casting import cast_buffer
 from ..errors import CastError
 from ..formats import Format
@@ -76,10 +76,7 @@ def buffer_of(x: Any) -> Buffer:
     """
     import numpy as np
 
-    if isinstance(x, np.ma.MaskedArray):
-        raise CastError(
-            "a masked array has values that do not count; pass x.filled(value), or x.data for all"
-        )
+    refuse_masked(x)
     return numpy_buffer(np.asarray(x))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..buffer import Buffer
 from ..errors import CastError
 from . import is_numpy, is_numpy_scalar, is_torch
-from .foreign import Seen, see_foreign
+from .foreign import Seen, refuse_mask, see_foreign
+from .room import refuse_no_memory
 
 if TYPE_CHECKING:
     import torch
@@ -49,17 +51,34 @@ def tensor_elsewhere(data: Any) -> torch.Tensor | None:
     if is_torch(data):
         return None if data.device.type == "cpu" else data
     if hasattr(data, "__cuda_array_interface__"):
-        return _torch().as_tensor(data, device="cuda")  # type: ignore[no-any-return]
+        refuse_mask(data.__cuda_array_interface__, data)
+        return _taken(data, "a GPU", lambda torch: torch.as_tensor(data, device="cuda"))
     find = getattr(data, "__dlpack_device__", None)
     if find is None or is_numpy(data):
         return None
     try:
         kind, _ = find()
+        kind = int(kind)
     except Exception:  # deleted, or spread over devices: said where it is read
         return None
-    if int(kind) in (1, 3, 11):  # kDLCPU, and host memory that is pinned
+    if kind in (1, 3, 11):  # kDLCPU, and host memory that is pinned
         return None
-    return _torch().utils.dlpack.from_dlpack(data)  # type: ignore[no-any-return]
+    where = f"a device of DLPack's type {kind}"
+    return _taken(data, where, lambda torch: torch.utils.dlpack.from_dlpack(data))
+
+
+def _taken(data: Any, where: str, take: Callable[[Any], torch.Tensor]) -> torch.Tensor:
+    """The data as a tensor where they lie."""
+    torch = _torch()
+    try:
+        return take(torch)
+    except Exception as error:  # AssertionErrors of a torch without CUDA among them
+        refuse_no_memory(error)
+        text = " ".join(str(error).split())[:300]
+        raise CastError(
+            f"a {type(data).__qualname__} lies on {where}, and this torch ({torch.__version__}) "
+            f"cannot take it from there: {text}. Bring it to the CPU by its own library first"
+        ) from error
 
 
 def tensor_seen(tensor: torch.Tensor, data: Any) -> Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from math import prod
@@ -15,6 +16,7 @@ from ..formats import FORMATS, Format
 from ..kernels import cpu
 from ..policy import ResolvedPolicy
 from ..reference import Outcome, cast_code, decode, encode
+from . import about_files
 
 _BLOCK = 2048  # numbers that the kernels look at together
 
@@ -73,7 +75,11 @@ def no_number(found: object, path: tuple[int, ...], more: str) -> CastError:
             f"{name_of(path)} is a {type(found).__name__} of {_items(len(found))}, "
             f"where {name_of((0,) * len(path))} is a number"
         )
-    return CastError(f"{name_of(path)} is {_described(found)}, not a number{more}")
+    files = about_files(found)
+    way = f"; {files}" if files else ""
+    if found is None or is_masked(found):
+        way = " (null=VALUE says what stands for it)"
+    return CastError(f"{name_of(path)} is {_described(found)}, not a number{more}{way}")
 
 
 def other_shape(
@@ -89,9 +95,20 @@ def _items(n: int) -> str:
     return f"{n} item" if n == 1 else f"{n} items"
 
 
+def is_masked(x: object) -> bool:
+    """Whether an object is `numpy.ma.masked`, or a masked array without dimensions whose value is
+    masked."""
+    ma = sys.modules.get("numpy.ma")
+    if ma is None or not isinstance(x, ma.MaskedArray):
+        return False
+    return x.ndim == 0 and x.dtype.fields is None and bool(ma.getmaskarray(x))
+
+
 def _described(x: object) -> str:
     if x is None:
         return "None"
+    if is_masked(x):
+        return "a masked value"
     shape = getattr(x, "shape", None)
     if isinstance(shape, tuple) and shape:
         return f"a {type(x).__name__} of shape {list(shape)}"

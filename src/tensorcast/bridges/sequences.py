@@ -11,22 +11,24 @@ from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from ..buffer import MAX_DIMS, refuse_masked
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
-from . import is_numpy_scalar, is_torch
+from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
+from .boundary import refuse_unreadable
 from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
 from .outward import load
+from .room import refuse_no_memory
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
 
-MAX_DIMS = 64
 _ALL = (1 << 64) - 1
 _PYTHON_KINDS = {
     bool: 1 << cpu.PY_BOOL,
@@ -46,6 +48,7 @@ def tensor(
     exact: bool = False,
     seed: int = 0,
     device: Any = None,
+    null: Any = None,
 ) -> torch.Tensor:
     """A new torch tensor of the numbers, each rounded once from its exact value.
 
@@ -59,6 +62,7 @@ def tensor(
             that have one, promoted where they differ; float32 if there is no number at all.
         overflow, rounding, nan, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
+        null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
     Raises:
         CastError: lists of one level differ in length, something is no number, or arrays differ
@@ -78,8 +82,17 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     policy = _policy(overflow, rounding, nan, exact, seed)
     if "torch" not in sys.modules:
         load("torch")
-    result: torch.Tensor = _build(data, to, policy, _TORCH)
-    return result if device is None else result.to(device)
+    result: torch.Tensor = _build(data, to, policy, _TORCH, null)
+    if device is None:
+        return result
+    from .torch import torch_device
+
+    goal = torch_device(device)
+    try:
+        return result.to(goal)
+    except RuntimeError as error:
+        refuse_no_memory(error)
+        raise
 
 
 def array(
@@ -91,6 +104,7 @@ def array(
     nan: Nan = "raise",
     exact: bool = False,
     seed: int = 0,
+    null: Any = None,
 ) -> np.ndarray[Any, Any]:
     """A new NumPy array of the numbers, each rounded once from its exact value.
 
@@ -103,7 +117,7 @@ def array(
         array([1.5, 2], dtype=bfloat16)
     """
     policy = _policy(overflow, rounding, nan, exact, seed)
-    result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY)
+    result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
 
@@ -192,10 +206,30 @@ def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
     return policy.resolve("bool", target)  # what it resolves to depends on the target alone
 
 
-def _build(data: object, to: object, policy: Policy, library: _Library) -> Any:
+def _build(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
+    try:
+        return _built(data, to, policy, library, null)
+    except _OwnCodeError as error:
+        raise error.original from None
+    except Exception as error:
+        refuse_unreadable(error, data)
+        raise
+
+
+class _OwnCodeError(Exception):
+    """Carries an error of a number's own code, which comes through as it is."""
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__(str(original))
+        self.original = original
+
+
+def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
     row = None if to is None else lookup(to)
     if isinstance(data, range):
         data = list(data)
+    if null is not None:
+        data = _without_nulls(data, null, policy, 0)
     shape, first = shape_of(data)
     if _is_others(first):
         data = _as_arrays(data, ())
@@ -219,7 +253,7 @@ def shape_of(data: object) -> tuple[tuple[int, ...], object]:
         if not data:
             return tuple(shape), None
         if len(shape) > MAX_DIMS:
-            raise CastError(f"data is nested deeper than {MAX_DIMS} levels, or holds itself")
+            raise _too_deep()
         data = data[0]
     return tuple(shape), data
 
@@ -230,6 +264,27 @@ def array_shape(x: object) -> tuple[int, ...] | None:
         return None
     shape = getattr(x, "shape", None)
     return tuple(shape) if isinstance(shape, tuple) else None
+
+
+def _without_nulls(data: Any, null: object, policy: Policy, depth: int) -> Any:
+    """The same lists, with a number for what is missing."""
+    from .columns import columns_of
+    from .missing import filled, is_number
+
+    if not is_number(null):
+        raise CastError(f"null={null!r} is not a number")
+    if isinstance(data, (list, tuple)):
+        if depth > MAX_DIMS:
+            raise _too_deep()
+        return [_without_nulls(each, null, policy, depth + 1) for each in data]
+    if data is None or refusal.is_masked(data):
+        return null
+    columns = columns_of(data)
+    return data if columns is None else filled(columns, null, None, policy)
+
+
+def _too_deep() -> CastError:
+    return CastError(f"data is nested deeper than {MAX_DIMS} levels, or holds itself")
 
 
 def _is_others(x: object) -> bool:
@@ -246,11 +301,32 @@ def _as_arrays(data: Any, path: tuple[int, ...]) -> Any:
         return [_as_arrays(each, (*path, i)) for i, each in enumerate(data)]
     if not _is_others(data):
         return data
+    array = _as_array(data, path)
+    return data if array is None else array
+
+
+def _as_array(x: object, path: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
+    """An array of NumPy's or another library's as one of NumPy's own; None for what is none.
+
+    Raises:
+        CastError: it holds no numbers, or some are missing.
+    """
+    from .columns import columns_of
+    from .missing import filled
+
     try:
-        seen = see_foreign(data)
+        columns = columns_of(x)
+        if columns is not None:
+            return filled(columns, None, None, Policy())
+        if is_numpy(x):
+            import numpy as np
+
+            refuse_masked(x)
+            return np.asarray(x)
+        seen = see_foreign(x)
     except CastError as error:
-        raise CastError(f"{refusal.name_of(path)}: {error}") from None
-    return data if seen is None else as_numpy(seen.buffer)
+        raise CastError(f"{refusal.name_of(path)}: {error}") from error
+    return None if seen is None else as_numpy(seen.buffer)
 
 
 # -- numbers -------------------------------------------------------------------------------------
@@ -315,16 +391,27 @@ def _convert(x: Any) -> tuple[int, object]:
     """(kind, plain Python number) of a scalar or an array without dimensions."""
     if type(x).__module__ == "ml_dtypes":
         row = lookup(type(x))
-    elif array_shape(x) == ():
+    elif array_shape(x) == () and not refusal.is_masked(x):
         try:
             row = lookup(x.dtype)
         except FormatError:
             return -1, None
-        x = x.item()
+        item = getattr(x, "item", None)
+        if not callable(item):
+            return -1, None
+        try:
+            x = item()
+        except Exception as error:
+            if is_torch(x):
+                raise
+            raise _OwnCodeError(error) from error
     else:
         return -1, None
     if not isinstance(x, (bool, int, float, complex)):  # ml_dtypes' scalars
-        x = int(x) if row.is_integer else float(x)
+        try:
+            x = int(x) if row.is_integer else float(x)
+        except (TypeError, ValueError):
+            return -1, None
     return cpu.format_index(row), x
 
 
@@ -447,8 +534,10 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
     if not is_torch(x):
         import numpy as np
 
-        if not isinstance(x, np.ndarray):
-            x = np.asarray(x)
+        if type(x) is not np.ndarray:
+            given, x = x, _as_array(x, path)
+            if x is None:
+                raise refusal.no_number(given, path, "")
         if x.dtype.hasobject or x.dtype.fields is not None:
             raise CastError(
                 f"{refusal.name_of(path)} has dtype {x.dtype}, which holds no numbers of one format"

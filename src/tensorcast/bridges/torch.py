@@ -9,19 +9,30 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..buffer import Buffer
+from ..buffer import Buffer, check_dims
 from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
+from .room import refuse_no_memory
 from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
     import torch
 
     from ..policy import Policy, ResolvedPolicy
+
+
+_OUTSIDE = (
+    ": report=True, measure, can_cast and packed=True need them; call these outside of "
+    "torch.export, torch.func and tracing"
+)
+_NO_RULE = (
+    "torch.func.functionalize has no rule for the gradients of a cast; use torch.func's grad, jvp "
+    "and vmap without it, or cast outside of it"
+)
 
 
 def overridden(x: torch.Tensor, out: object) -> bool:
@@ -63,6 +74,9 @@ def cast(
     """
     resolved = policy.resolve(format_of(x), target)
     dtype_of(target)
+    if memory_format is not None and not isinstance(memory_format, _memory_format()):
+        shown = str(memory_format)[:60]
+        raise CastError(f"memory_format={shown} does not fit: it is none of torch's memory formats")
     if device is not None:
         goal = torch_device(device)
         if goal != x.device:
@@ -80,7 +94,14 @@ def cast(
 
         if not plain and report:
             _has_values(x)
-        return cast_with_gradient(x, target, policy, memory_format, report)
+        if not plain and _is_functional(x):
+            return _dispatched(x, target, policy, memory_format, report)
+        try:
+            return cast_with_gradient(x, target, policy, memory_format, report)
+        except RuntimeError as error:
+            if "Functionalize rule" not in str(error):
+                raise
+            raise CastError(_NO_RULE) from error
     if not plain:
         return _dispatched(x, target, policy, memory_format, report)
     return cast_plain(x, target, resolved, memory_format=memory_format, report=report)
@@ -196,6 +217,7 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
             storage that has been freed.
     """
     row = format_of(x)
+    check_dims(x.dim())
     if x.is_conj() or x.is_neg():
         x = x.detach().resolve_conj().resolve_neg()
     if x.device.type != "cpu":
@@ -248,7 +270,10 @@ def empty_like(
     try:
         return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
     except (RuntimeError, TypeError) as error:
-        raise CastError(f"memory_format={memory_format} does not fit: {error}") from None
+        refuse_no_memory(error)
+        if memory_format is None:
+            raise CastError(f"torch makes no {dtype} tensor of this shape: {error}") from error
+        raise CastError(f"memory_format={memory_format} does not fit: {error}") from error
 
 
 def is_plain(x: torch.Tensor) -> bool:
@@ -273,14 +298,33 @@ def _is_transformed(x: torch.Tensor) -> bool:
     return torch._C._functorch.is_functorch_wrapped_tensor(x)
 
 
+def _is_functional(x: torch.Tensor) -> bool:
+    """Whether the tensor stands for another inside torch.func.functionalize, which has no rule for
+    gradients that others make.
+
+    Raises:
+        CastError: gradients are taken outside of it, which would be lost without a word.
+    """
+    import torch
+
+    functorch = torch._C._functorch
+    if not functorch.is_functionaltensor(x):
+        return False
+    keys = {level.key() for level in functorch.get_interpreter_stack() or ()}
+    forward = getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
+    if forward or not keys <= {functorch.TransformType.Functionalize, functorch.TransformType.Vmap}:
+        raise CastError(_NO_RULE)
+    return True
+
+
 def torch_device(device: Any) -> torch.device:
     """The device that a spelling names, with its index."""
     import torch
 
     try:
         return torch.empty(0, device=device).device
-    except (RuntimeError, TypeError, AssertionError) as error:
-        raise CastError(f"device={device!r} cannot be used: {error}") from None
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise CastError(f"device={device!r} cannot be used: {error}") from error
 
 
 def format_of(x: torch.Tensor) -> Format:
@@ -297,6 +341,13 @@ def format_of(x: torch.Tensor) -> Format:
     if x.is_nested:
         raise CastError("the tensor is nested; cast its parts (.unbind()) or .to_padded_tensor()")
     return _row(x.dtype)
+
+
+@cache
+def _memory_format() -> type:
+    import torch
+
+    return torch.memory_format
 
 
 @cache
@@ -390,7 +441,15 @@ def _dispatched(
     from .torch_library import cast_op
 
     loss = measure(x, target, policy) if report else None
-    result = cast_op(x, target, policy)
+    try:
+        result = cast_op(x, target, policy)
+    except TypeError as error:
+        if "dispatch failed" not in str(error):
+            raise
+        raise CastError(
+            f"a {type(x).__name__} takes part in no cast but its own; cast the plain tensors it is "
+            "made of"
+        ) from error
     if memory_format is not None:
         result = result.contiguous(memory_format=memory_format)
     return result, loss
@@ -439,6 +498,6 @@ def _has_values(x: torch.Tensor) -> None:
     if x.device.type == "meta":
         raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
-        raise CastError(f"a {type(x).__name__} has no values of its own to look at")
+        raise CastError(f"a {type(x).__name__} has no values of its own to look at{_OUTSIDE}")
     if _is_transformed(x):
-        raise CastError("a tensor inside torch.func has no values of its own to look at")
+        raise CastError(f"a tensor inside torch.func has no values of its own to look at{_OUTSIDE}")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..bridges import is_torch
+from ..bridges.room import tells_memory
 from ..errors import CastError, PolicyError
 from ..formats import lookup
 from ..policy import Nan, Overflow, Policy, Rounding
@@ -28,6 +29,7 @@ from .modules import (
 )
 
 
+@tells_memory
 def cast_(
     x: Any,
     to: object,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..bridges import Kind, kind_of
+from ..buffer import check_dims, refuse_masked
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..packed import PackedTensor, unpack
@@ -30,6 +31,7 @@ def codes_of(x: Any) -> tuple[Format, np.ndarray]:
         return x.format, codes.numpy() if x.is_torch else codes
     if kind_of(x) == "torch":
         return _codes_of_tensor(x)
+    refuse_masked(x)
     array = np.asarray(x)
     row = lookup(array.dtype)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
@@ -43,7 +45,12 @@ def codes_of(x: Any) -> tuple[Format, np.ndarray]:
 def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
     import torch
 
-    row = lookup(x.dtype)
+    from ..bridges.torch import format_of
+
+    row = format_of(x)
+    check_dims(x.dim())
+    if x.device.type == "meta":
+        raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if x.dtype == getattr(torch, "float4_e2m1fn_x2", None):
         raise CastError("a float4_e2m1fn_x2 tensor is packed: give tensorcast.pack(x, 'fp4')")
     x = x.detach().resolve_conj().resolve_neg().cpu()
