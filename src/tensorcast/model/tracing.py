@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from .findings import Finding, findings_of
-from .recorder import Recorder, modes, received
+from .recorder import Recorder, received
 from .sites import Kind, Site
+from .watching import modes
 from .wording import as_html, as_text
 
 
@@ -20,7 +21,8 @@ def trace(model: Any = None, *, values: bool = True) -> Trace:
     What this thread runs is seen, its backward passes and the worker processes that it forks
     (a `DataLoader`'s) too; each event with the user's line, the module and the parameter. Torch
     runs a compiled function operation by operation inside, so that its casts are seen as well,
-    those that the compiler would have fused away included.
+    those that the compiler would have fused away included. `tensorcast.cast` and `tensorcast.cast_`
+    of torch tensors are seen too.
 
     Args:
         model: whose modules and parameters are named as `named_parameters` does; None: the
