@@ -27,7 +27,8 @@ def loses(
     if target is None:
         return {}
     if loss is None:
-        if source.device.type != "cpu" or not _narrows_range(source.dtype, target):
+        row = format_of(source.dtype)
+        if source.device.type != "cpu" or row is None or not _narrows(row, target):
             return {}
         try:
             loss = measure(source.detach(), target)
@@ -48,10 +49,12 @@ def format_of(dtype: torch.dtype) -> Format | None:
 
 
 @cache
-def _narrows_range(source: torch.dtype, target: Format) -> bool:
+def narrows_range(source: torch.dtype, target: torch.dtype) -> bool:
     """Whether values of a float may lie outside the target; by the last bits of one of as many
     exponents, float32 to bfloat16, is not worth a reading."""
-    row = format_of(source)
-    if row is None or not row.is_float or target.is_complex:
-        return False
-    return target.max_exact * 256 <= row.max_exact
+    row, to = format_of(source), format_of(target)
+    return row is not None and to is not None and _narrows(row, to)
+
+
+def _narrows(row: Format, to: Format) -> bool:
+    return row.is_float and not to.is_complex and to.max_exact * 256 <= row.max_exact

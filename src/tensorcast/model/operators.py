@@ -71,6 +71,11 @@ def role(operator: Any) -> Role:
 
 
 @cache
+def role_of(operator: Any) -> tuple[Role, tuple[int | str, ...]]:
+    """What an operator is to a trace, and which arguments it writes."""
+    return role(operator), written_by(operator)
+
+
 def written_by(operator: Any) -> tuple[int | str, ...]:
     """Which arguments an operator writes: places of the positional ones, names of the others."""
     schema = getattr(operator, "_schema", None)  # higher-order operators have none

@@ -18,7 +18,7 @@ class Owners:
     def __init__(self, model: Any = None) -> None:
         self._paths: dict[int, str] = {}
         self._names: dict[int, str] = {}
-        self._buffers: set[int] = set()
+        self._buffers: set[str] = set()
         self._kept: list[Any] = []  # so that no id and no storage is another's later
         if model is not None:
             if not hasattr(model, "named_modules"):
@@ -44,9 +44,9 @@ class Owners:
             return ""
         return self._names.get(_identity(tensor), "")
 
-    def is_buffer(self, tensor: Any) -> bool:
-        """Whether the memory that a tensor reads is a buffer's, and no parameter's."""
-        return bool(self._buffers) and _identity(tensor) in self._buffers
+    def is_buffer(self, name: str) -> bool:
+        """Whether it is the name of a buffer."""
+        return name in self._buffers
 
     def refresh(self) -> None:
         """Looks again where the tensors of known models stand: they have been converted."""
@@ -66,7 +66,7 @@ class Owners:
                 storage = _identity(tensor)
                 is_first = storage and self._names.setdefault(storage, name) is name
                 if is_first and of is buffers:
-                    self._buffers.add(storage)
+                    self._buffers.add(name)
 
 
 def _identity(tensor: Any) -> int:

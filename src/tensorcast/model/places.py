@@ -81,11 +81,9 @@ def look(frame: FrameType | None) -> Stack:
     while frame is not None:
         code = frame.f_code
         known = _codes.get(id(code))
-        whose = known[1] if known is not None else _whose(code)
-        if within is None and whose != "own":
-            file = _within(code.co_filename) if whose in ("torch", "call") else ""
-            if not file.startswith(_PLUMBING):
-                within = file
+        _, whose, file = known if known is not None else _whose(code)
+        if within is None:
+            within = file
         if whose == "call":
             module = frame.f_locals.get("self")
             if module is not None:
@@ -104,18 +102,24 @@ def look(frame: FrameType | None) -> Stack:
 
 _Whose = Literal["own", "torch", "call", "package", "user"]
 _HIDDEN: Final = ("own", "torch")
-_codes: dict[int, tuple[CodeType, _Whose]] = {}  # a code that is kept has its identity alone
+_Known = tuple[CodeType, _Whose, str | None]
+_codes: dict[int, _Known] = {}  # a code that is kept has its identity alone
 
 
-def _whose(code: CodeType) -> _Whose:
-    """Whose a function is; "call": it is that of torch.nn.Module which calls forward."""
+def _whose(code: CodeType) -> _Known:
+    """Whose a function is, and the file of torch's that it stands in: "" of others, None of ours
+    and of plumbing. "call": it is that of torch.nn.Module which calls forward."""
     whose = _whose_file(code.co_filename)
-    if whose == "torch" and code.co_name == "_call_impl":
-        whose = "call"
+    within: str | None = None if whose == "own" else ""
+    if whose == "torch":
+        file = _within(code.co_filename)
+        within = None if file.startswith(_PLUMBING) else file
+        if code.co_name == "_call_impl":
+            whose = "call"
     if len(_codes) >= _MAX_CODES:
         _codes.clear()
-    _codes[id(code)] = code, whose
-    return whose
+    known = _codes[id(code)] = code, whose, within
+    return known
 
 
 def _whose_file(file: str) -> _Whose:

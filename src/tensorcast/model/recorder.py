@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .contents import Contents
-from .holdings import extent_of, storage_of, weakly
-from .lost import format_of, loses
-from .operators import Role, converts, dtype_name, role, written_by
+from .contents import Contents, Trail
+from .holdings import storage_of, weakly
+from .lost import format_of, loses, narrows_range
+from .operators import Role, converts, dtype_name, role_of
 from .owners import Owners
 from .places import Place, Stack, look
 from .sites import Kind, Phase, Site, What
@@ -36,8 +36,7 @@ class _Made:
 
     alive: Any  # a StorageWeakRef: while it is kept, no other storage has this identity
     version: int | None
-    extent: tuple[int, int]  # bytes of the storage, and what they held
-    digest: int | None
+    trail: Trail
     source: torch.dtype
     device: torch.device
     by: str  # "cast", "transfer" or "fresh"
@@ -74,7 +73,8 @@ class Recorder:
         lets_out: the errors of `on_event` that come out of the operation.
 
     Attributes:
-        spool: a directory in which forked processes leave what they saw; "": they leave nothing.
+        spool: a directory in which forked processes leave what they saw, made when there is
+            something to leave; "": they leave nothing.
         start: the moment that times count from.
         failures: errors of the recorder's own, and how often: what it could not look at ran all
             the same, and is not counted.
@@ -114,10 +114,9 @@ class Recorder:
     def operation(self, operator: Any, args: Any, kwargs: Any) -> Any:
         """Runs one operation below autograd."""
         self.n_operations += 1
-        its = role(operator)
+        its, written = role_of(operator)
         start = time.perf_counter()
         result = operator(*args, **kwargs)
-        written = written_by(operator)
         if written:
             self._safely(self._wrote, written, args, kwargs)
         if its == "none":
@@ -250,7 +249,7 @@ class Recorder:
         kind: Kind = "transfer" if moves else "cast"
         read, written = _n_bytes(source), _n_bytes(result)
         facts = self._trace_back(kind, source, result)
-        if self._values and kind == "cast":
+        if self._values and kind == "cast" and narrows_range(source.dtype, result.dtype):
             told = operator.name().startswith("tensorcast::")
             facts.update(loses(source, format_of(result.dtype), is_told=told))
         what = self._record(
@@ -354,7 +353,7 @@ class Recorder:
             module,
             name,
             phase,
-            is_buffer=source.is_buffer if described else self._owners.is_buffer(source),
+            is_buffer=source.is_buffer if described else self._owners.is_buffer(name),
             within=stack.within,
         )
         at = now - seconds
@@ -387,6 +386,7 @@ class Recorder:
     def _send(self, event: Site) -> None:
         """Leaves an event of a forked process, a DataLoader's worker, for the traced one."""
         if self.spool:
+            os.makedirs(self.spool, mode=0o700, exist_ok=True)
             line = json.dumps(event.to_dict())
             with open(os.path.join(self.spool, f"{os.getpid()}.jsonl"), "a") as file:
                 file.write(line + "\n")
@@ -400,10 +400,14 @@ class Recorder:
         if len(self._made) >= self._room_made:
             self._made = {k: m for k, m in self._made.items() if not m.alive.expired()}
             self._room_made = max(_MAX_KNOWN, 2 * len(self._made))
-        extent = extent_of(made)
-        digest = self._contents.of_bytes(made, *extent) if by != "fresh" else None
         self._made[storage._cdata] = _Made(
-            weakly(storage), _version(made), extent, digest, source.dtype, source.device, by, what
+            weakly(storage),
+            _version(made),
+            self._contents.trail(made, source),
+            source.dtype,
+            source.device,
+            by,
+            what,
         )
 
     def _wrote(self, places: tuple[int | str, ...], args: Any, kwargs: Any) -> None:
@@ -419,13 +423,6 @@ class Recorder:
         if storage is not None:
             self._made.pop(storage._cdata, None)
             self._cast.pop(storage._cdata, None)
-
-    def _is_as_made(self, made: _Made, tensor: Any) -> bool | None:
-        """Whether the memory holds what the conversion made; None: it cannot be told."""
-        if made.digest is None:
-            return None
-        now = self._contents.of_bytes(tensor, *made.extent)
-        return None if now is None else now == made.digest
 
     def _origin(self, tensor: Any) -> _Made | None:
         """The conversion that made the values of a tensor, where nothing wrote to it since."""
@@ -448,7 +445,7 @@ class Recorder:
         elif kind == "transfer" and origin.by == "transfer" and result.device == origin.device:
             through = str(source.device)
         if through:
-            is_as_made = self._is_as_made(origin, source)
+            is_as_made = self._contents.is_as_made(origin.trail, source)
             if is_as_made is not False:
                 facts.update(n_returned=1, n_unchecked=int(is_as_made is None), through=through)
         elif origin.by == "fresh" and narrows:
@@ -534,6 +531,8 @@ def _described(x: Any, owners: Owners) -> Iterator[tuple[str, Described]]:
 def received(spool: str) -> list[Site]:
     """What other processes left, and left readable."""
     found: list[Site] = []
+    if not os.path.isdir(spool):
+        return found
     for name in sorted(os.listdir(spool)):
         with open(os.path.join(spool, name)) as file:
             for line in file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -72,7 +74,8 @@ class Trace:
             raise RuntimeError("a trace records one block; make a new one")
         self._recorder = Recorder(self._model, values=self._values)
         operations, methods = modes(self._recorder)
-        self._spool = self._recorder.spool = tempfile.mkdtemp(prefix="tensorcast-trace-")
+        name = f"tensorcast-trace-{secrets.token_hex(16)}"
+        self._spool = self._recorder.spool = os.path.join(tempfile.gettempdir(), name)
         self._stack = ExitStack()
         self._stack.callback(self._collect)
         self._stack.enter_context(methods)
@@ -93,7 +96,8 @@ class Trace:
             site = recorder.sites.setdefault(event.what, event)
             if site is not event:
                 site.add(event)
-        shutil.rmtree(self._spool, ignore_errors=True)
+        if os.path.isdir(self._spool):
+            shutil.rmtree(self._spool, ignore_errors=True)
         self.sites = tuple(recorder.sites.values())
         index = {what: i for i, what in enumerate(recorder.sites)}
         events = ((at, took, index[what]) for at, took, what in recorder.timeline)
