@@ -106,6 +106,21 @@ def test_a_way_and_back_with_a_write_in_between_is_no_round_trip(
     assert t.findings[0].what == "float16 -> float32 -> float16 with nothing in between"
 
 
+def test_a_large_way_and_back_is_held_against_the_cast_made_again() -> None:
+    x = torch.rand(400, 300)  # more than is digested when it is made
+    with tc.trace() as t:
+        y = x.half()
+        y.numpy()[399, 299] += 1
+        y.float()
+    assert "round-trip" not in rules(t), str(t)
+    with tc.trace() as t:
+        x.half().float()
+    assert t.findings[0].what == "float32 -> float16 -> float32 with nothing in between"
+    with tc.trace() as t:
+        torch.rand(400, 300).half().float()  # of which nobody knows any more what it was
+    assert t.findings[0].what == "float32 -> float16 -> float32 with nothing seen in between"
+
+
 def test_what_is_not_read_is_not_said_to_be_unchanged() -> None:
     x = torch.rand(4000, 64)[:, 0]  # a column: what lies between is not worth a reading
     with tc.trace() as t:
