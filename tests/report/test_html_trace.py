@@ -143,3 +143,15 @@ def test_what_torch_really_did(opened: Open) -> None:
     browser.click(".lane-name")
     browser.click("button[aria-label='Next event']")
     assert browser.text(".readout")
+
+
+def test_values_that_become_0_stand_with_their_rows() -> None:
+    torch = pytest.importorskip("torch")
+    from tensorcast.report.html.trace_part import _belongs
+
+    x = torch.full((9,), 1e-9)
+    with tc.trace() as t:
+        x.half()
+    (finding,) = t.findings
+    assert finding.rule == "underflow"
+    assert [_belongs(site, finding) for site in t.sites] == [True]

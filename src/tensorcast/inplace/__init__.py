@@ -21,6 +21,7 @@ from ..policy import Nan, Overflow, Policy, Rounding
 from .blocks import Others
 from .convert import convert_all
 from .modules import (
+    Losses,
     Rules,
     wishes_of_mapping,
     wishes_of_module,
@@ -48,7 +49,10 @@ def cast_(
     """The same object with its elements in another format: never twice the memory.
 
     Of a module, floating parameters with their gradients and floating buffers are converted, of a
-    dict its floating tensors; all of them or none. Tied ones are converted once and stay tied.
+    dict its floating tensors; all of them or none. Tied ones are converted once and stay tied. Of a
+    module that becomes narrower than float32, what code keeps in float32 stays so: layers with
+    running statistics, frequencies (inv_freq), single numbers that are not saved, and what the
+    model says itself. See docs/inplace.md; a rule decides before.
 
     A tensor keeps shape, strides, device and `requires_grad`; every other reference to the object
     sees the new format. Where both formats have one width, the result stands in the same memory;
@@ -63,7 +67,7 @@ def cast_(
 
     Args:
         x: torch.Tensor or Parameter, strided, whose .grad comes along; torch.nn.Module; or a dict
-            of tensors, such as a state dict that was loaded.
+            of tensors (dicts, lists and tuples in it too), such as a state dict that was loaded.
         to: the format, as of `tensorcast.cast`.
         overflow, rounding, nan, exact, seed: as of `tensorcast.cast`; the values are the same.
         others: of memory that others see: "refuse", or "copy": the tensor gets new memory, the
@@ -71,7 +75,8 @@ def cast_(
         rules: of a module or dict: shell patterns over names and the formats they get, None to stay
             as they are. The first that matches decides, for tensors of any format.
         optimizer: of a module's or tensor's: floating state follows its parameter, steps stay.
-        report: return (x, Loss); of a module or dict, (x, losses by name).
+        report: return (x, Loss); of a module or dict, (x, losses by name), whose `kept` names what
+            stayed in float32 and why.
         raw: of a module or dict: cast the numbers as they are, whatever becomes of them. Without it
             the call refuses where next to nothing would be left of a tensor (`Loss.collapses`), as
             of small weights in int8. A tensor given alone is always cast as told.
@@ -100,7 +105,7 @@ tensorcast.cast(x, format).
         >>> cast_(x, "float16")
         tensor([  1.0000,   2.5000, 300.0000], dtype=torch.float16)
         >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
-        >>> model = cast_(model, "bfloat16", rules={"1.*": None})
+        >>> model = cast_(model, "bfloat16")
         >>> model[0].weight.dtype, model[1].running_mean.dtype
         (torch.bfloat16, torch.float32)
     """
@@ -116,11 +121,28 @@ tensorcast.cast(x, format).
         )
     if single and rules:
         raise CastError("rules go by name, and a tensor has none")
+    if torch._C._is_torch_function_mode_enabled():  # a trace, or a default device
+        return torch.overrides.handle_torch_function(
+            cast_,
+            (),
+            x,
+            to,
+            overflow=overflow,
+            rounding=rounding,
+            nan=nan,
+            exact=exact,
+            seed=seed,
+            others=others,
+            rules=rules,
+            optimizer=optimizer,
+            report=report,
+        )
+    kept: dict[str, str] = {}
     with torch._C.DisableTorchFunction():
         if single:
             wishes = with_gradient("", x, target)
         elif isinstance(x, torch.nn.Module):
-            wishes = wishes_of_module(x, target, rules or {})
+            wishes, kept = wishes_of_module(x, target, rules or {})
         else:
             wishes = wishes_of_mapping(x, target, rules or {})
         if optimizer is not None:
@@ -128,4 +150,4 @@ tensorcast.cast(x, format).
         losses = convert_all(wishes, policy, others=others, report=report, raw=raw or single)
     if not report:
         return x
-    return x, losses[""] if single else losses
+    return x, losses[""] if single else Losses(losses, kept)

@@ -14,6 +14,7 @@ from ..errors import CastError, FormatError, InPlaceError, InPlaceWarning
 from ..formats import Format
 from ..policy import Policy, ResolvedPolicy
 from .exclusivity import Interface, Mappings, Obstacle
+from .holders import named
 from .obstacles import sharing, unfit
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def row_of(x: torch.Tensor) -> Format | None:
 def refusal(wish: Wish, obstacle: Obstacle) -> InPlaceError:
     """The error that an obstacle is."""
     label = f"{wish.name!r}: " if wish.name else ""
+    obstacle = named(wish.tensor, obstacle)
     return InPlaceError(
         f"{label}the tensor {obstacle.reason}. {obstacle.way_out}".rstrip(), obstacle.kind
     )

@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import translate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..bridges import is_torch
 from ..errors import CastError, InPlaceError
 from ..formats import Format, lookup
+from ..loss import Loss
 from ..words.globs import unmatched
-from .blocks import Wish, row_of
+from .blocks import Wish, refusal, row_of
+from .kept import KEPT_AS, kept_in_float32
+from .obstacles import unfit
 
 if TYPE_CHECKING:
     import torch
 
 Rules = Mapping[str, object]
+_SEQUENCES: Final = (list, tuple, set, frozenset, deque)
+
+
+class Losses(dict[str, Loss]):
+    """What each tensor lost, by name.
+
+    Attributes:
+        kept: names of the tensors that stayed in float32 without a rule, and why.
+    """
+
+    def __init__(self, losses: Mapping[str, Loss], kept: Mapping[str, str]) -> None:
+        super().__init__(losses)
+        self.kept = dict(kept)
+
+    def __repr__(self) -> str:
+        kept = f", kept={self.kept!r}" if self.kept else ""
+        return f"{type(self).__name__}({super().__repr__()}{kept})"
 
 
 def with_gradient(name: str, tensor: torch.Tensor, target: Format) -> list[Wish]:
@@ -29,8 +51,11 @@ def with_gradient(name: str, tensor: torch.Tensor, target: Format) -> list[Wish]
     return wishes
 
 
-def wishes_of_module(module: torch.nn.Module, to: Format, rules: Rules) -> list[Wish]:
-    """Parameters with their gradients, and buffers, by rule; a tied one once.
+def wishes_of_module(
+    module: torch.nn.Module, to: Format, rules: Rules
+) -> tuple[list[Wish], dict[str, str]]:
+    """Parameters with their gradients, and buffers, by rule; a tied one once. What stays in float32
+    without a rule, and why, by name.
 
     Raises:
         CastError: a rule names no tensor.
@@ -48,24 +73,27 @@ def wishes_of_module(module: torch.nn.Module, to: Format, rules: Rules) -> list[
         *module.named_parameters(remove_duplicate=False),
         *module.named_buffers(remove_duplicate=False),
     ]
-    return _by_rule(named, to, rules)
+    kept = kept_in_float32(module, to)
+    return _by_rule(named, to, rules, kept), kept
 
 
 def wishes_of_mapping(mapping: Mapping[Any, Any], to: Format, rules: Rules) -> list[Wish]:
-    """The tensors of a dict, and of dicts in it, by rule; names are joined by dots.
+    """The tensors of a dict, and of dicts, lists and tuples in it, by rule; names are joined by
+    dots.
 
     Raises:
-        CastError: there is no tensor, or a rule names none.
+        CastError: there is no tensor, or a rule names none, or something in it has tensors of its
+            own that would be left out.
     """
     named = list(_tensors_in(mapping, ""))
     if not named:
         raise CastError("the dict holds no tensor")
-    return _by_rule(named, to, rules)
+    return _by_rule(named, to, rules, {})
 
 
 def wishes_of_optimizer(optimizer: torch.optim.Optimizer, parameters: list[Wish]) -> list[Wish]:
     """The optimizer's state of parameters that are converted: floating tensors follow their
-    parameter's format, as in `load_state_dict`; steps stay.
+    parameter's format, in whatever lists and dicts they stand, as in `load_state_dict`; steps stay.
 
     Raises:
         CastError: the optimizer has none of the parameters.
@@ -80,29 +108,77 @@ def wishes_of_optimizer(optimizer: torch.optim.Optimizer, parameters: list[Wish]
     found = []
     for wish in parameters:
         state = optimizer.state.get(wish.tensor, {}) if id(wish.tensor) in known else {}
-        for key, value in state.items():
-            if key != "step" and is_torch(value) and _is_float(value):
-                found.append(Wish(f"{wish.name}: {key}", value, wish.target))
+        for name, tensor in _state_of(state, ""):
+            label = f"{wish.name}: {name}"
+            row = row_of(tensor)
+            if row is None:
+                _refuse_kind(label, tensor, wish.target)
+            elif row.is_float:
+                found.append(Wish(label, tensor, wish.target))
     return found
 
 
-def _is_float(x: torch.Tensor) -> bool:
-    row = row_of(x)
-    return row is not None and row.is_float
+def _state_of(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of an optimizer's state for a parameter, steps left out."""
+    if is_torch(value):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            if key != "step":
+                yield from _state_of(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, _SEQUENCES):
+        for i, each in enumerate(value):
+            yield from _state_of(each, f"{name}[{i}]")
 
 
-def _tensors_in(mapping: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    for key, value in mapping.items():
-        name = f"{prefix}{key}"
-        if is_torch(value):
-            yield name, value
-        elif isinstance(value, Mapping):
-            yield from _tensors_in(value, f"{name}.")
+def _tensors_in(value: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, tensor) of what stands in dicts, lists and tuples.
+
+    Raises:
+        CastError: a module or an optimizer stands there, whose tensors would be left out.
+    """
+    if is_torch(value):
+        yield name, value
+        return
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        items = value.items()
+    elif isinstance(value, _SEQUENCES):
+        items = enumerate(value)
+    elif hasattr(value, "named_parameters") or hasattr(value, "param_groups"):
+        raise CastError(
+            f"{name!r} is a {type(value).__name__}, whose tensors are no part of the dict; convert "
+            "it by itself: tensorcast.cast_(module, format, optimizer=optimizer)"
+        )
+    for key, each in items:
+        yield from _tensors_in(each, f"{name}.{key}" if name else str(key))
 
 
-def _by_rule(named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules) -> list[Wish]:
+def _refuse_kind(name: str, tensor: torch.Tensor, to: Format) -> None:
+    """Raise for a tensor of numbers of another format, of a kind that is not converted in place.
+
+    Raises:
+        InPlaceError: it is sparse, quantized, nested or of another kind of its own.
+    """
+    obstacle = unfit(tensor)
+    is_there = not tensor.is_quantized and lookup(tensor.dtype) == to
+    if (
+        obstacle is not None
+        and not is_there
+        and (tensor.is_floating_point() or tensor.is_quantized)
+    ):
+        keep = f"Or keep it by a rule: rules={{{name!r}: None}}."
+        raise refusal(
+            Wish(name, tensor, KEPT_AS), replace(obstacle, way_out=f"{obstacle.way_out} {keep}")
+        )
+
+
+def _by_rule(
+    named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules, kept: dict[str, str]
+) -> list[Wish]:
     """The first rule that matches decides, for any format; without one, floating tensors become
-    `to` and all others stay. A tensor of several names goes by the first."""
+    `to`, or float32 where that is kept, and all others stay. A tensor of several names goes by the
+    first. `kept` loses the names that a rule decides."""
     patterns = [
         (glob, re.compile(translate(glob)), None if target is None else lookup(target))
         for glob, target in rules.items()
@@ -112,13 +188,19 @@ def _by_rule(named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules) ->
     for name, tensor in named:
         row = row_of(tensor)
         target = to if row is not None and row.is_float else row
+        if name in kept:
+            target = KEPT_AS
         decided = False
         for glob, pattern, chosen in patterns:
             if pattern.match(name):
                 unused.discard(glob)
                 if not decided:
                     target, decided = chosen or row, True
-        if target is None:  # sparse, quantized: stays as it is
+        if decided:
+            kept.pop(name, None)
+        elif row is None:
+            _refuse_kind(name, tensor, to)
+        if target is None:  # of no format of ours: stays as it is
             continue
         if id(tensor) not in wishes:
             wishes[id(tensor)] = with_gradient(name, tensor, target)

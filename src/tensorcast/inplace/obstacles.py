@@ -27,7 +27,9 @@ def unfit(x: torch.Tensor) -> Obstacle | None:
     if x.is_quantized:
         return Obstacle("layout", "is quantized", "Call .dequantize() or .int_repr() first.")
     if x.layout is not torch.strided:
-        way = "Cast its values: tensorcast.cast_(x.values(), ...) where they are its own."
+        way = "Make a new one: x.to(dtype), or of tensorcast.cast(x.values(), format)."
+        if x.is_mkldnn:
+            way = "Call .to_dense() first, and .to_mkldnn() on the result."
         return Obstacle("layout", f"is laid out as {x.layout}", way)
     if x.is_nested:
         return Obstacle("layout", "is nested", "Cast its parts (.unbind()).")
@@ -88,10 +90,10 @@ def sharing(
     if held > 0:
         return Obstacle(
             "held by torch",
-            "is itself held by torch or a library: saved for a backward pass, or exported by "
-            "DLPack (to JAX, CuPy, ...)",
-            "Let go of the graph (the loss) or of the export first, or make a new tensor with "
-            "tensorcast.cast(x, format).",
+            "is itself held by torch or a library: saved for a backward pass, exported by "
+            "DLPack (to JAX, CuPy, ...), or held by C++ code",
+            "Let go of the graph (the loss), of the export or of the holder first, or make a new "
+            "tensor with tensorcast.cast(x, format).",
         )
     storage = x.untyped_storage()
     if x.device.type == "cpu":
@@ -150,9 +152,10 @@ def sharing(
     if not resizable:
         return Obstacle(
             "not resizable",
-            "stands on memory that is not torch's own (from_numpy, frombuffer, torch.load), or "
-            "was shown to NumPy, which may still look",
-            f'{CLONE} Or pass others="copy".',
+            "stands on memory that torch did not allocate (torch.load, from_numpy, frombuffer), or "
+            "that was shown to NumPy: who else looks at it, nobody can tell",
+            "Load it by torch.load(path, mmap=True), which is converted; convert a clone: x = "
+            'x.clone(); or pass others="copy": then old and new exist at once.',
             copies=True,
         )
     if uses != alone._replace(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from .places import Place
 from .sites import Site
 
-WRONG: Final = ("raised", "nan", "infinite", "overflow")
+WRONG: Final = ("raised", "nan", "infinite", "overflow", "underflow")
 """The rules of findings whose values are wrong, the worst first; the others cost."""
 
 
@@ -19,8 +19,8 @@ class Finding:
 
     Attributes:
         rule: its name; of a trace: repeated-cast, round-trip, new-float64, transfer,
-            synchronisation, index-cast, overflow, built-wide, moved-wide; of a profile: raised,
-            nan, infinite, overflow, float64, wide, kept, unread.
+            synchronisation, index-cast, overflow, underflow, built-wide, moved-wide; of a profile:
+            raised, nan, infinite, overflow, float64, wide, kept, unread.
         what: what happens, in a phrase.
         where, called_from: the line, and the user's own where that one is a package's.
         module, parameter: see `sites.What`.
@@ -53,11 +53,13 @@ def findings_of(sites: Iterable[Site]) -> tuple[Finding, ...]:
 
     What is alike but for the parameter is one finding; parameters cast again one for all the lines
     under the user's one. The conversions of a backward pass follow
-    from those of the forward, and only their overflows are reported.
+    from those of the forward: of them, and of what torch's own optimizers and scalers do with a
+    single number, only values that are lost are reported.
     """
     found: dict[tuple[object, ...], Finding] = {}
     for site in sites:
-        for rule in _RULES if site.what.phase == "forward" else (_overflow,):
+        follows = site.what.phase != "forward" or site.is_torchs_own
+        for rule in _LOST if follows else _RULES:
             finding = rule(site)
             if finding is None:
                 continue
@@ -126,15 +128,34 @@ def _overflow(site: Site) -> Finding | None:
     )
 
 
+def _underflow(site: Site) -> Finding | None:
+    """Floats that become 0: more than 1% of them, as a profile says; of what becomes integers,
+    where fractions are meant to go, more than half."""
+    at = site.what
+    share = 0.01 if _is_float(at.target) else 0.5
+    if site.n_underflow <= share * site.n_looked_at:
+        return None
+    what = f"{site.n_underflow:,} of {site.n_looked_at:,} values become 0 in {at.target}"
+    holds = (
+        "bfloat16 or float32, which hold" if at.target == "float16" else f"{at.source}, which holds"
+    )
+    instead = f"scale before the cast, or use {holds} them"
+    if at.phase == "backward":
+        instead = f"scale the loss (torch.amp.GradScaler), or use {holds} them"
+    return _finding(site, "underflow", what, instead)
+
+
 def _round_trip(site: Site) -> Finding | None:
     if not site.n_returned:
         return None
     at = site.what
     if at.kind == "transfer":
-        what = f"{at.target_device} -> {site.through} -> {at.target_device} and nothing changed"
+        seen = "was seen to change it" if site.n_unchecked else "changed"
+        what = f"{at.target_device} -> {site.through} -> {at.target_device} and nothing {seen}"
         instead = f"keep the tensor on {at.target_device}; .clone() where a copy is meant"
     else:
-        what = f"{at.target} -> {site.through} -> {at.target} with nothing in between"
+        seen = "seen " if site.n_unchecked else ""
+        what = f"{at.target} -> {site.through} -> {at.target} with nothing {seen}in between"
         instead = (
             f"keep the {at.target} tensor: the way through {site.through} only rounds it"
             if _is_narrower(site.through, at.target)
@@ -150,22 +171,27 @@ def _repeated(site: Site) -> Finding | None:
     at = site.what
     if not site.n_repeated:
         return None
-    if at.parameter:
-        what = f"parameters are cast to {at.target} again, unchanged since the last time"
-        instead = (
-            f"cast them once, before the loop: model.to(torch.{at.target}), or the modules that "
-            "take it"
-        )
-    else:
+    noun = "buffers" if at.is_buffer else "parameters"
+    what = f"{noun} are cast to {at.target} again, unchanged since the last time"
+    instead = f"cast them once, before the loop: model.to(torch.{at.target}), or the modules that "
+    instead += "take it"
+    if at.is_buffer:
+        instead = f"keep them in {at.target}, or keep the result"
+    if not at.parameter:
         what = f"the same {at.source} data is cast to {at.target} again, unchanged"
         instead = "cast it once and keep the result"
+    if site.n_unchecked:
+        what = f"{noun if at.parameter else f'{at.source} data'} are cast to {at.target} again; "
+        what = what.replace("data are", "data is")
+        what += "whether the values changed was not checked"
+        instead = f"if nothing writes to them in between, {instead}"
     return _finding(site, "repeated-cast", what, instead, site.n_repeated / site.count)
 
 
 def _built_wide(site: Site) -> Finding | None:
-    if not site.n_new:
-        return None
     at = site.what
+    if not site.n_new or _is_float(at.source) != _is_float(at.target):
+        return None  # fractions are cut off: no other way to write that
     return _finding(
         site,
         "built-wide",
@@ -181,9 +207,14 @@ def _new_float64(site: Site) -> Finding | None:
     if not widened or at.source == "float64":
         return None
     how = "an operand of float64 makes" if at.kind == "promotion" else "a cast makes"
+    is_whole = not _is_float(at.source)
     instead = f"make the float64 operand {at.source}"
+    if is_whole:
+        instead = "make the float64 operand float32, where 24 bits are enough for the integers"
     if at.kind == "cast":
-        instead = f"stay in {at.source}, or say why not where it stands"
+        instead = f"stay in {at.source}"
+        if is_whole:
+            instead = "cast to float32, where 24 bits are enough for the integers"
     return _finding(site, "new-float64", f"{how} {at.source} values float64", instead)
 
 
@@ -230,20 +261,38 @@ def _synchronisation(site: Site) -> Finding | None:
     at = site.what
     if at.kind != "synchronisation":
         return None
-    if at.source_device == "cpu" and not (at.module and at.op in ("Tensor.numpy", "Tensor.tolist")):
-        return None
-    name = at.op.removeprefix("Tensor.")
+    if at.source_device == "cpu" and (not at.module or at.within):
+        return None  # costs nothing here, and what torch itself reads is not the user's to change
     where = f"on {at.source_device} " if at.source_device != "cpu" else ""
-    return _finding(
-        site,
-        "synchronisation",
-        f".{name}() {where}hands values to Python" + (" inside forward" if at.module else ""),
-        "keep the value a tensor, or read it once after the loop",
-    )
+    inside = " inside forward" if at.module else ""
+    if at.target == "shape":
+        name = at.op.removeprefix("aten::").split(".")[0]
+        name = "a mask as an index" if name == "index" else f"{name.strip('_')}()"
+        what = f"{name} {where}has a shape that depends on values{inside}: a GPU waits for it"
+        instead = "torch.where, or a product with the mask, keeps the shape"
+        return _finding(site, "synchronisation", what, instead)
+    name = at.op.removeprefix("Tensor.").removeprefix("aten::")
+    what = f"{_HANDS_OVER.get(name, f'.{name}()')} {where}hands values to Python{inside}"
+    instead = "keep the value a tensor, or read it once after the loop"
+    return _finding(site, "synchronisation", what, instead)
 
 
-_RULES: Final[tuple[Callable[[Site], Finding | None], ...]] = (
-    _overflow,
+_HANDS_OVER: Final = {
+    "__bool__": "a truth value (if, while, and, not)",
+    "__int__": "int()",
+    "__float__": "float()",
+    "__complex__": "complex()",
+    "__index__": "an index",
+    "__getitem__": "an index",
+    "__contains__": "in",
+    "is_nonzero": "a truth value (if, while, and, not)",
+}
+"""What code looks like that makes torch give Python a number; of all others their own name."""
+
+_Rule = Callable[[Site], Finding | None]
+_LOST: Final[tuple[_Rule, ...]] = (_overflow, _underflow)
+_RULES: Final[tuple[_Rule, ...]] = (
+    *_LOST,
     _round_trip,
     _built_wide,
     _new_float64,
@@ -253,6 +302,13 @@ _RULES: Final[tuple[Callable[[Site], Finding | None], ...]] = (
     _transfer,
     _synchronisation,
 )
+
+
+def _is_float(dtype: str) -> bool:
+    import torch
+
+    found = getattr(torch, dtype, None)
+    return isinstance(found, torch.dtype) and (found.is_floating_point or found.is_complex)
 
 
 def _is_narrower(a: str, b: str) -> bool:

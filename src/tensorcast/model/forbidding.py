@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from tensorcast.errors import TensorcastError
 
-from .recorder import Recorder, modes
+from .recorder import Recorder
 from .sites import Site, What
+from .watching import modes
 
 KINDS: Final = ("cast", "promotion", "transfer", "synchronisation", "float64")
 
@@ -40,7 +41,7 @@ def forbid(*kinds: str, model: Any = None) -> Iterator[None]:
     Args:
         *kinds: of "cast" (every one but to float64, which is its own), "promotion", "transfer",
             "synchronisation", "float64" (a float64 tensor out of others, by whatever way); none:
-            all of them.
+            all of them. What torch's own optimizers and scalers convert of a single number is none.
         model: whose modules and parameters are named.
 
     Raises:
@@ -63,6 +64,8 @@ def forbid(*kinds: str, model: Any = None) -> Iterator[None]:
     chosen = set(kinds or KINDS)
 
     def judge(what: What, site: Site) -> None:
+        if site.is_torchs_own and what.kind != "synchronisation":
+            return
         makes_float64 = what.target == "float64" and what.kind in ("cast", "promotion", "float64")
         kind = "float64" if makes_float64 else what.kind
         if kind in chosen or what.kind in chosen:

@@ -96,7 +96,7 @@ class Forward:
         saved = self._alive.now() if graph else set()
         place, called_from = _raised_at(error)
         if error is not None:
-            traceback.clear_frames(error.__traceback__)  # what they hold is not kept with it
+            _let_go(error)
         return Outcome(
             outputs=list(self._outputs.values()),
             alive=self._alive,
@@ -242,6 +242,27 @@ class Forward:
                 losses=losses or before.losses,
                 shared_with=before.shared_with and shared,
             )
+
+
+def _let_go(error: BaseException) -> None:
+    """Keeps an exception without its frames, which hold tensors, graphs and their callers' frames;
+    where it was raised stays as text, in a note."""
+    first = error.__traceback__
+    if first is not None and first.tb_next is not None:  # ours, that called the model
+        first = first.tb_next
+    text = "".join(traceback.format_exception(type(error), error, first)).rstrip()
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        traceback.clear_frames(one.__traceback__)
+        one.__traceback__ = None
+        waiting += [x for x in (one.__cause__, one.__context__) if x is not None]
+        waiting += getattr(one, "exceptions", ())
+    error.add_note(f"In the profiled forward:\n{text}")
 
 
 def _raised_at(error: Exception | None) -> tuple[Place | None, Place | None]:

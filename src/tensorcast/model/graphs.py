@@ -71,6 +71,7 @@ class _Reader:
     n_operations: int = 0
     n_fused: int = 0
     leaves: list[Any] = field(default_factory=list)
+    buffers: set[str] = field(default_factory=set)
 
     def backend(self, module: Any, inputs: list[Any]) -> Any:
         """A backend of torch.compile."""
@@ -80,7 +81,10 @@ class _Reader:
         sources = []
         for node, value in zip(_placeholders(module), inputs, strict=False):
             grapharg = node.meta.get("grapharg")
-            sources.append(_name_of(grapharg.source.name) if grapharg is not None else "")
+            known = grapharg.source.name if grapharg is not None else ""
+            sources.append(_name_of(known))
+            if "._buffers[" in known:
+                self.buffers.add(sources[-1])
             if isinstance(value, torch.Tensor) and value.requires_grad and value.is_leaf:
                 self.leaves.append(value)
         compiler = self._compiler
@@ -137,6 +141,7 @@ class _Reader:
         if first is not None and first.dtype is result.dtype and not moves:
             site.n_returned, site.through = 1, dtype_name(read.dtype)
         site.n_repeated = int(bool(name) and not grows)  # at every call of the compiled code
+        site.n_unchecked = site.n_repeated  # and a graph has no values
         site.n_indexing = sum(_role(user) == "index" for user in _users(node))
         if not moves and _is_fused(node):
             self.n_fused += 1
@@ -171,6 +176,7 @@ class _Reader:
             _module_of(node),
             name,
             phase,
+            is_buffer=name in self.buffers,
         )
 
     def _count(self, event: Site) -> None:

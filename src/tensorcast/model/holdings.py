@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 _DEEPEST: Final = 8  # subclasses of tensors that hold others that hold others
 
@@ -75,6 +75,13 @@ def storage_of(tensor: Any) -> Any:
         return tensor.untyped_storage()
     except (NotImplementedError, RuntimeError):
         return None
+
+
+def weakly(storage: Any) -> Any:
+    """A reference that lets the memory go, and keeps its identity from being another's."""
+    from torch.multiprocessing import reductions
+
+    return cast(Any, reductions).StorageWeakRef(storage)
 
 
 def parts_of(tensor: Any, depth: int = 0) -> Iterator[Any]:

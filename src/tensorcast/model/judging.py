@@ -136,8 +136,15 @@ def sizes_of(tensors: Iterable[TensorProfile]) -> tuple[Size, ...]:
     return tuple(found.values())
 
 
-def candidates_of(tensors: Sequence[TensorProfile], rows: Sequence[Format]) -> list[Candidate]:
-    """A verdict on each format for the weights together, the gradients and the activations."""
+Kept = Mapping[str, Mapping[str, str]]
+"""Format -> names of the weights that `cast_` keeps in float32 when it casts to it, and why."""
+
+
+def candidates_of(
+    tensors: Sequence[TensorProfile], rows: Sequence[Format], kept: Kept
+) -> list[Candidate]:
+    """A verdict on each format for the weights together, the gradients and the activations; what
+    `cast_` keeps in float32 is no part of it."""
     found = []
     groups = (
         ("weights", WEIGHTS),
@@ -148,7 +155,12 @@ def candidates_of(tensors: Sequence[TensorProfile], rows: Sequence[Format]) -> l
         measured = {one.name: one for one in tensors if one.role in roles and one.losses}
         for row in rows:
             for key in (row.name, *[BY_ROW] * (row.name == "int8")):
-                losses = {n: one.losses[key] for n, one in measured.items() if key in one.losses}
+                losses = {
+                    name: one.losses[key]
+                    for name, one in measured.items()
+                    if key in one.losses
+                    and not (of == "weights" and name in kept.get(row.name, {}))
+                }
                 if losses:
                     found.append(_candidate(of, row, key, losses, measured))
     return found

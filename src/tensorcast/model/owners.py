@@ -18,6 +18,7 @@ class Owners:
     def __init__(self, model: Any = None) -> None:
         self._paths: dict[int, str] = {}
         self._names: dict[int, str] = {}
+        self._buffers: set[str] = set()
         self._kept: list[Any] = []  # so that no id and no storage is another's later
         if model is not None:
             if not hasattr(model, "named_modules"):
@@ -43,15 +44,29 @@ class Owners:
             return ""
         return self._names.get(_identity(tensor), "")
 
+    def is_buffer(self, name: str) -> bool:
+        """Whether it is the name of a buffer."""
+        return name in self._buffers
+
+    def refresh(self) -> None:
+        """Looks again where the tensors of known models stand: they have been converted."""
+        self._names.clear()
+        self._buffers.clear()
+        models, self._kept = self._kept, []
+        for model in models:
+            self._add(model)
+
     def _add(self, model: Any) -> None:
         self._kept.append(model)
         for path, module in model.named_modules():
             self._paths.setdefault(id(module), path or type(model).__name__)
-        for of in (model.named_parameters, model.named_buffers):
+        buffers = model.named_buffers
+        for of in (model.named_parameters, buffers):
             for name, tensor in of():
                 storage = _identity(tensor)
-                if storage:
-                    self._names.setdefault(storage, name)
+                is_first = storage and self._names.setdefault(storage, name) is name
+                if is_first and of is buffers:
+                    self._buffers.add(name)
 
 
 def _identity(tensor: Any) -> int:

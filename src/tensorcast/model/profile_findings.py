@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +13,7 @@ from .findings import WRONG, Finding
 from .forward_run import Outcome
 from .holdings import storages_of
 from .inventory import Held
-from .judging import WEIGHTS, figure, holder
+from .judging import WEIGHTS, Kept, figure, holder
 from .profile_data import Candidate, TensorProfile
 
 _WORTH: Final = 0.01  # of the parameters: less is not spoken of
@@ -23,15 +23,20 @@ _GOOD: Final = ("fits", "exact")
 
 
 def findings_of(
-    tensors: Sequence[TensorProfile], candidates: Sequence[Candidate], *, trains: bool
+    tensors: Sequence[TensorProfile],
+    candidates: Sequence[Candidate],
+    *,
+    trains: bool,
+    kept: Kept | None = None,
 ) -> list[Finding]:
-    """Wrong values first, then what takes most."""
+    """Wrong values first, then what takes most. What `cast_` keeps in float32 is not advised."""
+    kept = kept or {}
     found = [
         *_missing(tensors),
-        *_overflows(tensors),
+        *_overflows(tensors, kept.get("float16", {})),
         *_doubles(tensors),
         *_parts(tensors),
-        *([] if trains else _wide(tensors, candidates)),
+        *([] if trains else _wide(tensors, candidates, kept)),
     ]
     return sorted(found, key=_order)
 
@@ -98,11 +103,13 @@ def _missing(tensors: Sequence[TensorProfile]) -> list[Finding]:
     return found
 
 
-def _overflows(tensors: Sequence[TensorProfile]) -> list[Finding]:
+def _overflows(tensors: Sequence[TensorProfile], kept: Mapping[str, str]) -> list[Finding]:
     """What float16, the narrow format that people take first, cannot hold."""
     found = []
     for one in tensors:
         loss = one.losses.get("float16")
+        if one.role in WEIGHTS and one.name in kept:
+            continue
         if loss is None or loss.amax is None or loss.amax <= FORMATS["float16"].max:
             continue
         what = f"float16: {_named(one)} reaches {figure(loss.amax)}, beyond 65,504"
@@ -144,16 +151,20 @@ def _doubles(tensors: Sequence[TensorProfile]) -> list[Finding]:
     return found
 
 
-def _wide(tensors: Sequence[TensorProfile], candidates: Sequence[Candidate]) -> list[Finding]:
+def _wide(
+    tensors: Sequence[TensorProfile], candidates: Sequence[Candidate], kept: Kept
+) -> list[Finding]:
     """float32 weights that 16 bits hold."""
-    wide = [one for one in tensors if one.role in WEIGHTS and one.format == "float32"]
-    n_bytes = sum(4 * one.n_elements for one in wide if not one.shared_with)
-    if n_bytes < _FEW_BYTES:
-        return []
+    every = [one for one in tensors if one.role in WEIGHTS and one.format == "float32"]
     fits = {c.total.target for c in candidates if c.of == "weights" and c.total.verdict in _GOOD}
     refused = {c.total.target for c in candidates if c.of == "activations" and c.total.n_overflow}
     best = next((x for x in ("bfloat16", "float16") if x in fits - refused), None)
     if best is None:
+        return []
+    stays = kept.get(best, {})
+    wide = [one for one in every if one.name not in stays]
+    n_bytes = sum(4 * one.n_elements for one in wide if not one.shared_with)
+    if n_bytes < _FEW_BYTES:
         return []
     largest = max(wide, key=lambda one: one.n_bytes)
     share = f"{400 * largest.n_elements / n_bytes:.0f}%"
@@ -161,6 +172,11 @@ def _wide(tensors: Sequence[TensorProfile], candidates: Sequence[Candidate]) -> 
     instead = f"for inference: tensorcast.cast_(model, {best!r}), in place"
     if len(wide) > 1:
         instead += f"; {largest.name} is {share} of it"
+    if len(every) > len(wide):
+        first = next(one.name for one in every if one.name in stays)
+        n = len(every) - len(wide)
+        instead += f"; it keeps {plural(n, 'tensor')} in float32: {first}"
+        instead += f" and {n - 1:,} more" if n > 1 else ""
     return [_whole("wide", what, n_bytes, instead, human_bytes(n_bytes // 2))]
 
 

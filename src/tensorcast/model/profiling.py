@@ -11,12 +11,13 @@ from tensorcast.bridges.outward import load
 from tensorcast.checkpoint import stats
 from tensorcast.errors import CastError
 from tensorcast.formats import lookup
+from tensorcast.inplace.kept import kept_in_float32
 
 from .alive import sizes_at_peak, work_space
 from .forward_run import Forward, Outcome
 from .holdings import Holdings, storages_of
 from .inventory import Held, not_opened, of_inputs, of_model, of_optimizer, of_tensors
-from .judging import candidates_of, judged, sizes_of, with_hidden
+from .judging import Kept, candidates_of, judged, sizes_of, with_hidden
 from .profile_data import Profile, TensorProfile
 from .profile_findings import findings_of, raised, unread
 
@@ -98,9 +99,10 @@ def profile(
         if outcome.peak is not None:
             sizes += work_space(outcome.peak)
         tensors += outcome.outputs
-    found = candidates_of(tensors, rows)
+    kept = _kept(model, rows)
+    found = candidates_of(tensors, rows, kept)
     trains = optimizer is not None or any(one.role == "gradient" for one in tensors)
-    findings = findings_of(tensors, found, trains=trains)
+    findings = findings_of(tensors, found, trains=trains, kept=kept)
     if outcome is not None and outcome.error is not None:
         findings.insert(0, raised(outcome))
     elif outcome is not None and outcome.peak is not None:
@@ -115,7 +117,7 @@ def profile(
         peak=outcome.peak if outcome else None,
         candidates=tuple(found),
         findings=tuple(findings),
-        notes=tuple(_notes(model, optimizer, tensors)),
+        notes=tuple(_notes(model, optimizer, tensors, kept)),
         error=outcome.error if outcome else None,
         seconds=time.perf_counter() - begin,
     )
@@ -174,9 +176,18 @@ def _refuse_collision(model: Any, n_inputs: int, given: Mapping[str, bool]) -> N
             )
 
 
-def _notes(model: Any, optimizer: Any, tensors: Sequence[TensorProfile]) -> list[str]:
-    """What could not be seen, by reason."""
+def _kept(model: Any, rows: Sequence[Format]) -> Kept:
+    """By candidate, what `cast_` of the model keeps in float32."""
+    if not hasattr(model, "named_modules"):
+        return {}
+    return {row.name: kept_in_float32(model, row) for row in rows}
+
+
+def _notes(model: Any, optimizer: Any, tensors: Sequence[TensorProfile], kept: Kept) -> list[str]:
+    """What could not be seen and what a cast keeps in float32, by reason."""
     reasons: dict[str, list[str]] = {}
+    for name, reason in {k: v for names in kept.values() for k, v in names.items()}.items():
+        reasons.setdefault(f"cast_ keeps it in float32 ({reason})", []).append(name)
     if hasattr(model, "named_modules"):
         for name in not_opened(model):
             reasons.setdefault("not understood: an object of torch's C++", []).append(name)

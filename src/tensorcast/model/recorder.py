@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from tensorcast.bridges.outward import load
-
-from .holdings import storage_of
-from .operators import Role, converts, dtype_name, role
+from .contents import Contents, Trail
+from .holdings import storage_of, weakly
+from .lost import format_of, loses, narrows_range
+from .operators import Role, converts, dtype_name, role_of
 from .owners import Owners
 from .places import Place, Stack, look
 from .sites import Kind, Phase, Site, What
@@ -36,10 +36,31 @@ class _Made:
 
     alive: Any  # a StorageWeakRef: while it is kept, no other storage has this identity
     version: int | None
+    trail: Trail
     source: torch.dtype
     device: torch.device
     by: str  # "cast", "transfer" or "fresh"
     what: What
+
+
+@dataclass(slots=True)
+class _Read:
+    """The casts that read a storage, by what of it and to what: the digest of what they read."""
+
+    alive: Any
+    version: int
+    digests: dict[tuple[Any, ...], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A tensor that is another one by now: as it was."""
+
+    dtype: Any
+    device: Any
+    shape: tuple[int, ...]
+    name: str = ""
+    is_buffer: bool = False
 
 
 class Recorder:
@@ -52,7 +73,8 @@ class Recorder:
         lets_out: the errors of `on_event` that come out of the operation.
 
     Attributes:
-        spool: a directory in which forked processes leave what they saw; "": they leave nothing.
+        spool: a directory in which forked processes leave what they saw, made when there is
+            something to leave; "": they leave nothing.
         start: the moment that times count from.
         failures: errors of the recorder's own, and how often: what it could not look at ran all
             the same, and is not counted.
@@ -80,7 +102,9 @@ class Recorder:
         self._process = os.getpid()
         self.start = time.perf_counter()
         self._made: dict[int, _Made] = {}
-        self._cast: dict[tuple[Any, ...], tuple[Any, int]] = {}
+        self._cast: dict[int, _Read] = {}
+        self._contents = Contents()
+        self.calling: Any = None  # the function of torch's that Python called last
         self._room_made = self._room_cast = _MAX_KNOWN  # beyond it, what is gone is forgotten
         self._forward: dict[int, tuple[Stack, str]] = {}
         self._quiet = False
@@ -90,9 +114,11 @@ class Recorder:
     def operation(self, operator: Any, args: Any, kwargs: Any) -> Any:
         """Runs one operation below autograd."""
         self.n_operations += 1
-        its = role(operator)
+        its, written = role_of(operator)
         start = time.perf_counter()
         result = operator(*args, **kwargs)
+        if written:
+            self._safely(self._wrote, written, args, kwargs)
         if its == "none":
             return result
         seconds = time.perf_counter() - start
@@ -123,6 +149,24 @@ class Recorder:
         self._safely(self._handed_over, name, tensor, seconds)
         return result
 
+    def own_cast(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Runs `tensorcast.cast`, whose operations are none of torch's."""
+        start = time.perf_counter()
+        result = function(*args, **kwargs)
+        self._safely(self._cast_by_us, args, kwargs, result, time.perf_counter() - start)
+        return result
+
+    def own_cast_(self, function: Any, args: Any, kwargs: Any) -> Any:
+        """Runs `tensorcast.cast_`: each tensor that it changes is a cast."""
+        before = dict(_described(args[0], self._owners)) if args else {}
+        reports = kwargs.get("report", False)
+        start = time.perf_counter()
+        found = function(*args, **{**kwargs, "report": reports or self._values})
+        seconds = time.perf_counter() - start
+        result, losses = found if reports or self._values else (found, {})
+        self._safely(self._changed_by_us, args[0] if args else None, before, losses, seconds)
+        return found if reports else result
+
     # what happened
 
     def _safely(self, look: Callable[..., object], *args: Any) -> None:
@@ -143,16 +187,71 @@ class Recorder:
             "synchronisation", f"Tensor.{name}", tensor, python, "cpu", seconds, n_bytes, 0
         )
 
+    def _cast_by_us(self, args: Any, kwargs: Any, found: Any, seconds: float) -> None:
+        from tensorcast.formats import lookup
+
+        source = args[0]
+        result, loss = found if kwargs.get("report") else (found, None)
+        if result is source:
+            return
+        target = lookup(args[1])
+        is_tensor = hasattr(result, "device")  # a PackedTensor has none
+        moves = is_tensor and result.device != source.device
+        if target == lookup(source.dtype) and not moves:
+            return
+        kind: Kind = "transfer" if moves else "cast"
+        facts = self._trace_back(kind, source, result) if is_tensor else {}
+        if self._values and kind == "cast":
+            facts.update(loses(source, target, loss=loss, is_told=True))
+        what = self._record(
+            kind, "tensorcast::cast", source, result.dtype if is_tensor else target.name,
+            str(result.device) if is_tensor else "cpu", seconds, _n_bytes(source),
+            _n_bytes(result) if is_tensor else target.n_bytes(source.numel()), **facts,
+        )  # fmt: skip
+        if kwargs.get("out") is not None:
+            self._forget(result)
+        if is_tensor:
+            self._remember(result, source, kind, what)
+
+    def _changed_by_us(self, x: Any, before: Any, losses: Any, seconds: float) -> None:
+        """Records what `tensorcast.cast_` changed."""
+        from tensorcast.formats import lookup
+
+        self._owners.refresh()
+        now = {name: one.dtype for name, one in _described(x, self._owners)}
+        if not isinstance(losses, dict):
+            losses = {"": losses}
+        changed: list[tuple[Any, Any, dict[str, Any]]] = []
+        for name, loss in losses.items():
+            if loss.source != loss.target:
+                shape = before[name].shape if name in before else (loss.n_elements,)
+                is_buffer = name in before and before[name].is_buffer
+                source = Described(loss.source, "cpu", tuple(shape), name, is_buffer)
+                facts = loses(None, lookup(loss.target), loss=loss, is_told=True)
+                changed.append((source, loss.target, facts))
+        if not losses:
+            changed = [(one, now[n], {}) for n, one in before.items() if now.get(n) != one.dtype]
+        for source, target, facts in changed:
+            n = math.prod(source.shape)
+            sizes = [lookup(each).n_bytes(n) for each in (source.dtype, target)]
+            self._record(
+                "cast", "tensorcast::cast_", source, target, str(source.device),
+                seconds / len(changed), *sizes, **facts,
+            )  # fmt: skip
+
     def _converted(self, operator: Any, its: Role, args: Any, result: Any, seconds: float) -> None:
         source = args[its == "copy"]
+        if isinstance(result, tuple):  # with its loss
+            result = result[0]
         moves = result.device != source.device
         if result.dtype is source.dtype and not moves:
             return
         kind: Kind = "transfer" if moves else "cast"
         read, written = _n_bytes(source), _n_bytes(result)
         facts = self._trace_back(kind, source, result)
-        if self._values and kind == "cast":
-            facts.update(_overflow(source, result.dtype))
+        if self._values and kind == "cast" and narrows_range(source.dtype, result.dtype):
+            told = operator.name().startswith("tensorcast::")
+            facts.update(loses(source, format_of(result.dtype), is_told=told))
         what = self._record(
             kind, operator.name(), source, result.dtype, str(result.device), seconds, read,
             written, **facts,
@@ -165,11 +264,17 @@ class Recorder:
         if its == "wait":
             if not self._quiet:
                 tensor = args[0]
+                op = operator.name()
+                op = self._asked() if op == "aten::_local_scalar_dense" else op
                 self._record(
-                    "synchronisation", "Tensor.item", tensor, type(result).__name__, "cpu", 0.0,
+                    "synchronisation", op, tensor, type(result).__name__, "cpu", 0.0,
                     tensor.itemsize, 0,
                 )  # fmt: skip
             return
+        if its == "size" or (its == "index" and _has_mask(args)):
+            self._record(
+                "synchronisation", operator.name(), args[0], "shape", "cpu", 0.0, 0, 0
+            )  # fmt: skip
         made = result[0] if isinstance(result, (tuple, list)) and result else result
         if not isinstance(made, torch.Tensor):
             return
@@ -194,6 +299,15 @@ class Recorder:
                 "float64", operator.name(), source, target, str(made.device), 0.0, 0, _n_bytes(made)
             )
             self._remember(made, made, "fresh", what)
+
+    def _asked(self) -> str:
+        """What of torch's Python called that made it wait for a value."""
+        import torch
+
+        name = getattr(self.calling, "__name__", "")
+        if torch._C._current_autograd_node() is not None or not name or name == "__get__":
+            return "Tensor.item"
+        return f"Tensor.{name}" if hasattr(torch.Tensor, name) else f"torch.{name}"
 
     def _record(
         self,
@@ -225,6 +339,8 @@ class Recorder:
                 if len(self._forward) > _MAX_FORWARD:  # of passes long gone: the oldest goes
                     del self._forward[next(iter(self._forward))]
         stack, module = known
+        described = isinstance(source, Described)
+        name = source.name if described else self._owners.name(source)
         what = What(
             kind,
             op,
@@ -235,8 +351,10 @@ class Recorder:
             stack.place,
             stack.called_from,
             module,
-            self._owners.name(source),
+            name,
             phase,
+            is_buffer=source.is_buffer if described else self._owners.is_buffer(name),
+            within=stack.within,
         )
         at = now - seconds
         event = Site(what, tuple(source.shape), 1, n_read, n_written, seconds, first_at=at, **facts)
@@ -268,6 +386,7 @@ class Recorder:
     def _send(self, event: Site) -> None:
         """Leaves an event of a forked process, a DataLoader's worker, for the traced one."""
         if self.spool:
+            os.makedirs(self.spool, mode=0o700, exist_ok=True)
             line = json.dumps(event.to_dict())
             with open(os.path.join(self.spool, f"{os.getpid()}.jsonl"), "a") as file:
                 file.write(line + "\n")
@@ -282,8 +401,28 @@ class Recorder:
             self._made = {k: m for k, m in self._made.items() if not m.alive.expired()}
             self._room_made = max(_MAX_KNOWN, 2 * len(self._made))
         self._made[storage._cdata] = _Made(
-            _weakly(storage), _version(made), source.dtype, source.device, by, what
+            weakly(storage),
+            _version(made),
+            self._contents.trail(made, source),
+            source.dtype,
+            source.device,
+            by,
+            what,
         )
+
+    def _wrote(self, places: tuple[int | str, ...], args: Any, kwargs: Any) -> None:
+        """An operation has written into some of its arguments, whatever their versions say."""
+        for place in places:
+            value = kwargs.get(place) if isinstance(place, str) else _at(args, place)
+            for tensor in _tensors([value]):
+                self._forget(tensor)
+
+    def _forget(self, tensor: Any) -> None:
+        """Nothing that is known of a tensor's memory holds any longer."""
+        storage = storage_of(tensor)
+        if storage is not None:
+            self._made.pop(storage._cdata, None)
+            self._cast.pop(storage._cdata, None)
 
     def _origin(self, tensor: Any) -> _Made | None:
         """The conversion that made the values of a tensor, where nothing wrote to it since."""
@@ -295,41 +434,52 @@ class Recorder:
 
     def _trace_back(self, kind: str, source: Any, result: Any) -> dict[str, Any]:
         """Compares a conversion with those before it on the same data."""
-        facts: dict[str, Any] = {"n_repeated": int(self._is_repeated(source, result))}
+        facts: dict[str, Any] = self._repeats(source, result)
         origin = self._origin(source)
         if origin is None:
             return facts
         narrows = result.itemsize < source.itemsize
+        through = ""
         if kind == "cast" and origin.by == "cast" and result.dtype is origin.source:
-            facts.update(n_returned=1, through=dtype_name(source.dtype))
+            through = dtype_name(source.dtype) if _is_way(source.dtype, result.dtype) else ""
         elif kind == "transfer" and origin.by == "transfer" and result.device == origin.device:
-            facts.update(n_returned=1, through=str(source.device))
+            through = str(source.device)
+        if through:
+            is_as_made = self._contents.is_as_made(origin.trail, source)
+            if is_as_made is not False:
+                facts.update(n_returned=1, n_unchecked=int(is_as_made is None), through=through)
         elif origin.by == "fresh" and narrows:
             facts["n_new"] = 1
         elif kind == "cast" and origin.by == "transfer" and narrows:
             facts["n_moved_wide"] = 1
         return facts
 
-    def _is_repeated(self, source: Any, result: Any) -> bool:
+    def _repeats(self, source: Any, result: Any) -> dict[str, Any]:
+        """Whether a cast reads what another to the same format read before."""
         storage, version = storage_of(source), _version(source)
         if storage is None or version is None:
-            return False
+            return {}
+        read = self._cast.get(storage._cdata)
+        if read is None or read.version != version or read.alive.expired():
+            if len(self._cast) >= self._room_cast:
+                self._cast = {k: v for k, v in self._cast.items() if not v.alive.expired()}
+                self._room_cast = max(_MAX_KNOWN, 2 * len(self._cast))
+            read = self._cast[storage._cdata] = _Read(weakly(storage), version, {})
         key = (
-            storage._cdata,
             source.storage_offset(),
             tuple(source.shape),
             source.stride(),
             result.dtype,
             result.device,
         )
-        before = self._cast.get(key)
-        if before is not None and before[1] == version and not before[0].expired():
-            return True
-        if len(self._cast) >= self._room_cast:
-            self._cast = {k: v for k, v in self._cast.items() if not v[0].expired()}
-            self._room_cast = max(_MAX_KNOWN, 2 * len(self._cast))
-        self._cast[key] = _weakly(storage), version
-        return False
+        is_new = key not in read.digests
+        before, now = read.digests.get(key), self._contents.of(source)
+        read.digests[key] = now
+        if is_new:
+            return {}
+        if before is None or now is None:
+            return {"n_repeated": 1, "n_unchecked": 1}
+        return {"n_repeated": int(now == before)}
 
     def _look_for_indices(self, args: Any) -> None:
         import torch
@@ -341,76 +491,48 @@ class Recorder:
             self._count(Site(origin.what, n_indexing=1))
 
 
-def _overflow(source: Any, target: torch.dtype) -> dict[str, Any]:
-    """How many finite values lie outside the target, and the largest of them."""
-    if source.device.type != "cpu" or not _narrows_range(source.dtype, target):
-        return {}
-    from tensorcast.errors import TensorcastError
-    from tensorcast.tensors import measure
-
-    try:
-        loss = measure(source.detach(), target)
-    except TensorcastError:
-        return {}
-    if not loss.n_overflow or loss.largest_overflow == float("inf"):
-        return {}
-    return {"n_overflow": loss.n_overflow, "largest": loss.largest_overflow}
-
-
-@cache
-def _narrows_range(source: torch.dtype, target: torch.dtype) -> bool:
-    """Whether values of a float may lie outside the target; by the last bits of one of as many
-    exponents, float32 to bfloat16, is not worth a reading."""
-    from tensorcast.errors import TensorcastError
-    from tensorcast.formats import lookup
-
-    if not source.is_floating_point:
-        return False
-    try:
-        return lookup(target).max_exact * 256 <= lookup(source).max_exact
-    except TensorcastError:
-        return False
-
-
-def modes(recorder: Recorder) -> tuple[Any, Any]:
-    """The two modes of torch that a recorder stands in: of operations, and of methods.
-
-    Raises:
-        MissingLibraryError: torch is not installed.
-    """
-    load("torch")
+def _is_way(through: torch.dtype, target: torch.dtype) -> bool:
+    """Whether a cast and the cast back may be meant for nothing: through bool, or from floats
+    through integers, they compute (is it zero, the whole part)."""
     import torch
-    from torch.overrides import TorchFunctionMode
-    from torch.utils._python_dispatch import TorchDispatchMode
 
-    watched: dict[Any, str] = {
-        torch.Tensor.numpy: "numpy",
-        torch.Tensor.__array__: "numpy",
-        torch.Tensor.tolist: "tolist",
-        torch.Tensor.cpu: "cpu",
-    }
+    if through is torch.bool:
+        return False
+    return through.is_floating_point or through.is_complex or not target.is_floating_point
 
-    class Operations(cast(Any, TorchDispatchMode)):  # type: ignore[misc]
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            return recorder.operation(func, args, kwargs or {})
 
-    class Methods(cast(Any, TorchFunctionMode)):  # type: ignore[misc]
-        def __torch_function__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            name = watched.get(func)
-            if name is None:
-                return func(*args, **(kwargs or {}))
-            return recorder.method(name, func, args, kwargs or {})
+def _has_mask(args: Any) -> bool:
+    """Whether indices are truth values, so that the result's shape depends on them."""
+    import torch
 
-    return Operations(), Methods()
+    masks = (torch.bool, torch.uint8)
+    return any(operand.dtype in masks for operand in _tensors(args[1:2]))
+
+
+def _at(args: Any, place: int) -> Any:
+    return args[place] if place < len(args) else None
+
+
+def _described(x: Any, owners: Owners) -> Iterator[tuple[str, Described]]:
+    """The tensors of what `tensorcast.cast_` takes, by the names that its losses have."""
+    from .inventory import tensors_in
+
+    if hasattr(x, "named_parameters"):
+        named = [(name, p, False) for name, p in x.named_parameters()]
+        named += [(name, b, True) for name, b in x.named_buffers()]
+    else:
+        named = [(".".join(map(str, key)), one, False) for key, one in tensors_in(x)]
+    for name, one, is_buffer in named:
+        known = name or owners.name(one)
+        shape = () if one.is_nested else tuple(one.shape)
+        yield name, Described(one.dtype, one.device, shape, known, is_buffer)
 
 
 def received(spool: str) -> list[Site]:
     """What other processes left, and left readable."""
     found: list[Site] = []
+    if not os.path.isdir(spool):
+        return found
     for name in sorted(os.listdir(spool)):
         with open(os.path.join(spool, name)) as file:
             for line in file:
@@ -449,13 +571,6 @@ def _n_bytes(tensor: Any) -> int:
         return 0
     n_elements: int = tensor._nnz() if tensor.is_sparse else tensor.numel()
     return n_elements * int(tensor.itemsize)
-
-
-def _weakly(storage: Any) -> Any:
-    """A reference that lets the memory go, and keeps its identity from being another's."""
-    from torch.multiprocessing import reductions
-
-    return cast(Any, reductions).StorageWeakRef(storage)
 
 
 def _version(tensor: Any) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -9,8 +11,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from .findings import Finding, findings_of
-from .recorder import Recorder, modes, received
+from .recorder import Recorder, received
 from .sites import Kind, Site
+from .watching import modes
 from .wording import as_html, as_text
 
 
@@ -20,7 +23,8 @@ def trace(model: Any = None, *, values: bool = True) -> Trace:
     What this thread runs is seen, its backward passes and the worker processes that it forks
     (a `DataLoader`'s) too; each event with the user's line, the module and the parameter. Torch
     runs a compiled function operation by operation inside, so that its casts are seen as well,
-    those that the compiler would have fused away included.
+    those that the compiler would have fused away included. `tensorcast.cast` and `tensorcast.cast_`
+    of torch tensors are seen too.
 
     Args:
         model: whose modules and parameters are named as `named_parameters` does; None: the
@@ -70,7 +74,8 @@ class Trace:
             raise RuntimeError("a trace records one block; make a new one")
         self._recorder = Recorder(self._model, values=self._values)
         operations, methods = modes(self._recorder)
-        self._spool = self._recorder.spool = tempfile.mkdtemp(prefix="tensorcast-trace-")
+        name = f"tensorcast-trace-{secrets.token_hex(16)}"
+        self._spool = self._recorder.spool = os.path.join(tempfile.gettempdir(), name)
         self._stack = ExitStack()
         self._stack.callback(self._collect)
         self._stack.enter_context(methods)
@@ -91,7 +96,8 @@ class Trace:
             site = recorder.sites.setdefault(event.what, event)
             if site is not event:
                 site.add(event)
-        shutil.rmtree(self._spool, ignore_errors=True)
+        if os.path.isdir(self._spool):
+            shutil.rmtree(self._spool, ignore_errors=True)
         self.sites = tuple(recorder.sites.values())
         index = {what: i for i, what in enumerate(recorder.sites)}
         events = ((at, took, index[what]) for at, took, what in recorder.timeline)

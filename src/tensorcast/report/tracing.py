@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tensorcast.model.findings import WRONG
 from tensorcast.model.wording import details, headline, totals
 from tensorcast.words.text import Line, Span, Style, line, safe, wrap
 from tensorcast.words.units import count, duration, human_bytes, plural
@@ -32,7 +33,7 @@ def lines(trace: Trace, width: int | None) -> list[Line]:
 
 
 def _finding(finding: Finding, width: int) -> list[Line]:
-    style: Style = "bad" if finding.rule == "overflow" else "warn"
+    style: Style = "bad" if finding.rule in WRONG else "warn"
     rows = [line(Span(safe(row), style)) for row in wrap(headline(finding), width)]
     for head, text in details(finding):
         for i, row in enumerate(wrap(safe(text), width - 10)):

@@ -89,6 +89,8 @@ def _label(rule: str, traced: bool) -> str:
     """What kind of finding it is, in words."""
     if rule == "overflow":
         return "wrong values" if traced else "would overflow"
+    if rule == "underflow":
+        return "lost values"
     return _LABELS.get(rule, rule.replace("-", " "))
 
 
@@ -132,7 +134,7 @@ def _places(finding: Finding) -> str:
     if finding.module and not all(name.startswith(f"{finding.module}.") for name in names or [""]):
         parts.append(f'<p class="within">in <b>{escape(shown(finding.module))}</b></p>')
     if names:
-        parts.append(_names(names))
+        parts.append(_names(names, "buffer" if "buffers are" in finding.what else "parameter"))
     return "".join(parts)
 
 
@@ -141,12 +143,12 @@ def _place(place: Place) -> str:
     return f'<span class="place">{escape(path)}:{place.line}</span>'
 
 
-def _names(names: Sequence[str], most: int = 200) -> str:
+def _names(names: Sequence[str], noun: str, most: int = 200) -> str:
     if len(names) <= 2:
         return f'<p class="within">of {_listed(names)}</p>'
     left = f" and {len(names) - most:,} more" if len(names) > most else ""
     return (
-        f"<details><summary>of {plural(len(names), 'parameter')}</summary>"
+        f"<details><summary>of {plural(len(names), noun)}</summary>"
         f'<p class="names">{_listed(names[:most])}{left}</p></details>'
     )
 

@@ -138,6 +138,7 @@ def _belongs(site: Site, finding: Finding) -> bool:
     what = site.what
     of = {
         "overflow": site.n_overflow,
+        "underflow": site.n_underflow,
         "round-trip": site.n_returned,
         "built-wide": site.n_new,
         "index-cast": site.n_indexing,
