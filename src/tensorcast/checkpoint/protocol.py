@@ -58,7 +58,7 @@ class DataFile:
     inode: int
     header_digest: str
     metadata: dict[str, str] | None = field(default=None, hash=False)
-    remarks: tuple[str, ...] = field(default=(), compare=False)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
