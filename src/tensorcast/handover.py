@@ -16,6 +16,7 @@ from .buffer import Buffer, contiguous_strides
 from .casting import cast_buffer
 from .errors import CastError, CastOverflowError
 from .formats import Format, lookup
+from .kernels.torch_lazy import check_storage, is_pending, settled
 from .policy import Policy
 from .sharing import Decision, ReadOnly, Target, Verdict, Wish, decide
 
@@ -115,7 +116,7 @@ def _plan(data: Any, asked: Asked, bridge: Any) -> Plan | None:
     if tensor is not None:
         seen = tensor_seen(tensor, data)
         lazy = "its conjugation or negation is pending"
-        seen = replace(seen, copied=lazy if tensor.is_conj() or tensor.is_neg() else "")
+        seen = replace(seen, copied=lazy if is_pending(tensor) else "")
         return _planned(data, _noted(seen, data), asked, bridge, tensor=tensor)
     visible = see(data)
     if visible is None:
@@ -269,13 +270,17 @@ def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     from .tensors import cast
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
+    check_storage(tensor)
     keywords = vars(policy)
     if target == "torch":
         device = asked.device if moved else None
         if wish.format == plan.seen.buffer.format and not moved:
-            return tensor.clone() if wish.copy and not plan.seen.copied else tensor
+            if not wish.copy or plan.seen.copied:
+                return tensor
+            lazy = is_pending(tensor) and not tensor.requires_grad
+            return settled(tensor) if lazy else tensor.clone()
         return cast(tensor, wish.format, device=device, **keywords)
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    tensor = settled(tensor)
     if target == "numpy":
         from .bridges.memory import as_numpy
         from .bridges.torch import buffer_of

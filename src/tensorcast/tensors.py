@@ -225,6 +225,7 @@ def measure(
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
+    x = bridge.held(x)
     row: Format = bridge.format_of(x)
     if loses_nothing(row, target):
         policy.resolve(row, target)
@@ -271,6 +272,7 @@ def can_cast(
         row = x.format
     else:
         bridge = _bridge(kind_of(x))
+        x = bridge.held(x)
         row = bridge.format_of(x)
     if row.is_complex and not target.is_complex and target.kind != "bool":
         return False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, lookup
 from ..kernels import cpu
+from ..kernels.torch_lazy import settled
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
@@ -469,7 +470,7 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
         raise CastError(
             f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read"
         )
-    plain = x.detach().resolve_conj().resolve_neg()
+    plain = settled(x)
     source = buffer_of(plain)  # which looks whether its storage is there
     if source.packed:
         raise CastError(f"{refusal.name_of(path)} is packed {source.format.name}; unpack it first")
@@ -488,4 +489,4 @@ def _direct(first: Any, facts: tuple[object, int]) -> tuple[object, ...]:
     capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
     if type(first) is not torch.Tensor or capsule is None or first.data_ptr() != address:
         return ()
-    return first, address, capsule, torch.Tensor.is_neg
+    return first, address, capsule

@@ -14,6 +14,7 @@ from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
+from ..kernels.torch_lazy import check_storage, is_pending, settled
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
 from .torch_packed import is_pairs, logical_shape, pairs_shape
@@ -61,7 +62,9 @@ def cast(
     Raises:
         CastError: `out` or the tensor cannot be used; the message says why.
     """
-    resolved = policy.resolve(format_of(x), target)
+    plain = is_plain(x)
+    seen = x.detach() if plain else x  # another thread may cast x itself in place
+    resolved = policy.resolve(format_of(seen), target)
     dtype_of(target)
     if device is not None:
         goal = torch_device(device)
@@ -71,10 +74,9 @@ def cast(
             return _travel(x, target, policy, goal, memory_format, report)
     if out is not None:
         _check_output(x, out, target, memory_format)
-        return cast_plain(x, target, resolved, out=out, report=report)
-    if format_of(x) == target and (memory_format is None or _is_laid_out(x, memory_format)):
-        return x, measure(x, target, policy) if report else None
-    plain = is_plain(x)
+        return cast_plain(seen, target, resolved, out=out, report=report)
+    if format_of(seen) == target and (memory_format is None or _is_laid_out(seen, memory_format)):
+        return x, measure(seen, target, policy) if report else None
     if _needs_gradient(x, target) if plain else _is_transformed(x):
         from .torch_grad import cast_with_gradient
 
@@ -83,7 +85,7 @@ def cast(
         return cast_with_gradient(x, target, policy, memory_format, report)
     if not plain:
         return _dispatched(x, target, policy, memory_format, report)
-    return cast_plain(x, target, resolved, memory_format=memory_format, report=report)
+    return cast_plain(seen, target, resolved, memory_format=memory_format, report=report)
 
 
 def cast_plain(
@@ -107,7 +109,7 @@ def cast_plain(
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; `out` is
             untouched.
     """
-    x = x.detach().resolve_conj().resolve_neg()
+    x = settled(x)
     if out is None:
         result = empty_like(x, target, memory_format)
         return result, _write(x, result, target, policy, report, True, name)
@@ -162,9 +164,10 @@ def write_elsewhere(
 
 def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
     """What the cast would lose; nothing is written and values never raise."""
-    resolved = policy.resolve(format_of(x), target)
     _has_values(x)
-    x = x.detach().resolve_conj().resolve_neg()
+    x = x.detach()
+    resolved = policy.resolve(format_of(x), target)
+    x = settled(x)
     if x.device.type == "cpu":
         return cast_buffer(buffer_of(x), None, target, resolved, report=True)
     from ..kernels import torch_ops
@@ -179,12 +182,18 @@ def n_elements(x: torch.Tensor) -> int:
     return x.numel() * (2 if is_pairs(x.dtype) else 1)
 
 
+def held(x: torch.Tensor) -> torch.Tensor:
+    """The tensor in an object of ours, detached, which a cast in place on another thread sees and
+    does not reach; x itself where it has no values."""
+    return x.detach() if is_plain(x) else x
+
+
 def visible(x: torch.Tensor) -> Buffer | None:
     """The buffer of the tensor's values, if they are in the CPU's memory."""
     _has_values(x)
     if x.device.type != "cpu":
         return None
-    return buffer_of(x.detach().resolve_conj().resolve_neg())
+    return buffer_of(settled(x))
 
 
 def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
@@ -196,10 +205,11 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
             storage that has been freed.
     """
     row = format_of(x)
-    if x.is_conj() or x.is_neg():
-        x = x.detach().resolve_conj().resolve_neg()
+    if is_pending(x):
+        x = settled(x)
     if x.device.type != "cpu":
         raise CastError(f"the tensor is on {x.device}; only the CPU's memory can be seen")
+    check_storage(x)
     if row.is_packed and is_pairs(x.dtype):
         if not x.is_contiguous():
             if writable:
@@ -211,16 +221,7 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
     else:
         size, packed = x.element_size(), False
         shape, strides = tuple(x.shape), tuple(stride * size for stride in x.stride())
-    buffer = Buffer(x.data_ptr(), shape, strides, row, owner=x, packed=packed)
-    begin, end = buffer.extent
-    if end > begin:
-        storage = x.untyped_storage()
-        if begin < storage.data_ptr() or end > storage.data_ptr() + storage.nbytes():
-            raise CastError(
-                f"the tensor's storage has been freed or shrunk: {storage.nbytes()} bytes are "
-                f"left of the {end - begin} its elements span"
-            )
-    return buffer
+    return Buffer(x.data_ptr(), shape, strides, row, owner=x, packed=packed)
 
 
 def empty_like(
@@ -375,8 +376,9 @@ def _check_output(
         raise CastError(
             "out= writes memory, which meta tensors and those being traced or transformed have not"
         )
-    if out.is_conj() or out.is_neg():
-        raise CastError("out is a lazy conjugate or negative; write into out.resolve_conj()")
+    if is_pending(out):
+        what = "tensor of zeros" if out._is_zerotensor() else "conjugate or negative"
+        raise CastError(f"out is a lazy {what}; write into out.clone()")
 
 
 def _dispatched(
@@ -406,6 +408,7 @@ def _travel(
 ) -> tuple[torch.Tensor, Loss | None]:
     """The cast on another device: narrow before the trip, widen after it."""
     layout: dict[str, Any] = {} if memory_format is None else {"memory_format": memory_format}
+    check_storage(x)
     if target.bits > format_of(x).bits:
         moved = x.to(goal, non_blocking=x.is_pinned())
         return cast(moved, target, policy, memory_format=memory_format, report=report)
@@ -416,8 +419,9 @@ def _travel(
         and not _needs_gradient(x, target)
     ):
         # written where the device can fetch it by itself
+        x = x.detach()
         resolved = policy.resolve(format_of(x), target)
-        x = x.detach().resolve_conj().resolve_neg()
+        x = settled(x)
         pinned = empty_like(x, target, memory_format, pin_memory=True)
         loss = _write(x, pinned, target, resolved, report, True)
         return pinned.to(goal, non_blocking=True), loss

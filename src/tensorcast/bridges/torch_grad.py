@@ -55,6 +55,7 @@ def _function() -> Any:
             x, target, policy, memory_format, report, losses = args
             if not is_plain(x):
                 return cast_op(x, target, policy)
+            x = x.detach()  # another thread may cast the tensor itself in place
             resolved = policy.resolve(format_of(x), target)
             result, loss = cast_plain(
                 x, target, resolved, memory_format=memory_format, report=report

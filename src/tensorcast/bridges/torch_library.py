@@ -95,6 +95,9 @@ def _registered() -> torch.library.Library:
         "tensorcast::cast", _backward, setup_context=_setup_context, lib=library
     )
     torch.library.register_vmap("tensorcast::cast", _batched, lib=library)
+    for name in ("cast", "cast_out", "cast_report", "measure"):
+        for key in ("Negative", "Conjugate"):  # settled by bits, not by torch's arithmetic
+            library.impl(name, untyped.fallthrough_kernel, key)
     defined: torch.library.Library = library
     return defined
 

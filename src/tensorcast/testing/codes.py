@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ..bridges import Kind, kind_of
 from ..errors import CastError
 from ..formats import Format, lookup
+from ..kernels.torch_lazy import check_storage, settled
 from ..packed import PackedTensor, unpack
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
     row = lookup(x.dtype)
     if x.dtype == getattr(torch, "float4_e2m1fn_x2", None):
         raise CastError("a float4_e2m1fn_x2 tensor is packed: give tensorcast.pack(x, 'fp4')")
-    x = x.detach().resolve_conj().resolve_neg().cpu()
+    check_storage(x)
+    x = settled(x).cpu()
     shape = tuple(x.shape)
     if row.is_complex:
         x, shape = torch.view_as_real(x), (*shape, 2)
