@@ -42,6 +42,8 @@ def unfit(x: torch.Tensor) -> Obstacle | None:
         return Obstacle("device", what, CAST)
     if x.is_inference():
         return Obstacle("inference", "was made under torch.inference_mode()", CLONE)
+    if x._is_zerotensor():
+        return Obstacle("lazy", "is a lazy tensor of zeros without memory", CLONE)
     if x.is_conj() or x.is_neg():
         lazy = "conjugate" if x.is_conj() else "negative"
         way = "Resolve it first: x = x.resolve_conj().resolve_neg()."
@@ -88,10 +90,10 @@ def sharing(
     if held > 0:
         return Obstacle(
             "held by torch",
-            "is itself held by torch or a library: saved for a backward pass, or exported by "
-            "DLPack (to JAX, CuPy, ...)",
-            "Let go of the graph (the loss) or of the export first, or make a new tensor with "
-            "tensorcast.cast(x, format).",
+            "is itself held by torch or a library: saved for a backward pass, exported by "
+            "DLPack (to JAX, CuPy, ...), or being cast on another thread",
+            "Let go of the graph (the loss) or of the export first, wait for the other thread, or "
+            "make a new tensor with tensorcast.cast(x, format).",
         )
     storage = x.untyped_storage()
     if x.device.type == "cpu":
