@@ -17,6 +17,7 @@ from ..kernels.cpu import advise_huge
 from ..kernels.torch_lazy import check_storage, is_pending, settled
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
+from .torch_derivatives import refuse_tangents
 from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ def empty_like(
 
     dtype = dtype_of(target)
     options: Any = {"dtype": dtype, "device": x.device, "pin_memory": pin_memory}
+    check_layout(x.dtype, dtype, memory_format)
     if is_pairs(dtype):
         way_out = "Pass packed=True for a PackedTensor of any shape"
         return torch.empty(pairs_shape(logical_shape(x), way_out), **options)
@@ -250,6 +252,18 @@ def empty_like(
         return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
     except (RuntimeError, TypeError) as error:
         raise CastError(f"memory_format={memory_format} does not fit: {error}") from None
+
+
+def check_layout(
+    source: torch.dtype, target: torch.dtype, memory_format: torch.memory_format | None
+) -> None:
+    """Raise for an order of dimensions that tensors of pairs do not have."""
+    import torch
+
+    if memory_format in (None, torch.preserve_format, torch.contiguous_format):
+        return
+    if is_pairs(source) or is_pairs(target):
+        raise CastError(f"memory_format={memory_format} does not go with two elements to a byte")
 
 
 def is_plain(x: torch.Tensor) -> bool:
@@ -372,6 +386,7 @@ def _check_output(
         raise CastError(
             f"{which} requires grad, and a cast into out= records none; cast under torch.no_grad()"
         )
+    refuse_tangents(x, out)
     if not (is_plain(x) and is_plain(out)):
         raise CastError(
             "out= writes memory, which meta tensors and those being traced or transformed have not"
@@ -391,6 +406,7 @@ def _dispatched(
     """Through the custom operator, which torch can trace, transform and differentiate."""
     from .torch_library import cast_op
 
+    check_layout(x.dtype, dtype_of(target), memory_format)
     loss = measure(x, target, policy) if report else None
     result = cast_op(x, target, policy)
     if memory_format is not None:

@@ -10,7 +10,7 @@ from ..errors import PolicyError
 from ..formats import Format
 from ..policy import Policy
 from .torch import cast, cast_plain, format_of, is_plain
-from .torch_library import cast_op
+from .torch_library import cast_op, refuse_scalars
 
 if TYPE_CHECKING:
     import torch
@@ -76,10 +76,13 @@ def _function() -> Any:
         @staticmethod
         def vmap(_info: Any, in_dims: Any, *args: Any) -> Any:
             x, *rest = args
+            refuse_scalars(x, rest[0].name)
             return apply(x.movedim(in_dims[0], 0), *rest), 0
 
         @staticmethod
         def jvp(ctx: Any, *tangents: Any) -> Any:
+            if not (ctx.target.is_float or ctx.target.is_complex):
+                return None
             return cast_gradient(tangents[0], ctx.target)
 
     function: Any = Cast
