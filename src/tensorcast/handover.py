@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .bridges import is_torch
+from .bridges.dlpack import Taken
 from .bridges.outward import bridge_to
 from .bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
 from .buffer import Buffer, contiguous_strides
@@ -207,6 +208,8 @@ def _carry_out(plan: Plan, asked: Asked, policy: Policy) -> Any:
     verdict, wish = plan.decision.verdict, plan.wish
     if verdict.action == "refuses":
         raise CastError(verdict.refusal)
+    if isinstance(plan.seen.buffer.owner, Taken):
+        plan.seen.buffer.owner.take()
     if verdict.action == "returns the same object":
         return plan.data
     moved = wish.device is not None and wish.device != plan.seen.buffer.device

@@ -386,11 +386,11 @@ def _check_output(
         raise CastError(
             f"{which} requires grad, and a cast into out= records none; cast under torch.no_grad()"
         )
-    refuse_tangents(x, out)
     if not (is_plain(x) and is_plain(out)):
         raise CastError(
             "out= writes memory, which meta tensors and those being traced or transformed have not"
         )
+    refuse_tangents(x, out)
     if is_pending(out):
         what = "tensor of zeros" if out._is_zerotensor() else "conjugate or negative"
         raise CastError(f"out is a lazy {what}; write into out.clone()")
