@@ -270,6 +270,7 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
 
 def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """What torch holds, cast by torch where it lies."""
+    from .bridges.torch import copied
     from .tensors import cast
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
@@ -280,8 +281,7 @@ def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
         if wish.format == plan.seen.buffer.format and not moved:
             if not wish.copy or plan.seen.copied:
                 return tensor
-            lazy = is_pending(tensor) and not tensor.requires_grad
-            return settled(tensor) if lazy else tensor.clone()
+            return copied(tensor)
         return cast(tensor, wish.format, device=device, **keywords)
     tensor = settled(tensor)
     if target == "numpy":

@@ -18,7 +18,7 @@ from .bridges.fresh import empty_numpy, empty_torch
 from .bridges.images import Pixels, first_of, pixels_of, written_buffer
 from .buffer import Buffer, contiguous_strides
 from .errors import CastError, CastOverflowError
-from .formats import FORMATS, Format, lookup
+from .formats import FORMATS, Format, lookup_target
 from .image_table import Channel, Scaling, channel_of
 from .kernels import cpu
 from .policy import Overflow, Policy, Rounding
@@ -68,7 +68,7 @@ def image_to_tensor(
         array([[0.  , 0.75],
                [1.5 , 2.25]], dtype=float16)
     """
-    target = lookup(to)
+    target = lookup_target(to)
     given, wanted = _letters(layout)
     pixels = pixels_of(image, given)
     source = pixels.buffer

@@ -12,7 +12,7 @@ from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import CastError, FormatError
-from ..formats import FORMATS, Format, lookup
+from ..formats import FORMATS, Format, lookup, lookup_target
 from ..kernels import cpu
 from ..kernels.torch_lazy import settled
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
@@ -191,7 +191,7 @@ def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
 
 
 def _build(data: object, to: object, policy: Policy, library: _Library) -> Any:
-    row = None if to is None else lookup(to)
+    row = None if to is None else lookup_target(to)
     if isinstance(data, range):
         data = list(data)
     shape, first = shape_of(data)
@@ -317,6 +317,8 @@ def _convert(x: Any) -> tuple[int, object]:
         try:
             row = lookup(x.dtype)
         except FormatError:
+            if getattr(x.dtype, "kind", "c") in "fc":  # a number, of a format that is not offered
+                raise
             return -1, None
         x = x.item()
     else:

@@ -189,6 +189,20 @@ def held(x: torch.Tensor) -> torch.Tensor:
     return x.detach() if is_plain(x) else x
 
 
+def real_part(x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The real parts of complex elements, sharing memory, and how many imaginary parts are not
+    zero."""
+    _has_values(x)
+    check_storage(x)
+    return x.real, int(settled(x).imag.count_nonzero())
+
+
+def copied(x: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory of its own."""
+    check_storage(x)
+    return settled(x) if is_pending(x) and not x.requires_grad else x.clone()
+
+
 def visible(x: torch.Tensor) -> Buffer | None:
     """The buffer of the tensor's values, if they are in the CPU's memory."""
     _has_values(x)

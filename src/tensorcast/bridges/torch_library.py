@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..casting import loses_nothing
 from ..errors import CastError
-from ..formats import FORMATS, Format, lookup
+from ..formats import FORMATS, Format, lookup, lookup_target
 from ..loss import Loss, nothing_lost
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from .torch_derivatives import differentiable, refusing_tangents
@@ -381,7 +381,7 @@ def _target_name(
     writes: bool,
 ) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
-    target = lookup(to)
+    target = lookup_target(to)
     Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
     return target.name if writes or target != lookup(source) else ""
 
