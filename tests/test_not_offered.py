@@ -54,6 +54,7 @@ def test_long_doubles(dtype: Any) -> None:
         lambda: tc.measure(x, "float32"),
         lambda: tc.as_array(x),
         lambda: tc.array([x]),
+        lambda: tc.array([dtype(1)]),
         lambda: tc.cast(np.ones(2), dtype),
     ):
         with pytest.raises(

@@ -407,6 +407,24 @@ def test_vmap_of_gradients() -> None:
     assert torch.equal(torch.vmap(torch.func.grad(loss))(x), 2 * x)
 
 
+def test_no_loss_and_no_out_inside_vmap() -> None:
+    x = torch.ones(2, 3)
+    for options in ({"report": True}, {"out": torch.empty(3, dtype=torch.float16)}):
+        cast = torch.vmap(lambda r, options=options: tc.cast(r * 1, "float16", **options))
+        with pytest.raises(tc.CastError):
+            cast(x)
+        with pytest.raises(Exception, match="inside vmap no Loss is counted"):
+            compiled(cast)(x)
+    with pytest.raises(Exception, match="inside vmap no Loss is counted"):
+        compiled(torch.vmap(lambda r: tc.measure(r * 1, "float16")))(x)
+
+
+def test_functionalized() -> None:
+    x = torch.ones(2, 3)
+    f = torch.func.functionalize(lambda r: tc.cast(r * 2, "bfloat16"))
+    assert torch.equal(f(x), torch.full((2, 3), 2.0, dtype=torch.bfloat16))
+
+
 def test_stochastic_rounding_of_a_batch_is_that_of_the_batch() -> None:
     x = torch.full((8, 16), 0.5)
     draw = {"rounding": "stochastic", "seed": 5}

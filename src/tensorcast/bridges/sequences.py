@@ -294,6 +294,8 @@ def _classify(x: object) -> int:
         try:
             row = lookup(cast(Any, x).dtype)
         except FormatError:
+            if cast(Any, x).dtype.kind in "fc":  # a number, of a format that is not offered
+                raise
             return -1
         return cpu.CONVERT_EACH if row.is_complex else cpu.format_index(row)
     for kind, code in (
@@ -317,7 +319,7 @@ def _convert(x: Any) -> tuple[int, object]:
         try:
             row = lookup(x.dtype)
         except FormatError:
-            if getattr(x.dtype, "kind", "c") in "fc":  # a number, of a format that is not offered
+            if getattr(x.dtype, "kind", "c") in "fc":
                 raise
             return -1, None
         x = x.item()

@@ -78,14 +78,12 @@ def cast(
         return cast_plain(seen, target, resolved, out=out, report=report)
     if format_of(seen) == target and (memory_format is None or _is_laid_out(seen, memory_format)):
         return x, measure(seen, target, policy) if report else None
-    if _needs_gradient(x, target) if plain else _is_transformed(x):
-        from .torch_grad import cast_with_gradient
-
-        if not plain and report:
-            _has_values(x)
-        return cast_with_gradient(x, target, policy, memory_format, report)
     if not plain:
         return _dispatched(x, target, policy, memory_format, report)
+    if _needs_gradient(x, target):
+        from .torch_grad import cast_with_gradient
+
+        return cast_with_gradient(x, target, policy, memory_format, report)
     return cast_plain(seen, target, resolved, memory_format=memory_format, report=report)
 
 

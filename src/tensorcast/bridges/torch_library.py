@@ -92,6 +92,8 @@ def _registered() -> torch.library.Library:
     torch.library.register_fake("tensorcast::cast_out", _fake_cast_out, lib=library)
     _differentiate(library)
     torch.library.register_vmap("tensorcast::cast", _batched, lib=library)
+    for name in ("cast_out", "cast_report", "measure"):
+        torch.library.register_vmap(f"tensorcast::{name}", _not_batched, lib=library)
     for name in ("cast", "cast_out", "cast_report", "measure"):
         for key in ("Negative", "Conjugate"):  # settled by bits, not by torch's arithmetic
             library.impl(name, untyped.fallthrough_kernel, key)
@@ -256,6 +258,13 @@ def _batched(
     assert dimension is not None  # torch calls the operator itself where nothing is batched
     refuse_scalars(x, rest[0])
     return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
+
+
+def _not_batched(_info: Any, _in_dims: Any, *_args: Any) -> Any:
+    raise CastError(
+        "inside vmap no Loss is counted and no out= is written: cast without report= and out=, and "
+        "measure the whole batch outside"
+    )
 
 
 def refuse_scalars(batch: torch.Tensor, to: str) -> None:
