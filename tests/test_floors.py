@@ -59,6 +59,7 @@ FLOORS = {
 # the only places that may import torch, and never at the top of a module
 TORCH = (
     "kernels.torch_codes",
+    "kernels.torch_lazy",
     "kernels.torch_ops",
     "kernels.torch_stats",
     "kernels.triton_ops",

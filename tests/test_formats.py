@@ -199,7 +199,6 @@ def test_spelled_by_is_exact() -> None:
         ("torch.fp8", "torch.fp8", "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz"),
         ("int", "int", ", ".join(name for name in FORMATS if name.startswith("int"))),
         ("e5m3", "e5m3", "float8_e5m2"),
-        (np.dtype("longdouble"), np.dtype("longdouble").name, "float"),
         ("", "", "bool, int1"),
         (None, "None", ""),
         (8, "8", ""),

@@ -491,7 +491,7 @@ X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
             torch.empty(0, dtype=torch.complex32),
             "float16",
             {},
-            "no number format is called 'torch.complex32'",
+            "x.to(torch.complex64) makes it complex64, which holds every complex32",
         ),
         (X, "float16", {"overflow": "wrap"}, 'overflow="wrap" is modulo 2^bits'),
         (X, "float32", {"overflow": "wrap"}, 'overflow="wrap" is modulo 2^bits'),

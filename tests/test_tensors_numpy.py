@@ -254,7 +254,8 @@ def test_can_cast() -> None:
     assert tc.can_cast(np.array([np.nan]), "int8", exact=False, nan="zero")
     assert not tc.can_cast(np.array([2]), "bool")
     assert tc.can_cast(np.array([0, 1]), "bool")
-    assert not tc.can_cast(np.array([1 + 0j]), "float32")
+    assert not tc.can_cast(np.array([1 + 1j]), "float32")
+    assert not tc.can_cast(np.array([1 + 0j]), "float32", exact=False)
     with pytest.raises(tc.PolicyError):
         tc.can_cast(fits, "float16", overflow="wrap")
 

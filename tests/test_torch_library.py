@@ -256,6 +256,94 @@ def test_fake_tensors_reach_no_memory() -> None:
     assert tc.cast(torch.ones(3, device="meta"), "bfloat16").is_meta
 
 
+# -- two elements to a byte ------------------------------------------------------------------------
+
+
+def halves(x: torch.Tensor) -> torch.Tensor:
+    return tc.cast(x, "float4_e2m1fn", overflow="saturate")
+
+
+def wholes(x: torch.Tensor) -> torch.Tensor:
+    return tc.cast(x, "bfloat16")
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (4,), (0, 2), (3, 0), (2, 3, 4)])
+def test_shapes_of_pairs_are_the_eager_ones(shape: tuple[int, ...]) -> None:
+    x = torch.arange(torch.Size(shape).numel(), dtype=torch.float32).view(shape) / 4
+    pairs = halves(x)
+    assert pairs.shape == (*shape[:-1], shape[-1] // 2)
+    for source, cast in ((x, halves), (pairs, wholes)):
+        want = cast(source)
+        meta = cast(source.to("meta"))
+        assert (meta.shape, meta.stride(), meta.dtype) == (want.shape, want.stride(), want.dtype)
+        with torch._subclasses.FakeTensorMode() as mode:
+            assert cast(mode.from_tensor(source)).shape == want.shape
+        assert tc.cast(source, want.dtype, overflow="saturate", device="meta").shape == want.shape
+        assert tc.as_tensor(source.to("meta"), want.dtype).shape == want.shape
+        assert torch.vmap(cast)(source[None])[0].shape == want.shape
+        torch.compiler.reset()
+        sizes = torch.compile(
+            lambda y, cast=cast: (cast(y), cast(y).shape), backend="aot_eager", fullgraph=True
+        )
+        found, size = sizes(source)
+        assert tuple(size) == tuple(want.shape)
+        assert torch.equal(found.view(torch.uint8), want.view(torch.uint8))
+
+
+def test_dynamic_shapes_of_pairs() -> None:
+    there_and_back = compiled(lambda x: wholes(halves(x)) + x.shape[-1], dynamic=True)
+    for n in (8, 10, 2, 0):
+        x = torch.ones(3, n)
+        assert torch.equal(there_and_back(x), wholes(halves(x)) + n)
+
+    class Model(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return halves(x)
+
+    half = 2 * torch.export.Dim("half")
+    program = torch.export.export(Model(), (torch.ones(2, 8),), dynamic_shapes={"x": {1: half}})
+    x = torch.arange(12.0).view(2, 6) / 4
+    found = program.module()(x)
+    assert torch.equal(found.view(torch.uint8), halves(x).view(torch.uint8))
+
+
+def test_what_has_no_pairs_is_refused_without_values_too() -> None:
+    odd = "holds two elements to a byte along the last dimension"
+    for x in (torch.ones(2, 3), torch.ones(())):
+        for other in (x, x.to("meta")):
+            with pytest.raises(tc.CastError, match=odd):
+                halves(other)
+        with torch._subclasses.FakeTensorMode() as mode, pytest.raises(tc.CastError, match=odd):
+            halves(mode.from_tensor(x))
+        with pytest.raises(Exception, match=odd):
+            compiled(halves)(x)
+    with pytest.raises(tc.CastError, match="samples of this vmap have no dimension"):
+        torch.vmap(halves)(torch.ones(4))
+    with pytest.raises(tc.CastError, match="samples of this vmap have no dimension"):
+        torch.vmap(wholes)(halves(torch.ones(4)))
+    with pytest.raises(tc.CastError, match="samples of this vmap have no dimension"):
+        torch.vmap(torch.func.grad(lambda x: wholes(halves(x)).sum()))(torch.ones(4))
+    picture = torch.zeros(1, 2, 2, 2)
+    for other in (picture, picture.to("meta")):
+        with pytest.raises(tc.CastError, match="does not go with two elements to a byte"):
+            tc.cast(other, "float4_e2m1fn", memory_format=torch.channels_last)
+
+
+def test_pairs_into_out_and_with_a_report() -> None:
+    x = torch.arange(16.0).view(2, 8) / 4
+    out = torch.zeros(2, 4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+
+    def into(x: torch.Tensor, out: torch.Tensor) -> int:
+        return tc.cast(x, "float4_e2m1fn", overflow="saturate", out=out).shape[-1]
+
+    assert compiled(into)(x, out) == 4
+    assert torch.equal(out.view(torch.uint8), halves(x).view(torch.uint8))
+    report = {"overflow": "saturate", "report": True}
+    found, loss = compiled(lambda x: tc.cast(x, "float4_e2m1fn", **report))(x)
+    assert found.shape == (2, 4)
+    assert loss == tc.measure(x, "float4_e2m1fn", overflow="saturate")
+
+
 # -- gradients -------------------------------------------------------------------------------------
 
 
@@ -317,6 +405,24 @@ def test_vmap_of_gradients() -> None:
 
     x = torch.arange(6.0).view(3, 2)
     assert torch.equal(torch.vmap(torch.func.grad(loss))(x), 2 * x)
+
+
+def test_no_loss_and_no_out_inside_vmap() -> None:
+    x = torch.ones(2, 3)
+    for options in ({"report": True}, {"out": torch.empty(3, dtype=torch.float16)}):
+        cast = torch.vmap(lambda r, options=options: tc.cast(r * 1, "float16", **options))
+        with pytest.raises(tc.CastError):
+            cast(x)
+        with pytest.raises(Exception, match="inside vmap no Loss is counted"):
+            compiled(cast)(x)
+    with pytest.raises(Exception, match="inside vmap no Loss is counted"):
+        compiled(torch.vmap(lambda r: tc.measure(r * 1, "float16")))(x)
+
+
+def test_functionalized() -> None:
+    x = torch.ones(2, 3)
+    f = torch.func.functionalize(lambda r: tc.cast(r * 2, "bfloat16"))
+    assert torch.equal(f(x), torch.full((2, 3), 2.0, dtype=torch.bfloat16))
 
 
 def test_stochastic_rounding_of_a_batch_is_that_of_the_batch() -> None:

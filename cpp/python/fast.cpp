@@ -56,6 +56,7 @@ bool policy_of(const State& s, PyObject* const* args, Cast* cast, bool* default_
 Plan plan_of(State& s, const Cast& cast) {
     Plan& plan = s.plans[cast.source][cast.target][(int)cast.overflow][(int)cast.nan];
     if (plan != Plan::Unknown) return plan;
+    ++s.n_asked;
     PyObject* answer = PyObject_CallFunction(s.decide, "iiii", (int)cast.source, (int)cast.target,
                                              (int)cast.overflow, (int)cast.nan);
     if (!answer) return Plan::Declined;
@@ -179,10 +180,15 @@ bool count_version(const State& s, PyObject* tensor) {
     return none != nullptr;
 }
 
+// Whether `new_tensor` makes the result.
+bool makes_natively(const State& s, const View& source, FormatId format) {
+    return s.torch.native.found && s.torch.dtype_of_format[format] && source.dense && source.n_elements;
+}
+
 // A result of a tensor without gaps, which has its strides, and the view of it; null: not this way.
 PyObject* new_tensor(const State& s, const View& source, FormatId format, View* v) {
+    if (!makes_natively(s, source, format)) return nullptr;
     const int dtype = s.torch.dtype_of_format[format] - 1;
-    if (!s.torch.native.found || dtype < 0 || !source.dense || !source.n_elements) return nullptr;
     const Layout& from = source.layout;
     Layout& to = v->layout;
     const int64_t from_size = ROWS[source.format].container(), to_size = ROWS[format].container();
@@ -279,26 +285,37 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     }
     const bool is_torch = type == s.torch.type;
     const bool fresh = out == Py_None;
+    const int to = format_of(s, args[TO]);
+    if (to < 0 || (is_torch && torch_watches(s, fresh)) || (!fresh && Py_TYPE(out) != type)) return declined();
     View source, target;
     Cast cast;
-    const int to = format_of(s, args[TO]);
-    if (to < 0 || !(is_torch ? view_torch(s, x, &source) : view_numpy(s, x, &source)) ||
-        (is_torch && torch_watches(s, fresh)))
+    Plan plan = Plan::Unknown;
+    // where Python was asked for something, another thread may have converted what was seen before
+    for (uint64_t asked = s.n_asked - 1; asked != s.n_asked;) {
+        asked = s.n_asked;
+        if (!(is_torch ? view_torch(s, x, &source) : view_numpy(s, x, &source))) return declined();
+        if (!fresh && !(is_torch ? view_torch(s, out, &target) : view_numpy(s, out, &target))) return declined();
+        plan = plan_cast(s, source.format, to, args + OVERFLOW_, &cast);
+        if (plan == Plan::Declined) return declined();
+    }
+    if (fresh && cast.source == cast.target) return declined();
+    if (!fresh && (target.format != cast.target || !target.writable || !target.dense ||
+                   !same_shape(source.layout, target.layout) || overlap(source, target)))
         return declined();
-    const Plan plan = plan_cast(s, source.format, to, args + OVERFLOW_, &cast);
-    if (plan == Plan::Declined || (fresh && cast.source == cast.target)) return declined();
 
+    // from here on the GIL may be let go of: torch does where it makes a tensor by Python's function
+    Hold source_hold, target_hold;
+    const uint64_t n_bytes = source.n_elements * (ROWS[source.format].container() + ROWS[to].container());
+    const bool lets_go = n_bytes >= RELEASE_GIL_FROM_BYTES || (fresh && !makes_natively(s, source, cast.target));
+    if (is_torch && lets_go &&
+        (!source_hold.take(s.torch.native, x) || (!fresh && !target_hold.take(s.torch.native, out))))
+        return declined();
     PyObject* result = out;
     if (fresh) {
         result = new_like(s, is_torch, x, source, cast.target, &target);
         if (!result) return declined();
         if (target.dense) make_pages(s, target);
     } else {
-        if (Py_TYPE(out) != type ||
-            !(is_torch ? view_torch(s, out, &target) : view_numpy(s, out, &target)) ||
-            target.format != cast.target || !target.writable || !target.dense ||
-            !same_shape(source.layout, target.layout) || overlap(source, target))
-            return declined();
         Py_INCREF(out);
     }
     const Outcome outcome = run_into(s, cast, source, target, fresh, plan == Plan::MayRefuse);

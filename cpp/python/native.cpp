@@ -9,6 +9,24 @@ namespace {
 
 #if !defined(_WIN32)
 
+long use_count(PyObject* tensor) {
+    PyObject* count = PyObject_CallMethod(tensor, "_use_count", nullptr);
+    const long number = count ? PyLong_AsLong(count) : -1;
+    Py_XDECREF(count);
+    if (!count) PyErr_Clear();
+    return number;
+}
+
+// Whether a hold is one, as far as torch tells.
+bool holds(const Native& n, PyObject* tensor) {
+    const long before = use_count(tensor);
+    Handle made = nullptr;
+    if (n.new_handle(handle_of(tensor), &made) != 0) return false;
+    const long with = use_count(tensor);
+    n.delete_tensor(made);
+    return before < 0 || (with == before + 1 && use_count(tensor) == before);
+}
+
 // Whether what the functions say is what Python says.
 bool agrees(const Native& n, const dlpack::ExchangeApi* api, PyObject* tensor, bool negated, bool grad) {
     PyObject* address = PyObject_GetAttrString(tensor, "_cdata");
@@ -17,8 +35,11 @@ bool agrees(const Native& n, const dlpack::ExchangeApi* api, PyObject* tensor, b
     if (!impl || impl_of(tensor) != impl) return false;
     int32_t dtype;
     void* data;
+    int64_t n_bytes, offset;
     dlpack::Tensor seen;
-    return n.is_neg(handle_of(tensor)) == negated && n.requires_grad(impl) == grad &&
+    return n.storage_size(handle_of(tensor), &n_bytes) == 0 && n_bytes == 16 &&
+           n.storage_offset(handle_of(tensor), &offset) == 0 && offset == 0 && holds(n, tensor) &&
+           n.is_neg(handle_of(tensor)) == negated && n.requires_grad(impl) == grad &&
            !n.is_inference(handle_of(tensor)) && n.dtype(handle_of(tensor), &dtype) == 0 &&
            n.data_ptr(handle_of(tensor), &data) == 0 &&
            api->dltensor_from_py_object_no_sync(tensor, &seen) == 0 && data == seen.data;
@@ -116,6 +137,9 @@ Native find_native(const dlpack::ExchangeApi* api, PyObject* negated, PyObject* 
               find(library, "_Z16THPVariable_WrapRKN2at10TensorBaseE", &n.wrap) &&
               find(library, "aoti_torch_get_dtype", &n.dtype) &&
               find(library, "aoti_torch_get_data_ptr", &n.data_ptr) &&
+              find(library, "aoti_torch_get_storage_size", &n.storage_size) &&
+              find(library, "aoti_torch_get_storage_offset", &n.storage_offset) &&
+              find(library, "aoti_torch_new_tensor_handle", &n.new_handle) &&
               find(library, "aoti_torch_empty_strided", &n.empty_strided) &&
               find(library, "aoti_torch_delete_tensor_object", &n.delete_tensor);
     find(library, "torch_from_blob", &n.from_blob);

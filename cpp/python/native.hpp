@@ -25,6 +25,9 @@ struct Native {
     // torch's stable C ABI (torch/csrc/inductor/aoti_torch/c/shim.h); 0: done
     int32_t (*dtype)(Handle, int32_t* dtype);
     int32_t (*data_ptr)(Handle, void** data);
+    int32_t (*storage_size)(Handle, int64_t* n_bytes);
+    int32_t (*storage_offset)(Handle, int64_t* n_elements);
+    int32_t (*new_handle)(Handle, Handle* made);  // another hold on the same tensor
     int32_t (*empty_strided)(int64_t n_dims, const int64_t* shape, const int64_t* strides, int32_t dtype,
                              int32_t device_type, int32_t device_index, Handle* made);
     int32_t (*delete_tensor)(Handle);
@@ -37,6 +40,32 @@ struct Native {
 
 inline Handle handle_of(PyObject* tensor) { return (char*)tensor + sizeof(PyObject); }
 inline const void* impl_of(PyObject* tensor) { return *(void**)handle_of(tensor); }
+
+// A hold on a tensor that torch counts, while the GIL is not held: whoever would change the memory of
+// the tensor under us (a cast in place on another thread) sees that it is not alone. Nothing where
+// there is nothing to hold.
+class Hold {
+    const Native* native_ = nullptr;
+    Handle held_ = nullptr;
+    PyObject* alias_ = nullptr;
+
+  public:
+    Hold() = default;
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
+    ~Hold() {
+        if (held_) native_->delete_tensor(held_);
+        Py_XDECREF(alias_);
+    }
+
+    // False: it cannot be held, with a Python exception or without.
+    bool take(const Native& native, PyObject* tensor) {
+        native_ = &native;
+        if (native.found) return native.new_handle(handle_of(tensor), &held_) == 0;
+        alias_ = PyObject_CallMethod(tensor, "detach", nullptr);
+        return alias_ != nullptr;
+    }
+};
 
 // Finds and tries the functions on two tensors made for that: one negated lazily, one that requires
 // grad, both of four float32. `tracer_key`: torch's number for that dispatch key. Never leaves a

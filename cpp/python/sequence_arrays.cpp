@@ -1,6 +1,7 @@
 // Lists of arrays of one shape, NumPy's and torch's read directly, into memory of one format.
 #include "../isa/bits.hpp"
 #include "methods.hpp"
+#include "views.hpp"
 #include "walk.hpp"
 
 namespace tc {
@@ -46,7 +47,8 @@ struct Arrays {
     Py_ssize_t shape[MAX_DIMS];  // of each array
     uint64_t n = 1, begin = 0;   // elements of each, elements done
     PyTypeObject* type;          // of the arrays read directly
-    PyObject *dtype = nullptr, *is_negative = nullptr, *other;
+    PyObject *dtype = nullptr, *other;
+    State* state;
     const DlExchange* exchange = nullptr;
     DlTensor first;
     Layout from{}, to{};
@@ -75,16 +77,15 @@ struct Arrays {
                 return nullptr;
             expected *= t.shape[d];
         }
-        // a view of what is to be negated on reading says so nowhere in DLPack
-        PyObject* negative = PyObject_CallFunctionObjArgs(is_negative, object, nullptr);
-        const bool plain = negative == Py_False;
-        Py_XDECREF(negative);
-        if (PyErr_Occurred()) PyErr_Clear();
-        return plain ? t.data + t.offset : nullptr;
+        // DLPack tells neither what is to be negated on reading nor where a storage ends
+        if (state->torch.native.is_neg(handle_of(object)) || !in_storage(*state, object, from_size, n * from_size))
+            return nullptr;
+        return t.data + t.offset;
     }
 
-    // Contiguous elements of `source`, in the machine's byte order, to where the next belong.
-    bool put(const char* data, FormatId source) {
+    // Contiguous elements of `source`, in the machine's byte order, to where the next belong. `tensor`:
+    // a torch tensor that has them, or null.
+    bool put(const char* data, FormatId source, PyObject* tensor) {
         if (n == 0) return true;  // the address of nothing may be null
         Cast one = cast;
         one.source = source;
@@ -102,6 +103,8 @@ struct Arrays {
         } else {
             // a run longer than a block starts at a multiple of it: random numbers go by the index
             const uint64_t step = draws && begin % BLOCK ? BLOCK / 2 : n;
+            Hold hold;
+            if (tensor && !hold.take(state->torch.native, tensor)) return PyErr_NoMemory(), walk.fail(Status::Error, nullptr, 0);
             for (uint64_t i = 0; done && i < n; i += step) {
                 const uint64_t m = n - i < step ? n - i : step;
                 from.address = (char*)data + i * from_size;
@@ -120,7 +123,7 @@ struct Arrays {
     bool leaf(PyObject* object) {
         const char* data = nullptr;
         if (Py_TYPE(object) == type) data = exchange ? torch_data(object) : numpy_data(object);
-        if (data) return put(data, cast.source);
+        if (data) return put(data, cast.source, exchange ? object : nullptr);
         walk.depth = walk.n_dims;
         PyObject* path = walk.path();
         PyObject* found = path ? PyObject_CallFunctionObjArgs(other, object, path, nullptr) : nullptr;
@@ -134,7 +137,7 @@ struct Arrays {
             PyErr_SetString(PyExc_TypeError, "expected (owner, address, format)");
         const bool on = PyErr_Occurred() ? walk.fail(Status::Error, nullptr, 0)
                         : n == 0         ? true
-                                         : put(data, (FormatId)source);
+                                         : put(data, (FormatId)source, nullptr);
         Py_XDECREF(found);
         return on;
     }
@@ -158,12 +161,13 @@ struct Arrays {
 // sequence_arrays(data, outer shape, inner shape, source format, policy, address, n_threads, facts, other) ->
 //     (status, first refused, n_overflow, n_nan_lost, n_inexact, path, object)
 // `facts` is how to read the arrays directly: (sample, its address) of NumPy, (sample, its address,
-// capsule of the DLPack exchange API, Tensor.is_neg) of torch, or () to read none so. The rest are
+// capsule of the DLPack exchange API) of torch, or () to read none so. The rest are
 // asked for by other(array, path) -> (owner, address of contiguous elements, format), which raises
 // where the shape is another. The memory at `address` has room for all in the policy's target.
-PyObject* sequence_arrays(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
+PyObject* sequence_arrays(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
     if (n_args != 9) return PyErr_Format(PyExc_TypeError, "sequence_arrays takes 9 arguments");
     Arrays arrays;
+    arrays.state = state_of(module);
     Walk inner;
     const long source = PyLong_AsLong(args[3]);
     if (!parse_shape(args[1], &arrays.walk) || !parse_shape(args[2], &inner) ||
@@ -197,9 +201,13 @@ PyObject* sequence_arrays(PyObject*, PyObject* const* args, Py_ssize_t n_args) {
         } else {
             const char* name = "dlpack_exchange_api";
             arrays.exchange = (const DlExchange*)PyCapsule_GetPointer(PyTuple_GetItem(args[7], 2), name);
-            arrays.is_negative = PyTuple_GetItem(args[7], 3);
             if (!arrays.exchange) return nullptr;
-            if (arrays.exchange->major != 1 || !arrays.exchange->view ||
+            if (!arrays.state->torch.type) {
+                PyObject* none = PyObject_CallFunctionObjArgs(arrays.state->learn, Py_None, nullptr);
+                Py_XDECREF(none);
+                if (!none) PyErr_Clear();
+            }
+            if (!arrays.state->torch.native.found || arrays.exchange->major != 1 || !arrays.exchange->view ||
                 arrays.exchange->view(sample, &arrays.first) != 0 || arrays.torch_data(sample) != address)
                 arrays.type = nullptr;
             if (PyErr_Occurred()) PyErr_Clear();

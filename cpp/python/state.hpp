@@ -74,6 +74,7 @@ struct State {
     PyObject *overflows[4], *roundings[5], *nans[2];
     PyObject* formats;  // spelling or dtype -> index | None
     Met met[N_MET];     // the last spellings and dtypes met, by their address
+    uint64_t n_asked;   // how often Python was asked what is remembered since: another thread may have run
     unsigned n_threads;
     Plan plans[N_FORMATS][N_FORMATS][4][2];
 };

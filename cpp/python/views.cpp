@@ -49,13 +49,19 @@ bool is(PyObject* object, PyObject* constant) {
     return object == constant;
 }
 
-bool has_sign_bits(const State& s, FormatId format, PyObject* tensor) {
-    const Row& row = ROWS[format];
-    if (row.kind == Kind::Complex && !is(s.torch.is_conj(tensor, nullptr), Py_False)) return true;
-    // .imag of a conjugate is negated lazily; other formats never come out of it
-    const bool may = row.kind == Kind::Complex || (row.kind == Kind::Float && row.nan == Nan::Ieee);
-    if (may && s.torch.native.found) return s.torch.native.is_neg(handle_of(tensor));
-    return may && !is(s.torch.is_neg(tensor, nullptr), Py_False);
+// Whether the elements in memory are to be conjugated or negated where they are read. (A tensor of
+// zeros without memory has no address.) .imag of a conjugate is negated; torch._neg_view negates any.
+bool is_pending(const State& s, FormatId format, PyObject* tensor) {
+    if (ROWS[format].kind == Kind::Complex && !is(s.torch.is_conj(tensor, nullptr), Py_False)) return true;
+    if (s.torch.native.found) return s.torch.native.is_neg(handle_of(tensor));
+    return !is(s.torch.is_neg(tensor, nullptr), Py_False);
+}
+
+int64_t number_from(PyObject* object, const char* method) {
+    PyObject* found = object ? PyObject_CallMethod(object, method, nullptr) : nullptr;
+    const int64_t number = found ? PyLong_AsLongLong(found) : -1;
+    Py_XDECREF(found);
+    return number;
 }
 
 // Everything of the layout but what the format decides.
@@ -127,6 +133,7 @@ int look_up(State& s, PyObject* spelling) {
     PyObject* known = PyDict_GetItemWithError(s.formats, spelling);
     if (!known) {
         if (PyErr_Occurred()) return -1;  // not hashable
+        ++s.n_asked;
         PyObject* found = PyObject_CallFunctionObjArgs(s.resolve, spelling, nullptr);
         if (!found) return -1;
         // a program has few spellings; one that makes them up does not fill the memory
@@ -158,8 +165,30 @@ bool view_torch(State& s, PyObject* tensor, View* v) {
     dlpack::Tensor t;
     if (requires_grad(s, tensor) || !exchange(s, tensor, &t)) return false;
     const int format = format_of_torch(s, tensor, t);
-    return format >= 0 && view_of(t, (FormatId)format, v) &&
-           !has_sign_bits(s, (FormatId)format, tensor);
+    if (format < 0 || !view_of(t, (FormatId)format, v) || is_pending(s, (FormatId)format, tensor)) return false;
+    uint64_t span = v->n_bytes();
+    if (!v->dense) {
+        const char *low, *high;
+        extent(*v, &low, &high);
+        span = (uint64_t)(high - low);
+    }
+    return in_storage(s, tensor, ROWS[format].container(), span);
+}
+
+bool in_storage(const State& s, PyObject* tensor, unsigned item_size, uint64_t span) {
+    if (!span) return true;
+    const Native& native = s.torch.native;
+    int64_t offset, n_bytes;
+    if (native.found) {
+        if (native.storage_offset(handle_of(tensor), &offset) || native.storage_size(handle_of(tensor), &n_bytes))
+            return false;
+    } else {
+        PyObject* storage = PyObject_CallMethod(tensor, "untyped_storage", nullptr);
+        n_bytes = number_from(storage, "nbytes");
+        Py_XDECREF(storage);
+        offset = number_from(tensor, "storage_offset");
+    }
+    return offset >= 0 && n_bytes >= 0 && (uint64_t)offset * item_size + span <= (uint64_t)n_bytes;
 }
 
 bool view_torch_result(const State& s, PyObject* tensor, FormatId format, View* v) {

@@ -15,6 +15,10 @@ struct View {
     uint64_t n_bytes() const { return n_elements * ROWS[format].container(); }
 };
 
+// Whether so many bytes from a tensor's first element on lie in its storage, which may have been
+// freed or shrunk under it.
+bool in_storage(const State&, PyObject* tensor, unsigned item_size, uint64_t span);
+
 // False: the fast entry does not take it. A Python exception may be set, with any of the meanings
 // that leaves: see `declined`.
 bool view_torch(State&, PyObject* tensor, View*);

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .errors import CastError
-from .formats import lookup
+from .formats import lookup_target
 from .handover import Asked, hand_over, verdict_on
 from .kernels.fast import tried_first
 from .policy import Nan, Overflow, Policy, Rounding
@@ -92,7 +92,7 @@ def as_tensor(
         return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
                       seed=seed, null=null)  # fmt: skip
     policy = Policy(overflow, rounding, nan, exact, seed)
-    to = None if dtype is None else lookup(dtype)
+    to = None if dtype is None else lookup_target(dtype)
     return hand_over(data, Asked("torch", to, device, copy, on_read_only, null=null), policy)
 
 
@@ -123,7 +123,7 @@ def as_array(
                [3, 4]], dtype=bfloat16)
     """
     policy = Policy(overflow, rounding, nan, exact, seed)
-    to = None if dtype is None else lookup(dtype)
+    to = None if dtype is None else lookup_target(dtype)
     result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), policy)
     return result
 
@@ -165,5 +165,5 @@ def explain(
     """
     if not isinstance(to, str) or to not in TARGETS:
         raise CastError(f"to={to!r} is not one of {', '.join(TARGETS)}")
-    wanted = None if dtype is None else lookup(dtype)
+    wanted = None if dtype is None else lookup_target(dtype)
     return verdict_on(data, Asked(to, wanted, device, copy, on_read_only, mode, null))

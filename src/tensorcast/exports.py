@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .formats import lookup
+from .formats import lookup_target
 from .handover import Asked, hand_over
 from .policy import Nan, Overflow, Policy, Rounding
 from .sharing import Target
@@ -233,5 +233,5 @@ def _out(
     mode: str | None,
     policy: Policy,
 ) -> Any:
-    to = None if dtype is None else lookup(dtype)
+    to = None if dtype is None else lookup_target(dtype)
     return hand_over(data, Asked(target, to, device, copy, mode=mode), policy)

@@ -512,6 +512,16 @@ def _spelled() -> dict[str, Format]:
 
 _SPELLED: Final = _spelled()
 
+_LONG_REAL: Final = 'x.astype("float64") rounds it to float64, once'
+_LONG_COMPLEX: Final = 'x.astype("complex128") rounds it to complex128, once'
+_NOT_OFFERED: Final = {
+    "complex32": "x.to(torch.complex64) makes it complex64, which holds every complex32",
+    "chalf": "x.to(torch.complex64) makes it complex64, which holds every complex32",
+    **dict.fromkeys(("longdouble", "float80", "float96", "float128"), _LONG_REAL),
+    **dict.fromkeys(("clongdouble", "complex160", "complex192", "complex256"), _LONG_COMPLEX),
+}
+"""What frameworks have and tensorcast has not: the way out."""
+
 
 def lookup(spelling: object) -> Format:
     """The row that `spelling` names.
@@ -551,7 +561,33 @@ def lookup(spelling: object) -> Format:
         text = named if isinstance(named, str) else str(spelling)
     row = _SPELLED.get(text.strip().rsplit(".", 1)[-1].lower())
     if row is None:
+        plain = text.strip().rsplit(".", 1)[-1].lower()
+        if plain in _NOT_OFFERED:
+            raise FormatError(f"{plain} is none of tensorcast's formats; {_NOT_OFFERED[plain]}")
         raise FormatError(f"no number format is called {text!r}; nearest: {_nearest(text)}")
+    return row
+
+
+def lookup_target(spelling: object) -> Format:
+    """`lookup` of the format that a result is to have, which is in the machine's byte order.
+
+    Raises:
+        FormatError: as `lookup`, or a NumPy dtype of the other byte order.
+
+    Example:
+        >>> import numpy as np
+        >>> lookup_target(np.dtype("int32").newbyteorder())
+        Traceback (most recent call last):
+        ...
+        tensorcast.errors.FormatError: dtype('>i4') asks for the other byte order, and results \
+have the machine's; cast to 'int32', then use NumPy's .astype(dtype)
+    """
+    row = lookup(spelling)
+    if getattr(spelling, "isnative", True) is False:
+        raise FormatError(
+            f"{spelling!r} asks for the other byte order, and results have the machine's; cast to "
+            f"{row.name!r}, then use NumPy's .astype(dtype)"
+        )
     return row
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from .bridges import is_torch
 from .bridges.boundary import refuse_unreadable
 from .bridges.columns import columns_of
+from .bridges.dlpack import Taken
 from .bridges.missing import filled
 from .bridges.outward import bridge_to
 from .bridges.room import refuse_no_memory
@@ -20,6 +21,7 @@ from .buffer import Buffer, contiguous_strides
 from .casting import cast_buffer
 from .errors import CastError, CastOverflowError
 from .formats import Format, lookup
+from .kernels.torch_lazy import check_storage, is_pending, settled
 from .policy import Policy
 from .sharing import Decision, ReadOnly, Target, Verdict, Wish, decide
 
@@ -137,7 +139,7 @@ def _plan(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan | None:
     if tensor is not None:
         seen = tensor_seen(tensor, data)
         lazy = "its conjugation or negation is pending"
-        seen = replace(seen, copied=lazy if tensor.is_conj() or tensor.is_neg() else "")
+        seen = replace(seen, copied=lazy if is_pending(tensor) else "")
         return _planned(data, _noted(seen, data), asked, bridge, tensor=tensor)
     visible = see(data)
     if visible is None:
@@ -228,6 +230,8 @@ def _carry_out(plan: Plan, asked: Asked, policy: Policy) -> Any:
     verdict, wish = plan.decision.verdict, plan.wish
     if verdict.action == "refuses":
         raise CastError(verdict.refusal)
+    if isinstance(plan.seen.buffer.owner, Taken):
+        plan.seen.buffer.owner.take()
     if verdict.action == "returns the same object":
         return plan.data
     moved = wish.device is not None and wish.device != plan.seen.buffer.device
@@ -288,16 +292,20 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
 
 def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """What torch holds, cast by torch where it lies."""
+    from .bridges.torch import copied
     from .tensors import cast
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
+    check_storage(tensor)
     keywords = vars(policy)
     if target == "torch":
         device = asked.device if moved else None
         if wish.format == plan.seen.buffer.format and not moved:
-            return tensor.clone() if wish.copy and not plan.seen.copied else tensor
+            if not wish.copy or plan.seen.copied:
+                return tensor
+            return copied(tensor)
         return cast(tensor, wish.format, device=device, **keywords)
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    tensor = settled(tensor)
     if target == "numpy":
         from .bridges.memory import as_numpy
         from .bridges.torch import buffer_of

@@ -19,7 +19,7 @@ from .bridges.images import Pixels, first_of, pixels_of, written_buffer
 from .bridges.room import tells_memory
 from .buffer import Buffer, contiguous_strides
 from .errors import CastError, CastOverflowError
-from .formats import FORMATS, Format, lookup
+from .formats import FORMATS, Format, lookup_target
 from .image_table import Channel, Scaling, channel_of
 from .kernels import cpu
 from .policy import Overflow, Policy, Rounding
@@ -71,7 +71,7 @@ def image_to_tensor(
         array([[0.  , 0.75],
                [1.5 , 2.25]], dtype=float16)
     """
-    target = lookup(to)
+    target = lookup_target(to)
     if not isinstance(layout, str):
         raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
     given, wanted = _letters(layout)

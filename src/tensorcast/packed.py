@@ -25,7 +25,7 @@ from .bridges.room import tells_memory
 from .buffer import Buffer, check_dims, contiguous_strides, numpy_buffer, refuse_masked
 from .casting import cast_buffer
 from .errors import CastError, FormatError
-from .formats import FORMATS, Format, lookup
+from .formats import FORMATS, Format, lookup, lookup_target
 from .loss import Loss
 from .policy import Policy
 
@@ -277,7 +277,7 @@ def cast_packed(
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
         CastError: `out` does not fit, or torch has no dtype for the format.
     """
-    row, source = lookup(to), x.buffer()
+    row, source = lookup_target(to), x.buffer()
     if row.is_packed and (out is None or isinstance(out, PackedTensor)):
         return cast_into_packed(source, row, policy, like=x.data, out=out, report=report)
     resolved = policy.resolve(x.format, row)
@@ -291,7 +291,7 @@ def cast_packed(
 
 def measure_packed(x: PackedTensor, to: Format | str, policy: Policy) -> Loss:
     """What `cast_packed` would lose; nothing is written and nothing raises for a value."""
-    row = lookup(to)
+    row = lookup_target(to)
     return cast_buffer(x.buffer(), None, row, policy.resolve(x.format, row), report=True)
 
 

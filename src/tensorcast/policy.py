@@ -73,7 +73,8 @@ class Policy:
         if source.is_complex and not target.is_complex and target.kind != "bool":
             raise CastError(
                 f"{source.name} to {target.name} would drop the imaginary part; take .real (or "
-                "abs) first, or cast to complex64 or complex128"
+                "abs) first, or cast to complex64 or complex128; tensorcast.cast with exact=True "
+                "takes them where every imaginary part is zero"
             )
         if self.overflow == "wrap" and not target.is_integer:
             raise PolicyError(

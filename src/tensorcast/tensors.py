@@ -9,6 +9,7 @@ array([1. , 2.5], dtype=float16)
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
@@ -16,8 +17,8 @@ from .bridges import kind_of
 from .bridges.room import ENDED, refuse_no_memory, tells_memory
 from .bridges.torch_library import traced_cast, traced_measure
 from .casting import is_lossless_pair, loses_nothing, survives, would_refuse
-from .errors import CastError
-from .formats import Format, lookup
+from .errors import CastError, InexactCastError
+from .formats import Format, lookup, lookup_target
 from .kernels.fast import tried_first
 from .loss import Loss, nothing_lost
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
@@ -111,7 +112,8 @@ def cast(
         rounding: "nearest-even", "toward-zero", "down", "up", "stochastic"; None is nearest-even
             to floats, toward zero to integers.
         nan: of NaN in a format that has none: "raise" or "zero".
-        exact: refuse any changed value.
+        exact: refuse any changed value; complex numbers become real ones where every imaginary
+            part is zero.
         seed: of stochastic rounding.
         out: of x's kind and shape and of the format: written and returned, in any strides; it may
             not overlap x. On refusal it is untouched.
@@ -163,7 +165,7 @@ def _cast(
     report: bool,
     packed: bool,
 ) -> Any:
-    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    target, policy = lookup_target(to), _policy(overflow, rounding, nan, exact, seed)
     layout = {"memory_format": memory_format, "device": device}
     loss: Loss | None
     if isinstance(x, PackedTensor):
@@ -189,6 +191,20 @@ def _cast(
             **layout,
         }
         return bridge.handed_over(cast, x, out, to, options)
+    row = None
+    if exact and not target.is_complex and target.kind != "bool":
+        row = bridge.format_of(x)
+        if row.is_complex:
+            whole = x
+            x, n_imaginary = bridge.real_part(x)
+            if n_imaginary:
+                raise InexactCastError(
+                    f"{n_imaginary} of {bridge.n_elements(whole)} values have an imaginary part, "
+                    f"which {target.name} does not hold. Pass exact=False after taking .real, or "
+                    "cast to complex64 or complex128."
+                )
+            if out is None and target == row.component:
+                x = bridge.copied(x)  # a result has memory of its own
     if packed or isinstance(out, PackedTensor):
         _refuse_layout(layout)
         source = bridge.visible(x)
@@ -197,6 +213,8 @@ def _cast(
         result, loss = cast_into_packed(source, target, policy, like=x, out=out, report=report)
     else:
         result, loss = bridge.cast(x, target, policy, out=out, report=report, **layout)
+    if row is not None and row.is_complex and loss is not None:
+        loss = replace(loss, source=row.name)
     return (result, loss) if report else result
 
 
@@ -228,10 +246,11 @@ def measure(
         >>> measure(np.arange(3), "int64").is_lossless
         True
     """
-    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    target, policy = lookup_target(to), _policy(overflow, rounding, nan, exact, seed)
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
+    x = bridge.held(x)
     row: Format = bridge.format_of(x)
     if loses_nothing(row, target):
         policy.resolve(row, target)
@@ -281,7 +300,7 @@ def can_cast(
         >>> can_cast("float16", "float32"), can_cast("float32", "float16")
         (True, False)
     """
-    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    target, policy = lookup_target(to), _policy(overflow, rounding, nan, exact, seed)
     source: Buffer | None
     by_format = _format_named(x)
     if by_format is not None:
@@ -290,9 +309,14 @@ def can_cast(
         row = x.format
     else:
         bridge = _bridge(kind_of(x))
+        x = bridge.held(x)
         row = bridge.format_of(x)
     if row.is_complex and not target.is_complex and target.kind != "bool":
-        return False
+        real, n_imaginary = bridge.real_part(x) if exact else (x, 1)
+        if n_imaginary:
+            return False
+        options: dict[str, Any] = {"rounding": rounding, "nan": nan, "seed": seed}
+        return can_cast(real, target, overflow=overflow, **options)
     resolved = policy.resolve(row, target)
     if is_lossless_pair(row, target):
         return True

@@ -62,6 +62,11 @@ def _see(x: Any) -> Seen | None:
         raise CastError(
             f"{kind.__module__}.{kind.__qualname__} lies on a GPU; tensorcast.as_tensor shares it"
         )
+    if kind.__name__ == "PyCapsule":
+        from .dlpack import Taken, buffer_of_capsule
+
+        buffer = buffer_of_capsule(x, Taken(x))
+        return Seen(root, buffer, "" if buffer.writable else "DLPack does not say it is writable")
     if hasattr(x, "__dlpack__"):
         from .dlpack import buffer_of
 

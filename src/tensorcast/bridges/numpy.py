@@ -58,6 +58,24 @@ def cast(
     return (result[()] if isinstance(x, np.generic) and out is None else result), loss
 
 
+def real_part(x: Any) -> tuple[Any, int]:
+    """The real parts of complex elements, sharing memory, and how many imaginary parts are not
+    zero."""
+    import numpy as np
+
+    return x.real, int(np.count_nonzero(x.imag))
+
+
+def copied(x: Any) -> Any:
+    """The array in memory of its own."""
+    return x.copy(order="K")
+
+
+def held(x: Any) -> Any:
+    """The array itself: nothing changes its format under it."""
+    return x
+
+
 def format_of(x: Any) -> Format:
     """The format of an array's elements."""
     return buffer_of(x).format

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..buffer import Buffer
 from ..errors import CastError
+from ..kernels.torch_lazy import is_pending, settled
 from . import is_numpy, is_numpy_scalar, is_torch
 from .foreign import Seen, refuse_mask, see_foreign
 from .room import refuse_no_memory
@@ -29,8 +30,8 @@ def see(data: Any) -> Seen | None:
         if not is_plain(data):
             raise CastError("the tensor is being traced or transformed, and has no memory to share")
         plain = data.detach()
-        lazy = "its conjugation or negation is pending" if plain.is_conj() or plain.is_neg() else ""
-        return Seen("torch", buffer_of(plain.resolve_conj().resolve_neg()), copied=lazy)
+        lazy = "its conjugation or negation is pending" if is_pending(plain) else ""
+        return Seen("torch", buffer_of(settled(plain)), copied=lazy)
     if is_numpy(data):
         from .numpy import buffer_of as numpy_buffer_of
 

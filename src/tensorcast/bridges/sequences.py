@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..buffer import MAX_DIMS, refuse_masked
 from ..errors import CastError, FormatError
-from ..formats import FORMATS, Format, lookup
+from ..formats import FORMATS, Format, lookup, lookup_target
 from ..kernels import cpu
+from ..kernels.torch_lazy import settled
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
@@ -225,7 +226,7 @@ class _OwnCodeError(Exception):
 
 
 def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
-    row = None if to is None else lookup(to)
+    row = None if to is None else lookup_target(to)
     if isinstance(data, range):
         data = list(data)
     if null is not None:
@@ -372,6 +373,8 @@ def _classify(x: object) -> int:
         try:
             row = lookup(cast(Any, x).dtype)
         except FormatError:
+            if cast(Any, x).dtype.kind in "fc":  # a number, of a format that is not offered
+                raise
             return -1
         return cpu.CONVERT_EACH if row.is_complex else cpu.format_index(row)
     for kind, code in (
@@ -395,6 +398,8 @@ def _convert(x: Any) -> tuple[int, object]:
         try:
             row = lookup(x.dtype)
         except FormatError:
+            if getattr(x.dtype, "kind", "c") in "fc":
+                raise
             return -1, None
         item = getattr(x, "item", None)
         if not callable(item):
@@ -561,7 +566,7 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
         raise CastError(
             f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read"
         )
-    plain = x.detach().resolve_conj().resolve_neg()
+    plain = settled(x)
     source = buffer_of(plain)  # which looks whether its storage is there
     if source.packed:
         raise CastError(f"{refusal.name_of(path)} is packed {source.format.name}; unpack it first")
@@ -580,4 +585,4 @@ def _direct(first: Any, facts: tuple[object, int]) -> tuple[object, ...]:
     capsule = getattr(torch.Tensor, "__dlpack_c_exchange_api__", None)
     if type(first) is not torch.Tensor or capsule is None or first.data_ptr() != address:
         return ()
-    return first, address, capsule, torch.Tensor.is_neg
+    return first, address, capsule

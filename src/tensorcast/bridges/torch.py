@@ -14,9 +14,11 @@ from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
+from ..kernels.torch_lazy import check_storage, is_pending, settled
 from ..loss import Loss, loss_of
 from ..policy import can_refuse
 from .room import refuse_no_memory
+from .torch_derivatives import refuse_tangents
 from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
@@ -28,10 +30,6 @@ if TYPE_CHECKING:
 _OUTSIDE = (
     ": report=True, measure, can_cast and packed=True need them; call these outside of "
     "torch.export, torch.func and tracing"
-)
-_NO_RULE = (
-    "torch.func.functionalize has no rule for the gradients of a cast; use torch.func's grad, jvp "
-    "and vmap without it, or cast outside of it"
 )
 
 
@@ -72,7 +70,9 @@ def cast(
     Raises:
         CastError: `out` or the tensor cannot be used; the message says why.
     """
-    resolved = policy.resolve(format_of(x), target)
+    plain = is_plain(x)
+    seen = x.detach() if plain else x  # another thread may cast x itself in place
+    resolved = policy.resolve(format_of(seen), target)
     dtype_of(target)
     if memory_format is not None and not isinstance(memory_format, _memory_format()):
         shown = str(memory_format)[:60]
@@ -85,26 +85,16 @@ def cast(
             return _travel(x, target, policy, goal, memory_format, report)
     if out is not None:
         _check_output(x, out, target, memory_format)
-        return cast_plain(x, target, resolved, out=out, report=report)
-    if format_of(x) == target and (memory_format is None or _is_laid_out(x, memory_format)):
-        return x, measure(x, target, policy) if report else None
-    plain = is_plain(x)
-    if _needs_gradient(x, target) if plain else _is_transformed(x):
-        from .torch_grad import cast_with_gradient
-
-        if not plain and report:
-            _has_values(x)
-        if not plain and _is_functional(x):
-            return _dispatched(x, target, policy, memory_format, report)
-        try:
-            return cast_with_gradient(x, target, policy, memory_format, report)
-        except RuntimeError as error:
-            if "Functionalize rule" not in str(error):
-                raise
-            raise CastError(_NO_RULE) from error
+        return cast_plain(seen, target, resolved, out=out, report=report)
+    if format_of(seen) == target and (memory_format is None or _is_laid_out(seen, memory_format)):
+        return x, measure(seen, target, policy) if report else None
     if not plain:
         return _dispatched(x, target, policy, memory_format, report)
-    return cast_plain(x, target, resolved, memory_format=memory_format, report=report)
+    if _needs_gradient(x, target):
+        from .torch_grad import cast_with_gradient
+
+        return cast_with_gradient(x, target, policy, memory_format, report)
+    return cast_plain(seen, target, resolved, memory_format=memory_format, report=report)
 
 
 def cast_plain(
@@ -128,7 +118,7 @@ def cast_plain(
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; `out` is
             untouched.
     """
-    x = x.detach().resolve_conj().resolve_neg()
+    x = settled(x)
     if out is None:
         result = empty_like(x, target, memory_format)
         return result, _write(x, result, target, policy, report, True, name)
@@ -183,9 +173,10 @@ def write_elsewhere(
 
 def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
     """What the cast would lose; nothing is written and values never raise."""
-    resolved = policy.resolve(format_of(x), target)
     _has_values(x)
-    x = x.detach().resolve_conj().resolve_neg()
+    x = x.detach()
+    resolved = policy.resolve(format_of(x), target)
+    x = settled(x)
     if x.device.type == "cpu":
         return cast_buffer(buffer_of(x), None, target, resolved, report=True)
     from ..kernels import torch_ops
@@ -200,12 +191,32 @@ def n_elements(x: torch.Tensor) -> int:
     return x.numel() * (2 if is_pairs(x.dtype) else 1)
 
 
+def held(x: torch.Tensor) -> torch.Tensor:
+    """The tensor in an object of ours, detached, which a cast in place on another thread sees and
+    does not reach; x itself where it has no values."""
+    return x.detach() if is_plain(x) else x
+
+
+def real_part(x: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """The real parts of complex elements, sharing memory, and how many imaginary parts are not
+    zero."""
+    _has_values(x)
+    check_storage(x)
+    return x.real, int(settled(x).imag.count_nonzero())
+
+
+def copied(x: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory of its own."""
+    check_storage(x)
+    return settled(x) if is_pending(x) and not x.requires_grad else x.clone()
+
+
 def visible(x: torch.Tensor) -> Buffer | None:
     """The buffer of the tensor's values, if they are in the CPU's memory."""
     _has_values(x)
     if x.device.type != "cpu":
         return None
-    return buffer_of(x.detach().resolve_conj().resolve_neg())
+    return buffer_of(settled(x))
 
 
 def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
@@ -218,10 +229,11 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
     """
     row = format_of(x)
     check_dims(x.dim())
-    if x.is_conj() or x.is_neg():
-        x = x.detach().resolve_conj().resolve_neg()
+    if is_pending(x):
+        x = settled(x)
     if x.device.type != "cpu":
         raise CastError(f"the tensor is on {x.device}; only the CPU's memory can be seen")
+    check_storage(x)
     if row.is_packed and is_pairs(x.dtype):
         if not x.is_contiguous():
             if writable:
@@ -233,16 +245,7 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
     else:
         size, packed = x.element_size(), False
         shape, strides = tuple(x.shape), tuple(stride * size for stride in x.stride())
-    buffer = Buffer(x.data_ptr(), shape, strides, row, owner=x, packed=packed)
-    begin, end = buffer.extent
-    if end > begin:
-        storage = x.untyped_storage()
-        if begin < storage.data_ptr() or end > storage.data_ptr() + storage.nbytes():
-            raise CastError(
-                f"the tensor's storage has been freed or shrunk: {storage.nbytes()} bytes are "
-                f"left of the {end - begin} its elements span"
-            )
-    return buffer
+    return Buffer(x.data_ptr(), shape, strides, row, owner=x, packed=packed)
 
 
 def empty_like(
@@ -262,6 +265,7 @@ def empty_like(
 
     dtype = dtype_of(target)
     options: Any = {"dtype": dtype, "device": x.device, "pin_memory": pin_memory}
+    check_layout(x.dtype, dtype, memory_format)
     if is_pairs(dtype):
         way_out = "Pass packed=True for a PackedTensor of any shape"
         return torch.empty(pairs_shape(logical_shape(x), way_out), **options)
@@ -274,6 +278,18 @@ def empty_like(
         if memory_format is None:
             raise CastError(f"torch makes no {dtype} tensor of this shape: {error}") from error
         raise CastError(f"memory_format={memory_format} does not fit: {error}") from error
+
+
+def check_layout(
+    source: torch.dtype, target: torch.dtype, memory_format: torch.memory_format | None
+) -> None:
+    """Raise for an order of dimensions that tensors of pairs do not have."""
+    import torch
+
+    if memory_format in (None, torch.preserve_format, torch.contiguous_format):
+        return
+    if is_pairs(source) or is_pairs(target):
+        raise CastError(f"memory_format={memory_format} does not go with two elements to a byte")
 
 
 def is_plain(x: torch.Tensor) -> bool:
@@ -296,25 +312,6 @@ def _is_transformed(x: torch.Tensor) -> bool:
     import torch
 
     return torch._C._functorch.is_functorch_wrapped_tensor(x)
-
-
-def _is_functional(x: torch.Tensor) -> bool:
-    """Whether the tensor stands for another inside torch.func.functionalize, which has no rule for
-    gradients that others make.
-
-    Raises:
-        CastError: gradients are taken outside of it, which would be lost without a word.
-    """
-    import torch
-
-    functorch = torch._C._functorch
-    if not functorch.is_functionaltensor(x):
-        return False
-    keys = {level.key() for level in functorch.get_interpreter_stack() or ()}
-    forward = getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
-    if forward or not keys <= {functorch.TransformType.Functionalize, functorch.TransformType.Vmap}:
-        raise CastError(_NO_RULE)
-    return True
 
 
 def torch_device(device: Any) -> torch.device:
@@ -426,8 +423,10 @@ def _check_output(
         raise CastError(
             "out= writes memory, which meta tensors and those being traced or transformed have not"
         )
-    if out.is_conj() or out.is_neg():
-        raise CastError("out is a lazy conjugate or negative; write into out.resolve_conj()")
+    refuse_tangents(x, out)
+    if is_pending(out):
+        what = "tensor of zeros" if out._is_zerotensor() else "conjugate or negative"
+        raise CastError(f"out is a lazy {what}; write into out.clone()")
 
 
 def _dispatched(
@@ -440,6 +439,7 @@ def _dispatched(
     """Through the custom operator, which torch can trace, transform and differentiate."""
     from .torch_library import cast_op
 
+    check_layout(x.dtype, dtype_of(target), memory_format)
     loss = measure(x, target, policy) if report else None
     try:
         result = cast_op(x, target, policy)
@@ -465,6 +465,7 @@ def _travel(
 ) -> tuple[torch.Tensor, Loss | None]:
     """The cast on another device: narrow before the trip, widen after it."""
     layout: dict[str, Any] = {} if memory_format is None else {"memory_format": memory_format}
+    check_storage(x)
     if target.bits > format_of(x).bits:
         moved = x.to(goal, non_blocking=x.is_pinned())
         return cast(moved, target, policy, memory_format=memory_format, report=report)
@@ -475,8 +476,9 @@ def _travel(
         and not _needs_gradient(x, target)
     ):
         # written where the device can fetch it by itself
+        x = x.detach()
         resolved = policy.resolve(format_of(x), target)
-        x = x.detach().resolve_conj().resolve_neg()
+        x = settled(x)
         pinned = empty_like(x, target, memory_format, pin_memory=True)
         loss = _write(x, pinned, target, resolved, report, True)
         return pinned.to(goal, non_blocking=True), loss

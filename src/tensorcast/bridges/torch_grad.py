@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PolicyError
 from ..formats import Format
 from ..policy import Policy
-from .torch import cast, cast_plain, format_of, is_plain
-from .torch_library import cast_op
+from .torch import cast, cast_plain, format_of
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +24,7 @@ def cast_with_gradient(
     memory_format: torch.memory_format | None,
     report: bool,
 ) -> tuple[torch.Tensor, Loss | None]:
-    """The cast recorded by autograd, and by torch.func where it transforms the tensor."""
+    """The cast of a tensor with values, recorded by autograd; torch.func sees an operator."""
     losses: list[Loss | None] = []
     result: torch.Tensor = _function().apply(x, target, policy, memory_format, report, losses)
     return result, losses[0] if losses else None
@@ -53,8 +52,7 @@ def _function() -> Any:
         @staticmethod
         def forward(*args: Any) -> torch.Tensor:
             x, target, policy, memory_format, report, losses = args
-            if not is_plain(x):
-                return cast_op(x, target, policy)
+            x = x.detach()  # another thread may cast the tensor itself in place
             resolved = policy.resolve(format_of(x), target)
             result, loss = cast_plain(
                 x, target, resolved, memory_format=memory_format, report=report
@@ -73,16 +71,12 @@ def _function() -> Any:
             return cast_gradient(gradients[0], ctx.source), *(None,) * 5
 
         @staticmethod
-        def vmap(_info: Any, in_dims: Any, *args: Any) -> Any:
-            x, *rest = args
-            return apply(x.movedim(in_dims[0], 0), *rest), 0
-
-        @staticmethod
         def jvp(ctx: Any, *tangents: Any) -> Any:
+            if not (ctx.target.is_float or ctx.target.is_complex):
+                return None
             return cast_gradient(tangents[0], ctx.target)
 
     function: Any = Cast
     # torch asks inspect.signature for it at each call, which looks here first
     function.forward.__signature__ = signature(function.forward)
-    apply = function.apply
     return function

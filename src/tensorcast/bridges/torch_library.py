@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..casting import loses_nothing
 from ..errors import CastError
-from ..formats import FORMATS, Format, lookup
+from ..formats import FORMATS, Format, lookup, lookup_target
 from ..loss import Loss, nothing_lost
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from .torch_derivatives import differentiable, refusing_tangents
 from .torch_loss import SIZE, PendingLoss, numbers_of
+from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
     import torch
@@ -86,17 +88,29 @@ def _registered() -> torch.library.Library:
     library.impl("measure", _run_measure, "CompositeExplicitAutograd")
     torch.library.register_fake("tensorcast::cast_report", _fake_cast_report, lib=library)
     torch.library.register_fake("tensorcast::measure", _fake_measure, lib=library)
-    torch.library.register_autograd(
-        "tensorcast::cast_report", _backward, setup_context=_setup_context, lib=library
-    )
     torch.library.register_fake("tensorcast::cast", _fake_cast, lib=library)
     torch.library.register_fake("tensorcast::cast_out", _fake_cast_out, lib=library)
-    torch.library.register_autograd(
-        "tensorcast::cast", _backward, setup_context=_setup_context, lib=library
-    )
+    _differentiate(library)
     torch.library.register_vmap("tensorcast::cast", _batched, lib=library)
+    for name in ("cast_out", "cast_report", "measure"):
+        torch.library.register_vmap(f"tensorcast::{name}", _not_batched, lib=library)
+    for name in ("cast", "cast_out", "cast_report", "measure"):
+        for key in ("Negative", "Conjugate"):  # settled by bits, not by torch's arithmetic
+            library.impl(name, untyped.fallthrough_kernel, key)
     defined: torch.library.Library = library
     return defined
+
+
+def _differentiate(library: Any) -> None:
+    """Give the operators their derivatives."""
+    import torch
+
+    ops: Any = torch.ops.tensorcast
+    kernels = {"cast_out": refusing_tangents(ops.cast_out.default)}
+    for name in ("cast", "cast_report"):
+        kernels[name] = differentiable(getattr(ops, name).default, _cast_back)
+    for name, kernel in kernels.items():
+        library.impl(name, kernel, "Autograd", with_keyset=True)
 
 
 # -- the operators -------------------------------------------------------------------------------
@@ -141,12 +155,10 @@ def _fake_cast(
     exact: bool,
     seed: int,  # noqa: ARG001
 ) -> torch.Tensor:
-    import torch
-
-    from .torch import dtype_of
+    from .torch import empty_like
 
     target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0)  # a traced seed is no number
-    return torch.empty_like(x, dtype=dtype_of(target))
+    return empty_like(x, target)
 
 
 def _fake_cast_out(
@@ -159,7 +171,7 @@ def _fake_cast_out(
     seed: int,  # noqa: ARG001
 ) -> None:
     _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0)
-    if x.shape != out.shape:
+    if logical_shape(x) != logical_shape(out):
         raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
 
 
@@ -223,22 +235,17 @@ def _fake_measure(
     return torch.empty(SIZE, dtype=torch.int64)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001
-    ctx.source = inputs[0].dtype
-
-
-def _backward(
-    ctx: Any, gradient: torch.Tensor, _numbers: torch.Tensor | None = None
-) -> tuple[torch.Tensor | None, ...]:
-    """The gradient in the source's format, as `Tensor.to` gives it; it never raises for a value."""
-    if gradient.is_complex() and not ctx.source.is_complex:
-        gradient = gradient.real
-    source = lookup(ctx.source)
-    if lookup(gradient.dtype) != source:
-        row = source.component
-        overflow: Overflow = "ieee" if row.infinity or row.has_nan else "saturate"
-        gradient = cast_op(gradient, source, Policy(overflow=overflow, nan="zero"))
-    return (gradient, *(None,) * 6)
+def _cast_back(tangent: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A gradient in the source's format, or a tangent in the result's, as `Tensor.to` gives it; it
+    never raises for a value."""
+    if tangent.is_complex() and not dtype.is_complex:
+        tangent = tangent.real
+    target = lookup(dtype)
+    if lookup(tangent.dtype) == target:
+        return tangent
+    row = target.component
+    overflow: Overflow = "ieee" if row.infinity or row.has_nan else "saturate"
+    return cast_op(tangent, target, Policy(overflow=overflow, nan="zero"))
 
 
 def _batched(
@@ -249,7 +256,27 @@ def _batched(
 
     dimension = in_dims[0]
     assert dimension is not None  # torch calls the operator itself where nothing is batched
+    refuse_scalars(x, rest[0])
     return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
+
+
+def _not_batched(_info: Any, _in_dims: Any, *_args: Any) -> Any:
+    raise CastError(
+        "inside vmap no Loss is counted and no out= is written: cast without report= and out=, and "
+        "measure the whole batch outside"
+    )
+
+
+def refuse_scalars(batch: torch.Tensor, to: str) -> None:
+    """Raise where samples have no dimension along which two elements share a byte: the batch's is
+    not theirs.
+
+    Raises:
+        CastError: they have none.
+    """
+    if batch.dim() == 1:
+        pairs = is_pairs(batch.dtype) or is_pairs(_dtype(to))
+        pairs_shape(() if pairs else (2,), "The samples of this vmap have no dimension.")
 
 
 def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int]:
@@ -308,11 +335,14 @@ def traced_cast(
     name = _target_name(x.dtype, to, overflow, rounding, nan, exact, out is not None)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     if out is not None:
+        if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
+            return _untraced()  # where it is refused
         if out.dtype != _dtype(name):
             raise CastError("out= holds another format than the one asked for")
         torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed)
         return out
     policy = (overflow, rounding, nan, exact, seed)
+    _check_layout(x.dtype, name or source, memory_format)
     numbers = None
     if report and name:
         x, numbers = torch.ops.tensorcast.cast_report.default(x, name, *policy)
@@ -360,13 +390,19 @@ def _target_name(
     writes: bool,
 ) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
-    target = lookup(to)
+    target = lookup_target(to)
     Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
     return target.name if writes or target != lookup(source) else ""
 
 
 def _name(dtype: torch.dtype) -> str:
     return lookup(dtype).name
+
+
+def _check_layout(source: torch.dtype, target: str, memory_format: Any) -> None:
+    from .torch import check_layout
+
+    check_layout(source, _dtype(target), memory_format)
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -410,5 +446,5 @@ def _end_of_trace() -> None:
 _untraced = _end_of_trace
 
 # dynamo calls these while it traces, and takes what they return for a constant
-for _function in (_register_traced, _target_name, _name, _dtype):
+for _function in (_register_traced, _target_name, _name, _dtype, _check_layout):
     _function.__dict__["_dynamo_marked_constant"] = True

@@ -16,7 +16,7 @@ from typing import Any
 from ..bridges import is_torch
 from ..bridges.room import tells_memory
 from ..errors import CastError, PolicyError
-from ..formats import lookup
+from ..formats import lookup_target
 from ..policy import Nan, Overflow, Policy, Rounding
 from .blocks import Others
 from .convert import convert_all
@@ -109,7 +109,7 @@ tensorcast.cast(x, format).
         >>> model[0].weight.dtype, model[1].running_mean.dtype
         (torch.bfloat16, torch.float32)
     """
-    target, policy = lookup(to), Policy(overflow, rounding, nan, exact, seed)
+    target, policy = lookup_target(to), Policy(overflow, rounding, nan, exact, seed)
     if others not in ("refuse", "copy"):
         raise PolicyError(f"others={others!r} is not one of refuse, copy")
     single = is_torch(x)

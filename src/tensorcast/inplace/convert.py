@@ -6,7 +6,7 @@ Until `replace_all` nothing is changed; in it nothing can fail or interrupt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..bridges.torch import dtype_of, measure
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
@@ -32,6 +32,10 @@ from .blocks import (
 )
 from .device import convert_on_device, look_on_device, plan_on_device
 from .exclusivity import Interface, Obstacle, find_interface, numpy_is_counted
+
+_MEANWHILE: Final = Obstacle(
+    "view", "came to be seen, or was changed, by another thread in the meantime", "Try again."
+)
 
 
 def convert_all(
@@ -80,9 +84,15 @@ def convert_all(
     there = [wish for wish in changing if wish.tensor.device.type != "cpu"]
     blocks = find_blocks(here, policy, interface, others)
     on_device = plan_on_device(there, policy, interface)
-    seen = _look(blocks, report, not raw) | look_on_device(on_device, report, not raw)
-    if not raw:
-        _refuse_collapse(seen)
+    # a look at the values lets other threads run, which see these holds and do not convert
+    holds = [wish.tensor.detach() for wish in here]
+    try:
+        _check_unchanged(blocks)
+        seen = _look(blocks, report, not raw) | look_on_device(on_device, report, not raw)
+        if not raw:
+            _refuse_collapse(seen)
+    finally:
+        del holds  # an error's traceback keeps what is in this frame
     if report:
         losses |= seen
     _replace(blocks, interface, n_failures)
@@ -128,6 +138,16 @@ def _look(blocks: Sequence[Block], report: bool, watches: bool) -> dict[str, Los
                 refuse(loss, member.policy, buffer.shape, wish.name, source=buffer)
             losses[wish.name] = loss
     return losses
+
+
+def _check_unchanged(blocks: Sequence[Block]) -> None:
+    """Raise if a tensor does not lie any more where it was found. What follows is safe while
+    somebody holds its storage."""
+    for block in blocks:
+        for member in block.members:
+            tensor, buffer = member.wish.tensor, member.buffer
+            if row_of(tensor) != buffer.format or tensor.data_ptr() != buffer.address:
+                raise refusal(member.wish, _MEANWHILE)
 
 
 def _replace(blocks: Sequence[Block], interface: Interface, n_failures: int) -> None:
@@ -207,11 +227,12 @@ def _replace(blocks: Sequence[Block], interface: Interface, n_failures: int) -> 
             )
         )
     del memory, new, old
-    held = replace_all(
-        interface.functions, interface.setter, proofs, swaps, conversions, n_failures=n_failures
-    )
-    if held is not None:
-        raise refusal(
-            proved[held].wish,
-            Obstacle("view", "came to be seen by another thread in the meantime", "Try again."),
+    try:
+        _check_unchanged(blocks)  # held by the swaps: whoever else converts is refused from here on
+        held = replace_all(
+            interface.functions, interface.setter, proofs, swaps, conversions, n_failures=n_failures
         )
+    finally:
+        swaps.clear()  # an error's traceback would go on holding the memory
+    if held is not None:
+        raise refusal(proved[held].wish, _MEANWHILE)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..bridges import is_torch
 from ..errors import CastError, InPlaceError
-from ..formats import Format, lookup
+from ..formats import Format, lookup, lookup_target
 from ..loss import Loss
 from ..words.globs import unmatched
 from .blocks import Wish, refusal, row_of
@@ -180,7 +180,7 @@ def _by_rule(
     `to`, or float32 where that is kept, and all others stay. A tensor of several names goes by the
     first. `kept` loses the names that a rule decides."""
     patterns = [
-        (glob, re.compile(translate(glob)), None if target is None else lookup(target))
+        (glob, re.compile(translate(glob)), None if target is None else lookup_target(target))
         for glob, target in rules.items()
     ]
     unused = {glob for glob, _, _ in patterns}

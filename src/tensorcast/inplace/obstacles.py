@@ -44,6 +44,8 @@ def unfit(x: torch.Tensor) -> Obstacle | None:
         return Obstacle("device", what, CAST)
     if x.is_inference():
         return Obstacle("inference", "was made under torch.inference_mode()", CLONE)
+    if x._is_zerotensor():
+        return Obstacle("lazy", "is a lazy tensor of zeros without memory", CLONE)
     if x.is_conj() or x.is_neg():
         lazy = "conjugate" if x.is_conj() else "negative"
         way = "Resolve it first: x = x.resolve_conj().resolve_neg()."
@@ -91,9 +93,9 @@ def sharing(
         return Obstacle(
             "held by torch",
             "is itself held by torch or a library: saved for a backward pass, exported by "
-            "DLPack (to JAX, CuPy, ...), or held by C++ code",
-            "Let go of the graph (the loss), of the export or of the holder first, or make a new "
-            "tensor with tensorcast.cast(x, format).",
+            "DLPack (to JAX, CuPy, ...), held by C++ code, or being cast on another thread",
+            "Let go of the graph (the loss), of the export or of the holder first, wait for the "
+            "other thread, or make a new tensor with tensorcast.cast(x, format).",
         )
     storage = x.untyped_storage()
     if x.device.type == "cpu":

@@ -13,6 +13,7 @@ from ..formats import Format
 from ..policy import ResolvedPolicy
 from .cpu import RawStats
 from .torch_codes import decode, encode
+from .torch_lazy import check_storage, settled
 from .torch_stats import Counter
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ def cast_tensor(
         collapses: count what becomes 0 or one value; `report` does too.
 
     Raises:
-        CastError: a format whose tensors hold several elements to a byte.
+        CastError: a format whose tensors hold several elements to a byte; elements beyond the
+            end of their storage.
     """
-    x = x.detach().resolve_conj().resolve_neg()
+    for tensor in (x, out):
+        if tensor is not None:
+            check_storage(tensor)
+    x = settled(x)
     if x.device.type == "cuda":
         from . import triton_ops
 

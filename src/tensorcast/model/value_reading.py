@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from tensorcast.formats import Format
 from tensorcast.kernels.cpu import RawRanges, read_ranges
+from tensorcast.kernels.torch_lazy import check_storage, settled
 from tensorcast.reference import Special, decode
 
 from .value_ranges import Values
@@ -25,8 +26,10 @@ def values_of(tensor: Any, *, kernel: str | None = None) -> Values:
     from tensorcast.bridges.torch import format_of
     from tensorcast.bridges.torch_packed import is_pairs
 
+    tensor = tensor.detach()  # another thread may cast the tensor itself in place
     row = format_of(tensor)
-    tensor = tensor.detach().resolve_conj().resolve_neg()
+    check_storage(tensor)
+    tensor = settled(tensor)
     if row.is_complex:
         tensor, row = _components(tensor), row.component
     if tensor.device.type != "cpu":

@@ -8,6 +8,7 @@ from ..bridges import Kind, kind_of
 from ..buffer import check_dims, refuse_masked
 from ..errors import CastError
 from ..formats import Format, lookup
+from ..kernels.torch_lazy import check_storage, settled
 from ..packed import PackedTensor, unpack
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
         raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if x.dtype == getattr(torch, "float4_e2m1fn_x2", None):
         raise CastError("a float4_e2m1fn_x2 tensor is packed: give tensorcast.pack(x, 'fp4')")
-    x = x.detach().resolve_conj().resolve_neg().cpu()
+    check_storage(x)
+    x = settled(x).cpu()
     shape = tuple(x.shape)
     if row.is_complex:
         x, shape = torch.view_as_real(x), (*shape, 2)
