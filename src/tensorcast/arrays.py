@@ -12,8 +12,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .bridges import is_torch
 from .errors import CastError
-from .formats import lookup
+from .formats import Format, lookup
 from .handover import Asked, hand_over, verdict_on
 from .kernels.fast import tried_first
 from .policy import Nan, Overflow, Policy, Rounding
@@ -84,7 +85,7 @@ def as_tensor(
         return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
                       seed=seed)  # fmt: skip
     policy = Policy(overflow, rounding, nan, exact, seed)
-    to = None if dtype is None else lookup(dtype)
+    to = _wanted(data, dtype)
     return hand_over(data, Asked("torch", to, device, copy, on_read_only), policy)
 
 
@@ -155,5 +156,12 @@ def explain(
     """
     if to not in TARGETS:
         raise CastError(f"to={to!r} is not one of {', '.join(TARGETS)}")
-    wanted = None if dtype is None else lookup(dtype)
+    wanted = _wanted(data, dtype) if to == "torch" else None if dtype is None else lookup(dtype)
     return verdict_on(data, Asked(to, wanted, device, copy, on_read_only, mode))
+
+
+def _wanted(data: object, dtype: object) -> Format | None:
+    """The format of a tensor; its spelling is read by torch where nobody else is there to read."""
+    if dtype is None:
+        return None
+    return lookup(dtype, "torch" if is_torch(data) or type(data) in _NUMBERS else None)

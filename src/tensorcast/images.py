@@ -68,7 +68,7 @@ def image_to_tensor(
         array([[0.  , 0.75],
                [1.5 , 2.25]], dtype=float16)
     """
-    target = lookup(to)
+    target = lookup(to, "torch")
     given, wanted = _letters(layout)
     pixels = pixels_of(image, given)
     source = pixels.buffer

@@ -11,11 +11,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .bridges import kind_of
+from .bridges import is_torch, kind_of
 from .bridges.torch_library import traced_cast, traced_measure
 from .casting import is_lossless_pair, loses_nothing, survives, would_refuse
 from .errors import CastError
-from .formats import Format, lookup
+from .formats import Format, Reader, lookup
 from .kernels.fast import tried_first
 from .loss import Loss, nothing_lost
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
@@ -103,7 +103,9 @@ def cast(
     Args:
         x: torch.Tensor (any strides, device and format torch names), numpy.ndarray (ml_dtypes,
             any strides, byte order and alignment) or PackedTensor. Sequences: `tensorcast.tensor`.
-        to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half).
+        to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half). What
+            two libraries read differently ("i8") is refused; "float" and "int" of a torch tensor
+            are torch's.
         overflow: of values outside the format's range: "raise" (nothing is written), "saturate",
             "wrap" (integers) or "ieee" (infinity or NaN; floats).
         rounding: "nearest-even", "toward-zero", "down", "up", "stochastic"; None is nearest-even
@@ -156,7 +158,8 @@ def _cast(
     report: bool,
     packed: bool,
 ) -> Any:
-    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    target = lookup(to, _reader(x))
+    policy = _policy(overflow, rounding, nan, exact, seed)
     layout = {"memory_format": memory_format, "device": device}
     loss: Loss | None
     if isinstance(x, PackedTensor):
@@ -221,7 +224,8 @@ def measure(
         >>> measure(np.arange(3), "int64").is_lossless
         True
     """
-    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    target = lookup(to, _reader(x))
+    policy = _policy(overflow, rounding, nan, exact, seed)
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
@@ -265,7 +269,8 @@ def can_cast(
         >>> can_cast(np.array([0.1]), "float16", exact=False)
         True
     """
-    target, policy = lookup(to), _policy(overflow, rounding, nan, exact, seed)
+    target = lookup(to, _reader(x))
+    policy = _policy(overflow, rounding, nan, exact, seed)
     source: Buffer | None
     if isinstance(x, PackedTensor):
         row = x.format
@@ -284,6 +289,12 @@ def can_cast(
         if source is None:
             return not would_refuse(bridge.measure(x, target, policy), resolved)
     return survives(source, target, resolved)
+
+
+def _reader(x: Any) -> Reader | None:
+    """Whose words the spelling of a format is in, beside this tensor."""
+    torch = x.is_torch if isinstance(x, PackedTensor) else is_torch(x)
+    return "torch" if torch else None
 
 
 def _bridge(kind: str) -> Any:

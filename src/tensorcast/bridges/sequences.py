@@ -12,7 +12,7 @@ from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import CastError, FormatError
-from ..formats import FORMATS, Format, lookup
+from ..formats import FORMATS, Format, Reader, lookup
 from ..kernels import cpu
 from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy_scalar, is_torch
@@ -190,7 +190,8 @@ def _resolved(policy: Policy, target: str) -> ResolvedPolicy:
 
 
 def _build(data: object, to: object, policy: Policy, library: _Library) -> Any:
-    row = None if to is None else lookup(to)
+    reader: Reader | None = "torch" if library is _TORCH else None
+    row = None if to is None else lookup(to, reader)
     if isinstance(data, range):
         data = list(data)
     shape, first = shape_of(data)

@@ -360,7 +360,7 @@ def _target_name(
     writes: bool,
 ) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
-    target = lookup(to)
+    target = lookup(to, "torch")
     Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
     return target.name if writes or target != lookup(source) else ""
 

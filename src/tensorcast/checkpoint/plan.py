@@ -67,7 +67,7 @@ def plan(
         PolicyError, CastError: the policy does not fit a tensor's formats.
         CheckpointError: a tensor's bits would not fill whole bytes.
     """
-    to = lookup(to)
+    to = lookup(to, "files")
     if source.scaled:
         raise UnsupportedCheckpointError(
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "

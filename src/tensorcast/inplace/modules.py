@@ -103,7 +103,7 @@ def _by_rule(named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules) ->
     """The first rule that matches decides, for any format; without one, floating tensors become
     `to` and all others stay. A tensor of several names goes by the first."""
     patterns = [
-        (glob, re.compile(translate(glob)), None if target is None else lookup(target))
+        (glob, re.compile(translate(glob)), None if target is None else lookup(target, "torch"))
         for glob, target in rules.items()
     ]
     unused = {glob for glob, _, _ in patterns}
