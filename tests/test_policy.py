@@ -23,7 +23,7 @@ def test_the_names_are_the_contract_s() -> None:
 @pytest.mark.parametrize("target", ROWS, ids=str)
 def test_defaults(target: Format) -> None:
     rounding = "toward-zero" if target.is_integer else "nearest-even"
-    expected = ResolvedPolicy("raise", rounding, "raise", False, 0)
+    expected = ResolvedPolicy("raise", rounding, "raise", "keep", False, 0)
     assert Policy().resolve("float32", target) == expected
     assert Policy().resolve(FORMATS["float32"], target.name.upper()) == expected
 
@@ -32,7 +32,7 @@ def test_what_is_given_is_kept() -> None:
     policy = Policy(
         overflow="saturate", rounding="up", nan="zero", exact=True, seed=(1 << 64) - 1
     ).resolve("float64", "int4")
-    assert policy == ResolvedPolicy("saturate", "up", "zero", True, (1 << 64) - 1)
+    assert policy == ResolvedPolicy("saturate", "up", "zero", "keep", True, (1 << 64) - 1)
 
 
 @pytest.mark.parametrize("target", ROWS, ids=str)

@@ -26,7 +26,7 @@ _Stats = tuple[
 ]
 _Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
 _Streamed = tuple[int, int, int, int, int]
-_Policy = tuple[int, int, int, int, bool, int, str | None]
+_Policy = tuple[int, int, int, int, int, bool, int, str | None]
 
 def cast_chunk(
     source_format: int,
@@ -34,6 +34,7 @@ def cast_chunk(
     overflow: int,
     rounding: int,
     nan: int,
+    inf: int,
     seed: int,
     first_index: int,
     full: bool,
@@ -49,6 +50,7 @@ def cast_tensor(
     overflow: int,
     rounding: int,
     nan: int,
+    inf: int,
     seed: int,
     first_index: int,
     full: bool,
@@ -131,6 +133,7 @@ def stream_cast(
     overflow: int,
     rounding: int,
     nan: int,
+    inf: int,
     seed: int,
     first_index: int,
     full: bool,
@@ -170,12 +173,13 @@ class entry:  # noqa: N801
 
 def fast_set_up(
     resolve: Callable[[object], int | None],
-    decide: Callable[[int, int, int, int], int],
+    decide: Callable[[int, int, int, int, int], int],
     options: Callable[[int, int], dict[str, object] | None],
     learn: Callable[[object], None],
     overflows: tuple[str, ...],
     roundings: tuple[str, ...],
     nans: tuple[str, ...],
+    infs: tuple[str, ...],
     array_type: type,
     /,
 ) -> None: ...

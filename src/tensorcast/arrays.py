@@ -17,7 +17,7 @@ from .errors import CastError
 from .formats import Format, lookup
 from .handover import Asked, hand_over, verdict_on
 from .kernels.fast import tried_first
-from .policy import Nan, Overflow, Policy, Rounding
+from .policy import Inf, Nan, Overflow, Policy, Rounding
 from .sharing import TARGETS, ReadOnly, Target, Verdict
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def as_tensor(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -57,7 +58,7 @@ def as_tensor(
         on_read_only: a tensor cannot be read-only. "copy": memory that may not be written counts as
             not shareable. "alias": take it; a write then reaches memory that its owner, or the
             operating system, protects.
-        overflow, rounding, nan, exact, seed: of the cast, as in `tensorcast.cast`.
+        overflow, rounding, nan, inf, exact, seed: of the cast, as in `tensorcast.cast`.
 
     The memory stays alive and in place while the tensor does: its owner is held, a buffer's export
     keeps it from being closed, and a NumPy array from being resized.
@@ -82,9 +83,9 @@ def as_tensor(
     if quick and device is None and copy is not False:
         from .bridges.sequences import tensor  # new memory, whatever is decided
 
-        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
-                      seed=seed)  # fmt: skip
-    policy = Policy(overflow, rounding, nan, exact, seed)
+        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, inf=inf,
+                      exact=exact, seed=seed)  # fmt: skip
+    policy = Policy(overflow, rounding, nan, inf, exact, seed)
     to = _wanted(data, dtype)
     return hand_over(data, Asked("torch", to, device, copy, on_read_only), policy)
 
@@ -97,6 +98,7 @@ def as_array(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> np.ndarray[Any, Any]:
@@ -114,7 +116,7 @@ def as_array(
         array([[1, 2],
                [3, 4]], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, inf, exact, seed)
     to = None if dtype is None else lookup(dtype)
     result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy), policy)
     return result

@@ -19,7 +19,7 @@ from .formats import Format, Reader, lookup
 from .kernels.fast import tried_first
 from .loss import Loss, nothing_lost
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
-from .policy import Nan, Overflow, Policy, Rounding
+from .policy import Inf, Nan, Overflow, Policy, Rounding, ends_infinities
 
 if TYPE_CHECKING:
     from .buffer import Buffer
@@ -35,6 +35,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: T | None = None,
@@ -51,6 +52,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: T | None = None,
@@ -67,6 +69,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: Any = None,
@@ -84,6 +87,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: Any = None,
@@ -107,10 +111,13 @@ def cast(
             two libraries read differently ("i8") is refused; "float" and "int" of a torch tensor
             are torch's.
         overflow: of values outside the format's range: "raise" (nothing is written), "saturate",
-            "wrap" (integers) or "ieee" (infinity or NaN; floats).
+            "wrap" (integers) or "ieee" (as IEEE 754: infinity, or NaN where there is none; rounded
+            toward zero or away from that end, the largest value; floats).
         rounding: "nearest-even", "toward-zero", "down", "up", "stochastic"; None is nearest-even
             to floats, toward zero to integers.
         nan: of NaN in a format that has none: "raise" or "zero".
+        inf: of infinity in a format that has one: "keep", "saturate" (the largest finite value) or
+            "raise". Where the format has none, `overflow` decides.
         exact: refuse any changed value.
         seed: of stochastic rounding.
         out: of x's kind and shape and of the format: written and returned, in any strides; it may
@@ -140,7 +147,7 @@ def cast(
 holds them.
     """
     return _cast(
-        x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
+        x, to, overflow, rounding, nan, inf, exact, seed, out, memory_format, device, report, packed
     )
 
 
@@ -150,6 +157,7 @@ def _cast(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
     out: Any,
@@ -159,7 +167,7 @@ def _cast(
     packed: bool,
 ) -> Any:
     target = lookup(to, _reader(x))
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     layout = {"memory_format": memory_format, "device": device}
     loss: Loss | None
     if isinstance(x, PackedTensor):
@@ -177,6 +185,7 @@ def _cast(
             "overflow": overflow,
             "rounding": rounding,
             "nan": nan,
+            "inf": inf,
             "exact": exact,
             "seed": seed,
             "out": out,
@@ -203,6 +212,7 @@ def measure(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Loss:
@@ -225,7 +235,7 @@ def measure(
         True
     """
     target = lookup(to, _reader(x))
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
@@ -249,6 +259,7 @@ def can_cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     seed: int = 0,
 ) -> bool:
     """Whether `cast` with the same arguments gives a result: by default, whether every value
@@ -270,7 +281,7 @@ def can_cast(
         True
     """
     target = lookup(to, _reader(x))
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     source: Buffer | None
     if isinstance(x, PackedTensor):
         row = x.format
@@ -280,7 +291,7 @@ def can_cast(
     if row.is_complex and not target.is_complex and target.kind != "bool":
         return False
     resolved = policy.resolve(row, target)
-    if is_lossless_pair(row, target):
+    if is_lossless_pair(row, target) and not ends_infinities(row, target, policy):
         return True
     if isinstance(x, PackedTensor):
         source = x.buffer()
@@ -307,18 +318,18 @@ def _bridge(kind: str) -> Any:
 
 @lru_cache(maxsize=256, typed=True)
 def _cached_policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed)
+    return Policy(overflow, rounding, nan, inf, exact, seed)
 
 
 def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
     try:
-        return _cached_policy(overflow, rounding, nan, exact, seed)
+        return _cached_policy(overflow, rounding, nan, inf, exact, seed)
     except TypeError:  # not hashable: none of the values there are
-        return Policy(overflow, rounding, nan, exact, seed)
+        return Policy(overflow, rounding, nan, inf, exact, seed)
 
 
 def _refuse_layout(layout: dict[str, Any]) -> None:

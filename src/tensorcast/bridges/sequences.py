@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, Reader, lookup
 from ..kernels import cpu
-from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .foreign import see_foreign
@@ -42,6 +42,7 @@ def tensor(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     device: Any = None,
@@ -56,7 +57,7 @@ def tensor(
         to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
             for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
             that have one, promoted where they differ; float32 if there is no number at all.
-        overflow, rounding, nan, exact, seed: as in `Policy`.
+        overflow, rounding, nan, inf, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
 
     Raises:
@@ -74,7 +75,7 @@ def tensor(
         tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
 Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     """
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     result: torch.Tensor = _build(data, to, policy, _TORCH)
     return result if device is None else result.to(device)
 
@@ -86,6 +87,7 @@ def array(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> np.ndarray[Any, Any]:
@@ -99,7 +101,7 @@ def array(
         >>> array([1.5, 2], "bfloat16")
         array([1.5, 2], dtype=bfloat16)
     """
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY)
     return result
 
@@ -179,9 +181,9 @@ def _no_promotion(dtypes: list[Any]) -> CastError:
 
 @lru_cache(maxsize=256, typed=True)
 def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed)
+    return Policy(overflow, rounding, nan, inf, exact, seed)
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from ..errors import CastError
 from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
 from ..loss import Loss, loss_of
-from ..policy import can_refuse
+from ..policy import can_refuse, changes_nothing
 from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def cast(
     if out is not None:
         _check_output(x, out, target, memory_format)
         return cast_plain(x, target, resolved, out=out, report=report)
-    if format_of(x) == target and (memory_format is None or _is_laid_out(x, memory_format)):
+    same = changes_nothing(format_of(x), target, policy)
+    if same and (memory_format is None or _is_laid_out(x, memory_format)):
         return x, measure(x, target, policy) if report else None
     plain = is_plain(x)
     if _needs_gradient(x, target) if plain else _is_transformed(x):

@@ -23,13 +23,13 @@ from ..casting import loses_nothing
 from ..errors import CastError
 from ..formats import FORMATS, Format, lookup
 from ..loss import Loss, nothing_lost
-from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding, changes_nothing
 from .torch_loss import SIZE, PendingLoss, numbers_of
 
 if TYPE_CHECKING:
     import torch
 
-_POLICY_SCHEMA: Final = "str overflow, str? rounding, str nan, bool exact, SymInt seed"
+_POLICY_SCHEMA: Final = "str overflow, str? rounding, str nan, str inf, bool exact, SymInt seed"
 _LOCK: Final = threading.Lock()
 _library: torch.library.Library | None = None
 
@@ -108,12 +108,13 @@ def _run_cast(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
 ) -> torch.Tensor:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed)
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, inf, exact, seed)
     return cast_plain(x, target, policy)[0]
 
 
@@ -123,12 +124,13 @@ def _run_cast_out(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
 ) -> None:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, seed)
+    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, inf, exact, seed)
     cast_plain(x, target, policy, out=out)
 
 
@@ -138,6 +140,7 @@ def _fake_cast(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,  # noqa: ARG001
 ) -> torch.Tensor:
@@ -145,7 +148,8 @@ def _fake_cast(
 
     from .torch import dtype_of
 
-    target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0)  # a traced seed is no number
+    # a traced seed is no number
+    target, _ = _plan(x.dtype, to, overflow, rounding, nan, inf, exact, 0)
     return torch.empty_like(x, dtype=dtype_of(target))
 
 
@@ -155,10 +159,11 @@ def _fake_cast_out(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,  # noqa: ARG001
 ) -> None:
-    _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0)
+    _plan(x.dtype, out.dtype, overflow, rounding, nan, inf, exact, 0)
     if x.shape != out.shape:
         raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
 
@@ -169,12 +174,13 @@ def _run_cast_report(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed)
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, inf, exact, seed)
     result, loss = cast_plain(x, target, policy, report=True)
     return result, _numbers_tensor(loss)
 
@@ -185,13 +191,14 @@ def _run_measure(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
 ) -> torch.Tensor:
     from .torch import measure, n_elements
 
     source, target = lookup(x.dtype), FORMATS[to]
-    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64))
+    policy = Policy(overflow, rounding, nan, inf, exact, seed % (1 << 64))
     if loses_nothing(source, target):
         policy.resolve(source, target)
         return _numbers_tensor(nothing_lost(source, target, n_elements(x)))
@@ -214,12 +221,13 @@ def _fake_measure(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,  # noqa: ARG001
 ) -> torch.Tensor:
     import torch
 
-    _plan(x.dtype, to, overflow, rounding, nan, exact, 0)
+    _plan(x.dtype, to, overflow, rounding, nan, inf, exact, 0)
     return torch.empty(SIZE, dtype=torch.int64)
 
 
@@ -238,7 +246,7 @@ def _backward(
         row = source.component
         overflow: Overflow = "ieee" if row.infinity or row.has_nan else "saturate"
         gradient = cast_op(gradient, source, Policy(overflow=overflow, nan="zero"))
-    return (gradient, *(None,) * 6)
+    return (gradient, *(None,) * 7)
 
 
 def _batched(
@@ -252,10 +260,10 @@ def _batched(
     return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
 
 
-def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int]:
+def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, Inf, bool, int]:
     """The policy as the operators take it; their integers have 64 bits and a sign."""
     seed = policy.seed - (1 << 64) if policy.seed >> 63 else policy.seed
-    return policy.overflow, policy.rounding, policy.nan, policy.exact, seed
+    return policy.overflow, policy.rounding, policy.nan, policy.inf, policy.exact, seed
 
 
 @lru_cache(maxsize=256)
@@ -265,11 +273,12 @@ def _plan(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
 ) -> tuple[Format, ResolvedPolicy]:
     target = FORMATS[to] if to in FORMATS else lookup(to)
-    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64))
+    policy = Policy(overflow, rounding, nan, inf, exact, seed % (1 << 64))
     return target, policy.resolve(lookup(source), target)
 
 
@@ -283,6 +292,7 @@ def traced_cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: Any = None,
@@ -305,14 +315,14 @@ def traced_cast(
     if device is not None and torch.device(device) != x.device:
         return _untraced()
     source = _name(x.dtype)
-    name = _target_name(x.dtype, to, overflow, rounding, nan, exact, out is not None)
+    name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, out is not None)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     if out is not None:
         if out.dtype != _dtype(name):
             raise CastError("out= holds another format than the one asked for")
-        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed)
+        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, inf, exact, seed)
         return out
-    policy = (overflow, rounding, nan, exact, seed)
+    policy = (overflow, rounding, nan, inf, exact, seed)
     numbers = None
     if report and name:
         x, numbers = torch.ops.tensorcast.cast_report.default(x, name, *policy)
@@ -332,6 +342,7 @@ def traced_measure(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -342,10 +353,10 @@ def traced_measure(
     if not isinstance(x, torch.Tensor):
         return _untraced()
     source = _name(x.dtype)
-    name = _target_name(x.dtype, to, overflow, rounding, nan, exact, True)
+    name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, True)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     numbers = torch.ops.tensorcast.measure.default(
-        x.detach(), name, overflow, rounding, nan, exact, seed
+        x.detach(), name, overflow, rounding, nan, inf, exact, seed
     )
     return PendingLoss(numbers, source, name)
 
@@ -356,13 +367,15 @@ def _target_name(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     writes: bool,
 ) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
-    target = lookup(to, "torch")
-    Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
-    return target.name if writes or target != lookup(source) else ""
+    row, target = lookup(source), lookup(to, "torch")
+    policy = Policy(overflow, rounding, nan, inf, exact)
+    policy.resolve(row, target)
+    return target.name if writes or not changes_nothing(row, target, policy) else ""
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -15,6 +15,7 @@ class Finding:
         tensor: its name.
         source, target: format names.
         n_elements, n_overflow, n_nan_lost: counts over the whole tensor.
+        n_infinite: infinities under inf="raise" that the target has.
         amax: the largest finite magnitude, or None if nothing is finite.
         holds: the nearest format that holds every value.
     """
@@ -27,6 +28,7 @@ class Finding:
     n_nan_lost: int
     amax: float | int | None
     holds: str
+    n_infinite: int = 0
 
     def __str__(self) -> str:
         parts = []
@@ -35,11 +37,14 @@ class Finding:
             parts.append(
                 f"{self.n_overflow} of {self.n_elements} values exceed {self.target}{largest}"
             )
+        if self.n_infinite:
+            parts.append(f"{self.n_infinite} of {self.n_elements} are infinite")
         if self.n_nan_lost:
             parts.append(
                 f"{self.n_nan_lost} of {self.n_elements} are NaN, which {self.target} lacks"
             )
-        return f"{self.tensor!r}: {' and '.join(parts)}; {self.holds} holds them"
+        holds = f"; {self.holds} holds them" if self.n_overflow or self.n_nan_lost else ""
+        return f"{self.tensor!r}: {' and '.join(parts)}{holds}"
 
 
 class TensorOverflowError(CheckpointError, CastOverflowError):

@@ -22,7 +22,7 @@ from ..errors import (
     UnsupportedCheckpointError,
 )
 from ..formats import FORMATS, Format, lookup
-from ..policy import Nan, Policy, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, Policy, ResolvedPolicy, Rounding, changes_nothing
 from .config_text import retyped_config
 from .plan_data import Overflow, Plan, Request, Shard, Step
 from .protocol import Checkpoint, TensorInfo, TensorSpec
@@ -42,6 +42,7 @@ def plan(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     seed: int = 0,
     max_shard_size: int | None = None,
     kept: Mapping[str, str] | None = None,
@@ -55,8 +56,10 @@ def plan(
         to: the format of floating tensors; integers, bool and complex stay.
         rules: the first one that matches a tensor's name decides, whatever the tensor's format.
         overflow: "raise", "saturate" and "ieee" as in a cast; "keep" leaves a tensor that
-            would overflow (or lose NaNs under nan="raise") in its source format.
-        rounding, nan: as in a cast.
+            would overflow (or lose NaNs under nan="raise", or
+            has infinities under inf="raise") in its source format.
+        rounding, nan, inf: as in a cast; tensors that have their format already are cast too where
+            `inf` does not keep infinities.
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files.
         kept: tensors to leave in their source format, with the reason.
@@ -79,7 +82,7 @@ def plan(
     if max_shard_size is not None and max_shard_size <= 0:
         raise CheckpointError(f"max_shard_size is in bytes and above 0, not {max_shard_size}")
     _check_storable(to, rules)
-    request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size)
+    request = Request(to, tuple(rules), overflow, rounding, nan, inf, seed, max_shard_size)
     kept = dict(kept or {})
     choices, warnings = choose(source.tensors, to, rules)
     reasons: dict[str, str | None] = {}
@@ -101,10 +104,12 @@ def plan(
         shards.append(Shard(each.file, layout.n_bytes, each.metadata))
         for output in layout.tensors:
             origin = source.by_name[output.name]
-            policy = _policy(request, origin, output)
-            steps.append(Step((origin,), (output,), policy, None, reasons[output.name]))
+            policy = _policy(request, origin, output, choices[output.name], output.name in kept)
+            reason = None if policy is not None else reasons[output.name]
+            steps.append(Step((origin,), (output,), policy, None, reason))
             written[output.name] = output
-    changed = {step.inputs[0].format for step in steps if step.policy is not None}
+    pairs = ((step.inputs[0].format, step.outputs[0].format) for step in steps)
+    changed = {source_format for source_format, target in pairs if source_format != target}
     if not changed:
         warnings.append("no tensor changes its format")
     texts: dict[str, str] = {}
@@ -147,13 +152,23 @@ def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Forma
     return tensor.format, "already" if tensor.format.is_float else "not a floating format"
 
 
-def _policy(request: Request, origin: TensorInfo, output: TensorInfo) -> ResolvedPolicy | None:
-    if origin.format == output.format:
+def _policy(
+    request: Request, origin: TensorInfo, output: TensorInfo, choice: Choice, kept: bool
+) -> ResolvedPolicy | None:
+    """The policy of a tensor's cast; None where its bytes are copied."""
+    left_alone = kept or (choice.rule is not None and choice.rule.format is None)
+    if origin.format == output.format and (left_alone or request.inf == "keep"):
         return None
     overflow = "raise" if request.overflow == "keep" else request.overflow
     policy = Policy(
-        overflow, request.rounding, request.nan, seed=tensor_seed(request.seed, origin.name)
+        overflow,
+        request.rounding,
+        request.nan,
+        request.inf,
+        seed=tensor_seed(request.seed, origin.name),
     )
+    if changes_nothing(origin.format, output.format, policy):
+        return None
     try:
         return policy.resolve(origin.format, output.format)
     except PolicyError as error:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from ..errors import CheckpointError, FormatError
 from ..formats import Format, lookup
-from ..policy import Nan, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, ResolvedPolicy, Rounding
 from .protocol import DataFile, Layout, TensorInfo, TensorSpec
 from .rules import Rule
 from .safetensors import SafetensorsWriter
@@ -29,6 +29,7 @@ class Request:
     overflow: Overflow
     rounding: Rounding | None
     nan: Nan
+    inf: Inf
     seed: int
     max_shard_size: int | None
 
@@ -163,6 +164,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
             "overflow": request.overflow,
             "rounding": request.rounding,
             "nan": request.nan,
+            "inf": request.inf,
             "seed": request.seed,
             "max_shard_size": request.max_shard_size,
         },
@@ -233,6 +235,7 @@ def _plan(members: dict[str, Any]) -> Plan:
             overflow=request["overflow"],
             rounding=request["rounding"],
             nan=request["nan"],
+            inf=request["inf"],
             seed=request["seed"],
             max_shard_size=request["max_shard_size"],
         ),

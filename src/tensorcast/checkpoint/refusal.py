@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..casting import n_ended_infinities, n_out_of_range
 from ..formats import FORMATS, Format
 from ..loss import Loss
 from .convert import measure_steps
@@ -36,7 +37,8 @@ def refusal(
                 source=source.name,
                 target=target.name,
                 n_elements=loss.n_elements,
-                n_overflow=loss.n_overflow if policy.overflow == "raise" else 0,
+                n_overflow=n_out_of_range(loss, policy),
+                n_infinite=n_ended_infinities(loss, policy) if policy.inf == "raise" else 0,
                 n_nan_lost=loss.n_nan_lost if policy.nan == "raise" else 0,
                 amax=loss.amax,
                 holds=holder(source, target, loss).name,
@@ -64,15 +66,24 @@ def holder(source: Format, target: Format, loss: Loss) -> Format:
 
 def _error(findings: tuple[Finding, ...]) -> TensorOverflowError | TensorNanError:
     overflow = any(finding.n_overflow for finding in findings)
+    infinite = any(finding.n_infinite for finding in findings)
     count = f"{len(findings)} tensor{'s do' if len(findings) > 1 else ' does'}"
     lines = [f"{count} not fit; no destination was written"]
     lines += [f"  {finding}" for finding in findings]
-    first = findings[0]
+    lost = [finding for finding in findings if finding.n_overflow or finding.n_nan_lost]
     ways = 'overflow="keep" leaves such tensors in their format'
     if overflow:
         ways += ', "saturate" gives the nearest extreme'
+    if infinite:
+        ways += ', inf="keep" lets infinities be, inf="saturate" makes them the largest value'
     if any(finding.n_nan_lost for finding in findings):
         ways += ', nan="zero" turns NaN into 0'
-    lines.append(f"A rule ({first.tensor}={first.holds}) chooses another format; {ways}.")
+    if lost:
+        ways = f"A rule ({lost[0].tensor}={lost[0].holds}) chooses another format; {ways}"
+    lines.append(f"{ways}.")
     message = "\n".join(lines)
-    return TensorOverflowError(message, findings) if overflow else TensorNanError(message, findings)
+    return (
+        TensorOverflowError(message, findings)
+        if overflow or infinite
+        else TensorNanError(message, findings)
+    )

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..bridges.torch import dtype_of, measure
+from ..bridges.torch import dtype_of, measure, visible
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
 from ..casting import cast_buffer, may_refuse, refuse
 from ..errors import InPlaceError
 from ..kernels.replacing import Conversion, Proof, Swap, replace_all
 from ..loss import Loss
-from ..policy import Policy
+from ..policy import Policy, changes_nothing
 from .blocks import (
     Block,
     Member,
@@ -57,10 +57,17 @@ def convert_all(
     wanted = distinct(wishes)
     changing = []
     for wish in wanted:
-        if row_of(wish.tensor) != wish.target:
+        row = row_of(wish.tensor)
+        if row != wish.target:
             changing.append(wish)
-        elif report:
-            losses[wish.name] = measure(wish.tensor, wish.target, policy)
+        elif report or not changes_nothing(row, wish.target, policy):
+            loss = measure(wish.tensor, wish.target, policy)
+            resolved = policy.resolve(row, wish.target)
+            refuse(loss, resolved, tuple(wish.tensor.shape), wish.name, source=visible(wish.tensor))
+            if loss.n_overflow:  # infinities that are not kept
+                changing.append(wish)
+            elif report:
+                losses[wish.name] = loss
     if not changing:
         return losses
     interface = find_interface()

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from ..formats import Format
-from ..policy import ResolvedPolicy
+from ..policy import ResolvedPolicy, ends_infinities
 from ..reference import seed_keys
 from .cpu import RawStats
 
@@ -91,7 +91,7 @@ def _launch(
 
     n = codes.numel()
     if n == 0:
-        return _stats(None, None, source, policy, report)
+        return _stats(None, None, source, target, policy, report)
     kernels: Any = import_module(".triton_kernels", __package__)
     interpreted = not hasattr(kernels.cast_kernel, "device_caches")
     tuned = not report and not interpreted and n >= 1 << 20
@@ -102,7 +102,10 @@ def _launch(
     integers = torch.empty((n_rows, 11), dtype=torch.int64, device=codes.device)
     floats = torch.empty((n_rows, 6), dtype=torch.float64, device=codes.device)
     first_key, second_key = seed_keys(policy.seed) if policy.rounding == "stochastic" else (0, 0)
-    constants = constants_of(source.component, target.component, policy.overflow, policy.rounding)
+    ends = ends_infinities(source, target, policy)
+    constants = constants_of(
+        source.component, target.component, policy.overflow, policy.rounding, ends
+    )
     step = 2 if target.is_complex and not source.is_complex else 1
     arguments = (codes, written, integers, floats, n, first_key, second_key)
     # fused, a multiplication and an addition would round once
@@ -122,8 +125,8 @@ def _launch(
         grid = (-(-n // smallest),)
         kernels.cast_kernel[grid](*arguments, **constants, **flags, **options, BLOCK=smallest)
     if not count and not report:
-        return _stats(None, None, source, policy, report)
-    return _stats(integers[:n_rows], floats[:n_rows], source, policy, report)
+        return _stats(None, None, source, target, policy, report)
+    return _stats(integers[:n_rows], floats[:n_rows], source, target, policy, report)
 
 
 @cache
@@ -140,8 +143,10 @@ def _tuned(kernel: Any) -> Any:
 
 
 @lru_cache(maxsize=512)
-def constants_of(source: Format, target: Format, overflow: str, rounding: str) -> dict[str, Any]:
-    """The kernel's constants for a pair of real formats."""
+def constants_of(
+    source: Format, target: Format, overflow: str, rounding: str, ends: bool = False
+) -> dict[str, Any]:
+    """The kernel's constants for a pair of real formats; `ends` as `ends_infinities` has it."""
     s, t = _row("S", source), _row("T", target)
     # subnormals are as good as normal numbers of the same place where the target's last place
     # is coarser
@@ -177,6 +182,7 @@ def constants_of(source: Format, target: Format, overflow: str, rounding: str) -
         "T_INFINITY_CODE": target.infinity_code or 0,
         "OVERFLOW": _OVERFLOWS[overflow],
         "ROUNDING": _ROUNDINGS[rounding],
+        "ENDS": ends,
         "FAST": _fast(source, target, rounding),
         "MAY_OVERFLOW": not (source.max_exact <= target.max_exact),
         "NORMALIZE": normalize,
@@ -227,6 +233,7 @@ def _stats(
     integers: torch.Tensor | None,
     floats: torch.Tensor | None,
     source: Format,
+    target: Format,
     policy: ResolvedPolicy,
     report: bool,
 ) -> RawStats:
@@ -237,7 +244,7 @@ def _stats(
         ints, numbers = _reduced(integers, floats)
     if not report:  # the kernel wrote no more
         ints[2:5], ints[6], numbers[1:] = [0] * 3, 0, [math.inf, -math.inf, 0.0, 0.0, 0.0]
-    if not report and policy.overflow != "wrap":
+    if not (report or policy.overflow == "wrap" or ends_infinities(source, target, policy)):
         ints[5] = 0
     if policy.overflow != "raise" or ints[0] == 0:
         ints[8], numbers[0] = _NO_INDEX, -1.0

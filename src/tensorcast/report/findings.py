@@ -20,10 +20,14 @@ def texts(findings: Sequence[Finding]) -> list[str]:
     targets = ", ".join(dict.fromkeys(finding.target for finding in findings))
     found = [f"{n:,} tensor{'s do' if n > 1 else ' does'} not fit {targets}; nothing was written"]
     found += [_one(finding) for finding in findings]
-    first = findings[0]
-    ways = [f"--rule '{first.tensor}={first.holds}' gives a tensor another format"]
+    lost = [finding for finding in findings if finding.n_overflow or finding.n_nan_lost]
+    ways = [
+        f"--rule '{each.tensor}={each.holds}' gives a tensor another format" for each in lost[:1]
+    ]
     if any(finding.n_overflow for finding in findings):
         ways.append("--overflow saturate takes the nearest value there is")
+    if any(finding.n_infinite for finding in findings):
+        ways.append("--inf keep lets infinities be; --inf saturate takes the largest value")
     if any(finding.n_nan_lost for finding in findings):
         ways.append("--nan zero turns NaN into 0")
     ways.append("--overflow keep leaves such tensors as they are")
@@ -36,9 +40,12 @@ def _one(finding: Finding) -> str:
     if finding.n_overflow:
         largest = f" (largest {number(finding.amax)})" if finding.amax is not None else ""
         parts.append(f"{count(finding.n_overflow)} {of} values out of range{largest}")
+    if finding.n_infinite:
+        parts.append(f"{count(finding.n_infinite)} {of} values infinite")
     if finding.n_nan_lost:
         parts.append(f"{count(finding.n_nan_lost)} {of} values NaN")
-    return f"  {finding.tensor}: {', '.join(parts)}; {finding.holds} holds them"
+    holds = f"; {finding.holds} holds them" if finding.n_overflow or finding.n_nan_lost else ""
+    return f"  {finding.tensor}: {', '.join(parts)}{holds}"
 
 
 def describe(findings: Sequence[Finding]) -> list[Json]:
@@ -50,6 +57,7 @@ def describe(findings: Sequence[Finding]) -> list[Json]:
             "target": finding.target,
             "n_elements": finding.n_elements,
             "n_overflow": finding.n_overflow,
+            "n_infinite": finding.n_infinite,
             "n_nan_lost": finding.n_nan_lost,
             "amax": finding.amax,
             "holds": finding.holds,
