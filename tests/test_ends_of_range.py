@@ -312,6 +312,34 @@ def test_in_place() -> None:
     tc.cast_(x, "float32", inf="raise")  # none is left
 
 
+def test_what_a_module_keeps_is_left_alone() -> None:
+    def model() -> dict[str, Any]:
+        return {name: torch.tensor(X, dtype=torch.float16) for name in ("a", "kept")}
+
+    saturated = tc.cast_(model(), "float16", inf="saturate", rules={"kept": None})
+    assert saturated["a"].tolist() == [1.0, 65504.0, -65504.0, 2.0]
+    assert saturated["kept"].tolist() == X
+    with pytest.raises(CastOverflowError, match="'a': 2 of 4 values are infinite"):
+        tc.cast_(model(), "float16", inf="raise", rules={"kept": None})
+    rules = {"a": None, "kept": None}
+    _, losses = tc.cast_(model(), "bfloat16", inf="raise", rules=rules, report=True)
+    assert [loss.n_overflow for loss in losses.values()] == [0, 0]
+    mixed = {**model(), "z": torch.tensor([complex(INF, 0)])}
+    tc.cast_({"z": mixed["z"]}, "float32", inf="raise")  # stays complex
+    assert torch.isinf(mixed["z"].real).all()
+
+
+def test_the_reference_to_test_against() -> None:
+    x = np.array([1.0, INF, 7e4], np.float32)
+    policy = tc.Policy(overflow="ieee", inf="saturate", rounding="up")
+    found = tc.testing.reference_cast(x, "float16", policy)
+    assert found.tolist() == [1.0, 65504.0, INF]
+    tc.testing.assert_matches_reference(
+        lambda x: tc.cast(x, "float16", overflow="ieee", inf="saturate", rounding="up"),
+        "float32", "float16", policy,
+    )  # fmt: skip
+
+
 def test_operators_and_compiled_casts() -> None:
     x = torch.tensor(X, requires_grad=True)
     made = tc.cast(x, "float16", inf="saturate")

@@ -6,6 +6,7 @@ Until `replace_all` nothing is changed; in it nothing can fail or interrupt.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..bridges.torch import dtype_of, measure, visible
@@ -58,11 +59,12 @@ def convert_all(
     changing = []
     for wish in wanted:
         row = row_of(wish.tensor)
+        asked = replace(policy, inf="keep") if wish.stays else policy
         if row != wish.target:
             changing.append(wish)
-        elif report or not changes_nothing(row, wish.target, policy):
-            loss = measure(wish.tensor, wish.target, policy)
-            resolved = policy.resolve(row, wish.target)
+        elif report or not changes_nothing(row, wish.target, asked):
+            loss = measure(wish.tensor, wish.target, asked)
+            resolved = asked.resolve(row, wish.target)
             refuse(loss, resolved, tuple(wish.tensor.shape), wish.name, source=visible(wish.tensor))
             if loss.n_overflow:  # infinities that are not kept
                 changing.append(wish)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fnmatch import translate
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,8 @@ def wishes_of_optimizer(optimizer: torch.optim.Optimizer, parameters: list[Wish]
         state = optimizer.state.get(wish.tensor, {}) if id(wish.tensor) in known else {}
         for key, value in state.items():
             if key != "step" and is_torch(value) and _is_float(value):
-                found.append(Wish(f"{wish.name}: {key}", value, wish.target))
+                name = f"{wish.name}: {key}"
+                found.append(Wish(name, value, wish.target, stays=wish.stays))
     return found
 
 
@@ -110,17 +112,19 @@ def _by_rule(named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules) ->
     wishes: dict[int, list[Wish]] = {}
     for name, tensor in named:
         row = row_of(tensor)
-        target = to if row is not None and row.is_float else row
+        stays = row is None or not row.is_float
+        target = row if stays else to
         decided = False
         for glob, pattern, chosen in patterns:
             if pattern.match(name):
                 unused.discard(glob)
                 if not decided:
-                    target, decided = chosen or row, True
+                    target, decided, stays = chosen or row, True, chosen is None
         if target is None:  # sparse, quantized: stays as it is
             continue
         if id(tensor) not in wishes:
-            wishes[id(tensor)] = with_gradient(name, tensor, target)
+            group = with_gradient(name, tensor, target)
+            wishes[id(tensor)] = [replace(wish, stays=stays) for wish in group]
         elif decided and wishes[id(tensor)][0].target != target:
             first = wishes[id(tensor)][0]
             raise CastError(
