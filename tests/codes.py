@@ -21,7 +21,7 @@ _ENDING: Final[dict[str, Inf]] = {
     "toward-zero": "raise",
     "up": "saturate",
 }
-_TOWARD_ZERO = ResolvedPolicy("saturate", "toward-zero", "zero", "keep", False, 0)
+_TOWARD_ZERO = ResolvedPolicy("saturate", "toward-zero", "zero", False, 0)
 
 
 def interesting_codes(

@@ -298,10 +298,10 @@ def test_a_value_no_code_means() -> None:
 
 
 def test_a_policy_that_does_not_fit() -> None:
-    wraps = ResolvedPolicy("wrap", "toward-zero", "raise", "keep", False, 0)
+    wraps = ResolvedPolicy("wrap", "toward-zero", "raise", False, 0)
     with pytest.raises(ValueError, match="float16 cannot wrap"):
         reference.encode(1, FORMATS["float16"], wraps)
-    ieee = ResolvedPolicy("ieee", "toward-zero", "raise", "keep", False, 0)
+    ieee = ResolvedPolicy("ieee", "toward-zero", "raise", False, 0)
     with pytest.raises(ValueError, match="float4_e2m1fn has neither infinity nor NaN"):
         reference.encode(1, FORMATS["float4_e2m1fn"], ieee)
 

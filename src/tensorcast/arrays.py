@@ -85,7 +85,7 @@ def as_tensor(
 
         return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, inf=inf,
                       exact=exact, seed=seed)  # fmt: skip
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     to = _wanted(data, dtype)
     return hand_over(data, Asked("torch", to, device, copy, on_read_only), policy)
 
@@ -116,7 +116,7 @@ def as_array(
         array([[1, 2],
                [3, 4]], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     to = None if dtype is None else lookup(dtype)
     result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy), policy)
     return result

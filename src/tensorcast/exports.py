@@ -53,7 +53,7 @@ def to_numpy(
         >>> to_numpy([0.1, 300.0], "bfloat16")
         array([0.100098, 300], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     result: np.ndarray[Any, Any] = _out(data, "numpy", dtype, device, copy, None, policy)
     return result
 
@@ -89,7 +89,7 @@ def to_jax(
         MissingLibraryError: JAX is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "jax", dtype, device, copy, None, policy)
 
 
@@ -124,7 +124,7 @@ def to_tensorflow(
         MissingLibraryError: TensorFlow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "tensorflow", dtype, device, copy, None, policy)
 
 
@@ -154,7 +154,7 @@ def to_cupy(
         MissingLibraryError: CuPy is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "cupy", dtype, device, copy, None, policy)
 
 
@@ -187,7 +187,7 @@ def to_arrow(
         MissingLibraryError: pyarrow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "arrow", dtype, None, copy, None, policy)
 
 
@@ -226,7 +226,7 @@ def to_pil(
         >>> to_pil(np.zeros((2, 3, 4), np.uint8)).mode
         'RGBA'
     """
-    policy = Policy(overflow, rounding, nan, inf, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "pil", dtype, None, copy, mode, policy)
 
 

@@ -42,10 +42,10 @@ class Policy:
             `seed` and the element's index). None: nearest-even to floats, toward-zero to
             integers.
         nan: for a NaN where the target has none: "raise", or "zero" (+0).
-        inf: for an infinity where the target has one: "keep"; "saturate": the largest finite value
-            of its sign; "raise". Where the target has none, `overflow` decides.
         exact: refuse the cast if any value would change.
         seed: of stochastic rounding, 0 to 2^64 - 1.
+        inf: for an infinity where the target has one: "keep"; "saturate": the largest finite value
+            of its sign; "raise". Where the target has none, `overflow` decides.
 
     Raises:
         PolicyError: a value is none of the above.
@@ -54,9 +54,9 @@ class Policy:
     overflow: Overflow = "raise"
     rounding: Rounding | None = None
     nan: Nan = "raise"
-    inf: Inf = "keep"
     exact: bool = False
     seed: int = 0
+    inf: Inf = "keep"
 
     def __post_init__(self) -> None:
         _one_of("overflow", self.overflow, OVERFLOWS)
@@ -99,7 +99,7 @@ class Policy:
             )
         default: Rounding = "toward-zero" if target.is_integer else "nearest-even"
         return ResolvedPolicy(
-            self.overflow, self.rounding or default, self.nan, self.inf, self.exact, self.seed
+            self.overflow, self.rounding or default, self.nan, self.exact, self.seed, self.inf
         )
 
 
@@ -110,9 +110,9 @@ class ResolvedPolicy:
     overflow: Overflow
     rounding: Rounding
     nan: Nan
-    inf: Inf
     exact: bool
     seed: int
+    inf: Inf = "keep"
 
 
 def can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:

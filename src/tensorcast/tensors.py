@@ -320,7 +320,7 @@ def _bridge(kind: str) -> Any:
 def _cached_policy(
     overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
-    return Policy(overflow, rounding, nan, inf, exact, seed)
+    return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 def _policy(
@@ -329,7 +329,7 @@ def _policy(
     try:
         return _cached_policy(overflow, rounding, nan, inf, exact, seed)
     except TypeError:  # not hashable: none of the values there are
-        return Policy(overflow, rounding, nan, inf, exact, seed)
+        return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 def _refuse_layout(layout: dict[str, Any]) -> None:

@@ -183,7 +183,7 @@ def _no_promotion(dtypes: list[Any]) -> CastError:
 def _policy(
     overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
-    return Policy(overflow, rounding, nan, inf, exact, seed)
+    return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 @lru_cache(maxsize=256)

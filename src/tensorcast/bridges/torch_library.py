@@ -29,7 +29,9 @@ from .torch_loss import SIZE, PendingLoss, numbers_of
 if TYPE_CHECKING:
     import torch
 
-_POLICY_SCHEMA: Final = "str overflow, str? rounding, str nan, str inf, bool exact, SymInt seed"
+_POLICY_SCHEMA: Final = (
+    'str overflow, str? rounding, str nan, bool exact, SymInt seed, str inf="keep"'
+)
 _LOCK: Final = threading.Lock()
 _library: torch.library.Library | None = None
 
@@ -108,13 +110,13 @@ def _run_cast(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, inf, exact, seed)
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed, inf)
     return cast_plain(x, target, policy)[0]
 
 
@@ -124,13 +126,13 @@ def _run_cast_out(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> None:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, inf, exact, seed)
+    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, seed, inf)
     cast_plain(x, target, policy, out=out)
 
 
@@ -140,16 +142,16 @@ def _fake_cast(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,  # noqa: ARG001
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     import torch
 
     from .torch import dtype_of
 
     # a traced seed is no number
-    target, _ = _plan(x.dtype, to, overflow, rounding, nan, inf, exact, 0)
+    target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0, inf)
     return torch.empty_like(x, dtype=dtype_of(target))
 
 
@@ -159,11 +161,11 @@ def _fake_cast_out(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,  # noqa: ARG001
+    inf: Inf = "keep",
 ) -> None:
-    _plan(x.dtype, out.dtype, overflow, rounding, nan, inf, exact, 0)
+    _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0, inf)
     if x.shape != out.shape:
         raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
 
@@ -174,13 +176,13 @@ def _run_cast_report(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, inf, exact, seed)
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed, inf)
     result, loss = cast_plain(x, target, policy, report=True)
     return result, _numbers_tensor(loss)
 
@@ -191,14 +193,14 @@ def _run_measure(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     from .torch import measure, n_elements
 
     source, target = lookup(x.dtype), FORMATS[to]
-    policy = Policy(overflow, rounding, nan, inf, exact, seed % (1 << 64))
+    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64), inf)
     if loses_nothing(source, target):
         policy.resolve(source, target)
         return _numbers_tensor(nothing_lost(source, target, n_elements(x)))
@@ -221,13 +223,13 @@ def _fake_measure(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,  # noqa: ARG001
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     import torch
 
-    _plan(x.dtype, to, overflow, rounding, nan, inf, exact, 0)
+    _plan(x.dtype, to, overflow, rounding, nan, exact, 0, inf)
     return torch.empty(SIZE, dtype=torch.int64)
 
 
@@ -260,10 +262,10 @@ def _batched(
     return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
 
 
-def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, Inf, bool, int]:
+def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int, Inf]:
     """The policy as the operators take it; their integers have 64 bits and a sign."""
     seed = policy.seed - (1 << 64) if policy.seed >> 63 else policy.seed
-    return policy.overflow, policy.rounding, policy.nan, policy.inf, policy.exact, seed
+    return policy.overflow, policy.rounding, policy.nan, policy.exact, seed, policy.inf
 
 
 @lru_cache(maxsize=256)
@@ -273,12 +275,12 @@ def _plan(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
-    inf: Inf,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> tuple[Format, ResolvedPolicy]:
     target = FORMATS[to] if to in FORMATS else lookup(to)
-    policy = Policy(overflow, rounding, nan, inf, exact, seed % (1 << 64))
+    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64), inf)
     return target, policy.resolve(lookup(source), target)
 
 
@@ -320,9 +322,9 @@ def traced_cast(
     if out is not None:
         if out.dtype != _dtype(name):
             raise CastError("out= holds another format than the one asked for")
-        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, inf, exact, seed)
+        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed, inf)
         return out
-    policy = (overflow, rounding, nan, inf, exact, seed)
+    policy = (overflow, rounding, nan, exact, seed, inf)
     numbers = None
     if report and name:
         x, numbers = torch.ops.tensorcast.cast_report.default(x, name, *policy)
@@ -356,7 +358,7 @@ def traced_measure(
     name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, True)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     numbers = torch.ops.tensorcast.measure.default(
-        x.detach(), name, overflow, rounding, nan, inf, exact, seed
+        x.detach(), name, overflow, rounding, nan, exact, seed, inf
     )
     return PendingLoss(numbers, source, name)
 
@@ -373,7 +375,7 @@ def _target_name(
 ) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
     row, target = lookup(source), lookup(to, "torch")
-    policy = Policy(overflow, rounding, nan, inf, exact)
+    policy = Policy(overflow, rounding, nan, exact, inf=inf)
     policy.resolve(row, target)
     return target.name if writes or not changes_nothing(row, target, policy) else ""
 

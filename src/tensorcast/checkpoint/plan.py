@@ -164,8 +164,8 @@ def _policy(
         overflow,
         request.rounding,
         request.nan,
-        request.inf,
         seed=tensor_seed(request.seed, origin.name),
+        inf=request.inf,
     )
     if changes_nothing(origin.format, output.format, policy):
         return None

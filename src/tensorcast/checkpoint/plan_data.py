@@ -235,7 +235,7 @@ def _plan(members: dict[str, Any]) -> Plan:
             overflow=request["overflow"],
             rounding=request["rounding"],
             nan=request["nan"],
-            inf=request["inf"],
+            inf=request.get("inf", "keep"),
             seed=request["seed"],
             max_shard_size=request["max_shard_size"],
         ),

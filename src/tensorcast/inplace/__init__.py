@@ -96,7 +96,7 @@ tensorcast.cast(x, format).
         >>> model[0].weight.dtype, model[1].running_mean.dtype
         (torch.bfloat16, torch.float32)
     """
-    target, policy = lookup(to, "torch"), Policy(overflow, rounding, nan, inf, exact, seed)
+    target, policy = lookup(to, "torch"), Policy(overflow, rounding, nan, exact, seed, inf)
     if others not in ("refuse", "copy"):
         raise PolicyError(f"others={others!r} is not one of refuse, copy")
     single = is_torch(x)
