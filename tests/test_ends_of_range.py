@@ -338,6 +338,17 @@ def test_the_reference_to_test_against() -> None:
         lambda x: tc.cast(x, "float16", overflow="ieee", inf="saturate", rounding="up"),
         "float32", "float16", policy,
     )  # fmt: skip
+    for inf in ("saturate", "raise"):
+        policy = tc.Policy(overflow="saturate", inf=inf)
+        tc.testing.assert_matches_reference(
+            lambda x, inf=inf: tc.cast(x, "float16", overflow="saturate", inf=inf),
+            "bfloat16", "float16", policy,
+        )  # fmt: skip
+    with pytest.raises(AssertionError):  # infinities are among what is tried
+        tc.testing.assert_matches_reference(
+            lambda x: tc.cast(x, "float16", overflow="saturate"),
+            "bfloat16", "float16", tc.Policy(overflow="saturate", inf="saturate"),
+        )  # fmt: skip
 
 
 def test_operators_and_compiled_casts() -> None:
