@@ -187,6 +187,6 @@ def policies(source: Format, target: Format, seed: int = 0) -> list[ResolvedPoli
         with suppress(PolicyError):
             policy = Policy(overflow=overflow, rounding=rounding, nan="zero", seed=seed)
             found.append(policy.resolve(source, target))
-            if infinities and rounding in _ENDING:
+            if infinities and rounding in _ENDING and overflow != "saturate":
                 found.append(replace(policy, inf=_ENDING[rounding]).resolve(source, target))
     return found
