@@ -10,6 +10,7 @@ namespace tc {
 enum class Overflow : uint8_t { Raise, Saturate, Wrap, Ieee };
 enum class Rounding : uint8_t { NearestEven, TowardZero, Down, Up, Stochastic };
 enum class NanPolicy : uint8_t { Raise, Zero };
+enum class InfPolicy : uint8_t { Keep, Saturate, Raise };
 
 // Statistics are summed per block, blocks per segment, segments in order: the same result for any
 // number of threads. Both are multiples of every packing period.
@@ -25,6 +26,7 @@ struct Cast {
     Overflow overflow;
     Rounding rounding;
     NanPolicy nan;
+    InfPolicy inf;
     bool source_packed;
     bool target_packed;
     bool full;            // all statistics, not only the counts that a policy needs
@@ -129,6 +131,21 @@ struct Stats {
         sum_squared += later.sum_squared;
     }
 };
+
+// Whether infinities have a code in the target that the policy does not let them have: they overflow
+// then, and get the code of the largest finite value.
+TC_INLINE bool ends_infinities(const Cast& cast) {
+    return cast.inf != InfPolicy::Keep && ROWS[ROWS[cast.target].component].infinity;
+}
+
+// How many values a policy refuses.
+TC_INLINE uint64_t n_refused(const Cast& cast, const Stats& stats) {
+    const uint64_t n_ended = ends_infinities(cast) ? stats.n_inf : 0;
+    return (cast.overflow == Overflow::Raise ? stats.n_overflow - n_ended : 0) +
+           (cast.overflow == Overflow::Wrap ? stats.n_inf : 0) +
+           (cast.inf == InfPolicy::Raise ? n_ended : 0) +
+           (cast.nan == NanPolicy::Raise ? stats.n_nan_lost : 0);
+}
 
 struct HashState;
 

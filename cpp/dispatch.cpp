@@ -264,7 +264,7 @@ bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, co
     const Row &from = ROWS[cast.source], &to = ROWS[cast.target];
     const uint64_t out_bytes = target.address ? offset_bytes(n, cast.target_packed, to) : 0;
     cast.nontemporal = out_bytes >= NONTEMPORAL_FROM_BYTES && !cast.target_packed &&
-                       !interleaves && usable(target, to.container());
+                       !interleaves && usable(target, to.container()) && !ends_infinities(cast);
     const uint64_t n_segments = (n + SEGMENT - 1) / SEGMENT;
     const uint64_t in_bytes = offset_bytes(joins ? 2 * n : n, cast.source_packed, from);
     if (in_bytes + out_bytes < THREADS_PAY_FROM_BYTES) n_threads = 1;

@@ -1,7 +1,7 @@
 // tensorcast._core: the kernels, to Python. Stable ABI of CPython 3.11 and up.
 //
 // Formats and policies arrive as small integers: the index in formats.FORMATS, policy.OVERFLOWS,
-// policy.ROUNDINGS and policy.NANS. kernels/cpu.py is the only caller.
+// policy.ROUNDINGS, policy.NANS and policy.INFS. kernels/cpu.py is the only caller.
 #include <Python.h>
 #include <string.h>
 
@@ -69,14 +69,14 @@ bool parse_kernels(PyObject* name_or_none, const Kernels** kernels) {
     return *kernels != nullptr;
 }
 
-// What every cast takes: source, target, overflow, rounding, nan, seed, first, what to count (0: what
-// a policy needs, 1: everything, 2: what becomes 0 or one value too), kernel.
-constexpr Py_ssize_t N_COMMON = 9;
+// What every cast takes: source, target, overflow, rounding, nan, inf, seed, first, what to count (0:
+// what a policy needs, 1: everything, 2: what becomes 0 or one value too), kernel.
+constexpr Py_ssize_t N_COMMON = 10;
 
 bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kernels** kernels) {
-    int64_t small[5], full;
-    const int64_t limits[5] = {N_FORMATS, N_FORMATS, 4, 5, 2};
-    for (int i = 0; i < 5; ++i) {
+    int64_t small[6], full;
+    const int64_t limits[6] = {N_FORMATS, N_FORMATS, 4, 5, 2, 3};
+    for (int i = 0; i < 6; ++i) {
         if (!to_size(args[i], &small[i])) return false;
         if (small[i] < 0 || small[i] >= limits[i]) {
             PyErr_Format(PyExc_ValueError, "argument %d is out of range", i);
@@ -84,20 +84,21 @@ bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kern
         }
     }
     uint64_t seed;
-    if (!to_u64(args[5], &seed) || !to_u64(args[6], first) || !to_size(args[7], &full))
+    if (!to_u64(args[6], &seed) || !to_u64(args[7], first) || !to_size(args[8], &full))
         return false;
     cast->source = (FormatId)small[0];
     cast->target = (FormatId)small[1];
     cast->overflow = (Overflow)small[2];
     cast->rounding = (Rounding)small[3];
     cast->nan = (NanPolicy)small[4];
+    cast->inf = (InfPolicy)small[5];
     cast->full = full == 1;
     cast->collapses = full != 0;
     cast->nontemporal = false;
     cast->quiets = false;
     cast->index_shift = 0;
     cast->keys = seed_keys(seed);
-    return parse_kernels(args[8], kernels);
+    return parse_kernels(args[9], kernels);
 }
 
 PyObject* finish(bool done, const Stats& stats) {

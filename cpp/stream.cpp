@@ -48,11 +48,6 @@ bool write_block(const FileCalls& calls, const Ends& ends, const char* data, uin
     return true;
 }
 
-bool refused(const Cast& cast, const Stats& stats) {
-    return (cast.overflow == Overflow::Raise && stats.n_overflow) ||
-           (cast.nan == NanPolicy::Raise && stats.n_nan_lost);
-}
-
 // One block from memory to memory, segment by segment: sums come out as of one whole cast.
 bool cast_block(const Kernels& kernels, const Cast& cast, char* in, char* out, uint64_t n,
                 uint64_t first, Stats* stats) {
@@ -94,7 +89,7 @@ void stream_cast(const FileCalls& calls, const Kernels& kernels, const Cast& cas
             s->stopped = Stopped::Memory;
             return;
         }
-        writes = writes && !refused(cast, s->stats);
+        writes = writes && !n_refused(cast, s->stats);
         if (!writes) continue;
         hash.add(out, n_bytes);
         filled += n_bytes;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
+from typing import Final
 
 import numpy as np
 from bits import code_dtype
@@ -12,8 +14,13 @@ from oracle import FINITE, Parts, encode_parts, parts_of
 
 from tensorcast.errors import PolicyError
 from tensorcast.formats import FORMATS, Format
-from tensorcast.policy import OVERFLOWS, ROUNDINGS, Policy, ResolvedPolicy
+from tensorcast.policy import OVERFLOWS, ROUNDINGS, Inf, Policy, ResolvedPolicy
 
+_ENDING: Final[dict[str, Inf]] = {
+    "nearest-even": "saturate",
+    "toward-zero": "raise",
+    "up": "saturate",
+}
 _TOWARD_ZERO = ResolvedPolicy("saturate", "toward-zero", "zero", False, 0)
 
 
@@ -172,10 +179,14 @@ def pairs() -> list[tuple[Format, Format]]:
 
 
 def policies(source: Format, target: Format, seed: int = 0) -> list[ResolvedPolicy]:
-    """Every overflow policy that fits the pair with every rounding."""
+    """Every overflow policy that fits the pair with every rounding; where both formats have
+    infinities, with most roundings also one that does not keep them."""
+    infinities = source.component.infinity and target.component.infinity
     found = []
     for overflow, rounding in product(OVERFLOWS, ROUNDINGS):
         with suppress(PolicyError):
             policy = Policy(overflow=overflow, rounding=rounding, nan="zero", seed=seed)
             found.append(policy.resolve(source, target))
+            if infinities and rounding in _ENDING and overflow != "saturate":
+                found.append(replace(policy, inf=_ENDING[rounding]).resolve(source, target))
     return found

@@ -158,17 +158,26 @@ def encode_parts(parts: Parts, target: Format, policy: ResolvedPolicy, index: np
         mask = np.uint64((1 << target.bits) - 1)
         codes = np.where(negative, _ZERO - kept, kept) & mask
         top, bottom = np.uint64(target.max_code), sign
-    overflow = (overflow & finite) | ((kind == INFINITE) & (not target.infinity))
+    infinite = kind == INFINITE
+    keeps = target.infinity and policy.inf == "keep"
+    overflow = (overflow & finite) | (infinite & (not keeps))
+    extreme = np.where(low, bottom, top)
+    beyond = extreme
     if policy.overflow == "ieee":
         top = np.uint64(target.infinity_code if target.infinity else target.nan_code)
         bottom = top if target.nan == "negative-zero" else top | sign
-    beyond = np.where(low, bottom, top)
+        unbounded = np.where(low, bottom, top)
+        # a direction that points from this end of the range to the other
+        inward = {"up": low, "down": ~low, "toward-zero": np.ones(low.shape, bool)}
+        stays = finite & inward.get(policy.rounding, np.zeros(low.shape, bool))
+        if target.kind == "float" and not target.signed:
+            stays = stays & ~low
+        beyond = np.where(stays | (infinite & bool(target.infinity)), extreme, unbounded)
     replaced = overflow & ~finite if policy.overflow == "wrap" else overflow
     codes = np.where(replaced, beyond, codes)
     inexact |= overflow
     underflow = finite & ~overflow & (significand != 0) & (kept == 0)
-    if target.infinity:
-        infinite = kind == INFINITE
+    if keeps:
         codes = np.where(infinite, np.uint64(target.infinity_code) | signs, codes)
     nan = kind == NAN
     if target.nan_code is None:
@@ -230,10 +239,15 @@ def cast_array(
         first_index: index of the first element.
     """
     codes = as_codes(codes, source)
+    parts = parts_of(codes, source)
     if source == target:
         never = np.zeros(codes.shape, bool)
-        return Cast(codes.copy(), never, never, never, never)
-    parts = parts_of(codes, source)
+        ended = (parts.kind == INFINITE) & (policy.inf != "keep")
+        extreme = np.uint64(source.component.max_code)
+        row = source.component
+        sign = np.uint64(1 << (row.bits - 1) if row.signed else 0)
+        extremes = np.where(parts.negative, extreme | sign, extreme).astype(codes.dtype)
+        return Cast(np.where(ended, extremes, codes), ended, never, ended, never)
     index = np.arange(len(codes), dtype=np.uint64) + np.uint64(first_index)
     if target.kind == "bool" and source.is_complex:
         return _complex_to_bool(parts)

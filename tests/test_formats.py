@@ -7,6 +7,9 @@ import json
 import pickle
 import struct
 import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,9 +17,10 @@ import numpy as np
 import pytest
 from bits import IN_NUMPY, numpy_dtype
 
+import tensorcast as tc
 from tensorcast import formats, reference
 from tensorcast.errors import FormatError, TensorcastError
-from tensorcast.formats import FORMATS, Format, lookup, spelled_by
+from tensorcast.formats import FORMATS, READINGS, Format, lookup, spelled_by
 
 ROWS = list(FORMATS.values())
 FLOATS = [row for row in ROWS if row.is_float]
@@ -134,8 +138,9 @@ def test_the_module_imports_only_the_standard_library() -> None:
 def test_every_spelling_looks_up(row: Format) -> None:
     assert lookup(row) is row
     for spelling in (row.name, *row.aliases, *row.spellings.values()):
-        for text in (spelling, spelling.upper(), spelling.lower(), f" {spelling} "):
-            assert lookup(text) is row
+        assert lookup(spelling) is lookup(f" {spelling} ") is row
+        if spelling.lower() not in READINGS:
+            assert lookup(spelling.upper()) is lookup(spelling.lower()) is row
     for library, spelling in row.spellings.items():
         assert spelled_by(library, spelling) is row
         assert lookup(f"{library}.{spelling}") is row
@@ -159,7 +164,14 @@ def test_no_spelling_means_two_formats() -> None:
         (int, "int64"),
         (float, "float64"),
         (complex, "complex128"),
-        ("float", "float32"),
+        ("torch.float", "float32"),
+        ("torch.int", "int32"),
+        ("torch.byte", "uint8"),
+        ("np.float", "float64"),
+        ("numpy.int", "int64"),
+        ("np.byte", "int8"),
+        (np.byte, "int8"),
+        ("FLOAT", "float32"),
         ("double", "float64"),
         ("half", "float16"),
         ("torch.long", "int64"),
@@ -168,7 +180,9 @@ def test_no_spelling_means_two_formats() -> None:
         ("F8_E4M3", "float8_e4m3fn"),
         ("float8_e4m3", "float8_e4m3"),
         ("FLOAT8E4M3FN", "float8_e4m3fn"),
-        ("i8", "int8"),
+        ("I8", "int8"),
+        ("U8", "uint8"),
+        ("F16", "float16"),
         ("F4", "float4_e2m1fn"),
         ("jax.numpy.int4", "int4"),
         (np.dtype(">f4"), "float32"),
@@ -197,7 +211,7 @@ def test_spelled_by_is_exact() -> None:
         ("bflot16", "bflot16", "bfloat16, float16"),
         ("float8", "float8", ", ".join(name for name in FORMATS if name.startswith("float8"))),
         ("torch.fp8", "torch.fp8", "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz"),
-        ("int", "int", ", ".join(name for name in FORMATS if name.startswith("int"))),
+        ("torch.uint1x", "torch.uint1x", "uint1"),
         ("e5m3", "e5m3", "float8_e5m2"),
         ("", "", "bool, int1"),
         (None, "None", ""),
@@ -215,6 +229,91 @@ def test_unknown_names_list_the_nearest(spelling: object, shown: str, nearest: s
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, TensorcastError)
 
+
+# -- what libraries read differently -------------------------------------------------------------
+
+
+def numpy_spellings() -> list[str]:
+    """Whatever np.dtype takes for a number: type codes, sizes, names."""
+    found = [*np.typecodes["All"], *np.sctypeDict, *dir(np)]
+    found += [f"{letter}{size}" for letter in "biufc" for size in (1, 2, 4, 8, 16, 32)]
+    numbers = []
+    for spelling in found:
+        if not isinstance(spelling, str):
+            continue
+        with suppress(TypeError, ValueError), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # NumPy warns of some that it still takes
+            if np.dtype(spelling).kind in "biufc":
+                numbers.append(spelling)
+    return sorted(set(numbers))
+
+
+@pytest.mark.parametrize("spelling", numpy_spellings())
+def test_what_numpy_reads_is_read_so_or_refused(spelling: str) -> None:
+    dtype = np.dtype(spelling)
+    with suppress(FormatError):
+        assert lookup(spelling).name == dtype.name
+    with suppress(FormatError):
+        assert tc.cast(np.ones(1), spelling).dtype == dtype
+        assert tc.array([1], spelling).dtype == dtype
+        assert tc.as_array(np.ones(1), spelling).dtype == dtype
+
+
+def test_what_torch_reads_is_read_so_or_refused() -> None:
+    torch = pytest.importorskip("torch")
+    ones = torch.ones(1)
+    for spelling, dtype in vars(torch).items():
+        if not isinstance(dtype, torch.dtype) or str(dtype).removeprefix("torch.") in NOT_ROWS:
+            continue
+        with suppress(FormatError):
+            assert lookup(spelling).spellings["torch"] == str(dtype).removeprefix("torch.")
+        if spelling not in NO_NAME and dtype != torch.float4_e2m1fn_x2:
+            assert tc.cast(ones, spelling, overflow="saturate").dtype == dtype
+            assert tc.tensor([1], spelling, overflow="saturate").dtype == dtype
+            assert tc.cast(ones, f"torch.{spelling}", overflow="saturate").dtype == dtype
+
+
+@pytest.mark.parametrize("spelling", READINGS)
+def test_what_is_read_differently_is_refused_with_both_readings(spelling: str) -> None:
+    readings = READINGS[spelling]
+    x = np.ones(2)
+    calls: list[Callable[[], object]] = [
+        lambda: lookup(spelling),
+        lambda: lookup(spelling.title() if spelling.title() != spelling.upper() else spelling),
+        lambda: lookup(spelling, "numpy"),
+        lambda: tc.cast(x, spelling),
+        lambda: tc.measure(x, spelling),
+        lambda: tc.can_cast(x, spelling),
+        lambda: tc.array([1.0], spelling),
+        lambda: tc.as_array(x, spelling),
+        lambda: tc.promote(spelling, "int8"),
+    ]
+    for call in calls:
+        with pytest.raises(FormatError) as caught:
+            call()
+        for each in readings.values():
+            assert each in str(caught.value)
+
+
+def test_torchs_words_for_torch_tensors() -> None:
+    torch = pytest.importorskip("torch")
+    x = torch.ones(2, dtype=torch.float64)
+    for spelling, dtype in (("float", torch.float32), ("int", torch.int32), ("byte", torch.uint8)):
+        assert tc.cast(x, spelling).dtype == dtype
+        assert tc.as_tensor(x, spelling).dtype == dtype
+        assert tc.as_tensor([1, 2], spelling).dtype == dtype
+        assert tc.cast_(x.clone(), spelling).dtype == dtype
+        assert tc.measure(x, spelling).target == str(dtype).removeprefix("torch.")
+        assert torch.compile(lambda x, s=spelling: tc.cast(x, s), backend="eager")(x).dtype == dtype
+        with pytest.raises(FormatError, match=f"{spelling!r} is .* or "):
+            tc.as_tensor(x.numpy(), spelling)  # which of the two libraries?
+    for spelling in ("i4", "f4", "u8", "uint"):
+        with pytest.raises(FormatError, match=f"{spelling!r} is .* or "):
+            tc.cast(x, spelling)
+
+
+# a name of torch's that `lookup` does not know
+NO_NAME = ("bit",)
 
 # torch's dtypes that are no row, and why
 NOT_ROWS = {

@@ -20,7 +20,7 @@ from tensorcast import reference
 from tensorcast.buffer import Buffer, contiguous_strides
 from tensorcast.formats import FORMATS, Format
 from tensorcast.kernels import cpu
-from tensorcast.policy import Policy, ResolvedPolicy
+from tensorcast.policy import Policy, ResolvedPolicy, ends_infinities
 
 ROWS = list(FORMATS.values())
 SUM_ERROR = 2.0**-19  # the relative error that Loss states for its sums of squares
@@ -97,11 +97,12 @@ def check(
         want = cast_array(codes, source, target, policy)
         counts = statistics(want, codes, source, target)
     for kernel in cpu.available():
-        what = f"{kernel}, {label}: {source} to {target}, {policy.overflow}, {policy.rounding}"
+        what = f"{kernel}, {label}: {source} to {target}, {policy}"
         for full in (False, True):
             out, raw = run(codes, source, target, policy, kernel=kernel, full=full)
             expect_same_codes(out, want.codes, target, source=source, source_codes=codes, what=what)
-            for name in ("n_overflow", "n_nan_lost", "first_overflow"):
+            ends = ends_infinities(source, target, policy)
+            for name in ("n_overflow", "n_nan_lost", "first_overflow", *["n_inf"] * ends):
                 assert getattr(raw, name) == counts[name], f"{what}: {name}"
         expect_same_statistics(raw, counts, source, what)
         _, raw = run(codes, source, target, policy, kernel=kernel, collapses=True)

@@ -38,7 +38,7 @@ def test_the_oracle_equals_the_reference(exhaustive: bool) -> None:
             index = rng.choice([0, (1 << 32) - 2, rng.getrandbits(50)])
             jobs.append((source, target, policy, index, rng.sample(codes, min(n, len(codes)))))
     lines = "".join(
-        f"{s} {t} {p.overflow} {p.rounding} {p.seed} {i} {' '.join(map(str, codes))}\n"
+        f"{s} {t} {p.overflow} {p.rounding} {p.inf} {p.seed} {i} {' '.join(map(str, codes))}\n"
         for s, t, p, i, codes in jobs
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ from codes import pairs
 
 from tensorcast.errors import CastError, FormatError, PolicyError, TensorcastError
 from tensorcast.formats import FORMATS, Format
-from tensorcast.policy import NANS, OVERFLOWS, ROUNDINGS, Policy, ResolvedPolicy
+from tensorcast.policy import INFS, NANS, OVERFLOWS, ROUNDINGS, Policy, ResolvedPolicy
 
 ROWS = list(FORMATS.values())
 
@@ -18,6 +18,7 @@ def test_the_names_are_the_contract_s() -> None:
     assert OVERFLOWS == ("raise", "saturate", "wrap", "ieee")
     assert ROUNDINGS == ("nearest-even", "toward-zero", "down", "up", "stochastic")
     assert NANS == ("raise", "zero")
+    assert INFS == ("keep", "saturate", "raise")
 
 
 @pytest.mark.parametrize("target", ROWS, ids=str)
@@ -30,9 +31,9 @@ def test_defaults(target: Format) -> None:
 
 def test_what_is_given_is_kept() -> None:
     policy = Policy(
-        overflow="saturate", rounding="up", nan="zero", exact=True, seed=(1 << 64) - 1
+        overflow="saturate", rounding="up", nan="zero", inf="raise", exact=True, seed=(1 << 64) - 1
     ).resolve("float64", "int4")
-    assert policy == ResolvedPolicy("saturate", "up", "zero", True, (1 << 64) - 1)
+    assert policy == ResolvedPolicy("saturate", "up", "zero", True, (1 << 64) - 1, "raise")
 
 
 @pytest.mark.parametrize("target", ROWS, ids=str)

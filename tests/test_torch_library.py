@@ -219,9 +219,10 @@ def test_inductor() -> None:
         (torch.tensor(1.5), "complex64"),
     ],
 )
-def test_opcheck(x: torch.Tensor, to: str) -> None:
+@pytest.mark.parametrize("inf", [(), ("saturate",)])  # programs saved without one still load
+def test_opcheck(x: torch.Tensor, to: str, inf: tuple[str, ...]) -> None:
     torch_library.register()
-    tail = ("saturate", None, "raise", False, 0)
+    tail = ("saturate", None, "raise", False, 0, *inf)
     torch.library.opcheck(torch.ops.tensorcast.cast.default, (x, to, *tail))
     torch.library.opcheck(torch.ops.tensorcast.cast_report.default, (x, to, *tail))
     torch.library.opcheck(torch.ops.tensorcast.measure.default, (x.detach(), to, *tail))

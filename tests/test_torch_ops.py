@@ -11,7 +11,7 @@ from oracle import Cast, cast_array, expect_same_collapse, statistics
 import tensorcast as tc
 from tensorcast.formats import FORMATS, Format
 from tensorcast.kernels.cpu import RawStats
-from tensorcast.policy import Policy, ResolvedPolicy
+from tensorcast.policy import Policy, ResolvedPolicy, ends_infinities
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -23,6 +23,15 @@ ROWS = [
     if isinstance(getattr(torch, row.spellings.get("torch", ""), None), torch.dtype)
     and row.name != "float4_e2m1fn"  # two elements to a byte
 ]
+
+
+ENDLESS = [row for row in ROWS if row.name in ("float32", "float64", "float16", "float8_e5m2")]
+
+
+def counted_in_part(policy: ResolvedPolicy, source: Format, target: Format) -> list[str]:
+    """What is counted of a cast without a report."""
+    ends = ends_infinities(source, target, policy)
+    return ["n_overflow", "n_nan_lost", "first_overflow", *["n_inf"] * ends]
 
 
 def targets_of(source: Format) -> list[Format]:
@@ -75,7 +84,7 @@ def expect_same_statistics(
 
 
 def check(codes: np.ndarray, source: Format, target: Format, policy: ResolvedPolicy) -> None:
-    what = f"{source} to {target}, {policy.overflow}, {policy.rounding}"
+    what = f"{source} to {target}, {policy}"
     with np.errstate(all="ignore"):
         want = cast_array(codes, source, target, policy)
         counts = statistics(want, codes, source, target)
@@ -85,7 +94,7 @@ def check(codes: np.ndarray, source: Format, target: Format, policy: ResolvedPol
     few, partial = codes[:99], run(codes[:99], source, target, policy, report=False)
     expect_same_codes(partial[0], want.codes[:99], target, what=what)
     counts = statistics(Cast(*(part[:99] for part in want)), few, source, target)
-    for name in ("n_overflow", "n_nan_lost", "first_overflow"):
+    for name in counted_in_part(policy, source, target):
         assert getattr(partial[1], name) == counts[name], f"{what}: {name}"
 
 
@@ -215,3 +224,15 @@ def test_one_complex_value() -> None:
         want = tc.measure(x, "bool")
         assert (raw.n_zero, raw.n_to_zero) == (want.n_zero, want.n_to_zero)
         assert (raw.one_source, raw.one_result) == (want.one_source, want.one_result)
+
+
+@pytest.mark.parametrize("source", ENDLESS, ids=str)
+def test_how_a_range_ends(source: Format) -> None:
+    """IEEE 754's overflow in every direction, and infinities that are not kept."""
+    for target in targets_of(source):
+        if target.component.is_float:
+            codes = interesting_codes(source, target, n_random=50, seed=5)
+            codes = codes[:: max(1, len(codes) // 1500)]
+            for policy in policies(source, target, seed=2):
+                if policy.overflow == "ieee" or policy.inf != "keep":
+                    check(codes, source, target, policy)

@@ -53,6 +53,9 @@ def test_on_the_device(exhaustive: bool) -> None:
         ("int64", "float32", "raise", "down", {"COUNT": True, "REPORT": True}),
         ("float64", "uint64", "wrap", "stochastic", {"COUNT": True, "REPORT": True}),
         ("float32", "float8_e8m0fnu", "ieee", "up", {"COUNT": True}),
+        ("float32", "float8_e5m2", "raise", "nearest-even", {"ENDS": True, "COUNT": True}),
+        ("float16", "float16", "ieee", "down", {"ENDS": True, "SAME": True, "REPORT": True}),
+        ("float64", "bfloat16", "ieee", "up", {"ENDS": True, "COUNT": True, "REPORT": True}),
         ("bool", "float32", "raise", "nearest-even", {"COUNT": True, "STEP": 2}),
     ],
 )

@@ -9,7 +9,15 @@ import torch
 from bits import expect_same_codes
 from codes import interesting_codes, policies
 from oracle import cast_array, statistics
-from test_torch_ops import ROWS, codes_in, expect_same_statistics, targets_of, tensor_of
+from test_torch_ops import (
+    ENDLESS,
+    ROWS,
+    codes_in,
+    counted_in_part,
+    expect_same_statistics,
+    targets_of,
+    tensor_of,
+)
 
 from tensorcast.formats import FORMATS, Format
 from tensorcast.kernels import triton_ops
@@ -37,7 +45,7 @@ def check(
     codes: np.ndarray, source: Format, target: Format, policy: ResolvedPolicy, parts: bool = True
 ) -> None:
     """The oracle's codes and statistics; with `parts`, also where fewer or none are counted."""
-    what = f"{source} to {target}, {policy.overflow}, {policy.rounding}"
+    what = f"{source} to {target}, {policy}"
     with np.errstate(all="ignore"):
         want = cast_array(codes, source, target, policy)
         counts = statistics(want, codes, source, target)
@@ -48,7 +56,7 @@ def check(
         return
     found, raw = run(codes, source, target, policy, report=False)
     expect_same_codes(found, want.codes, target, source=source, source_codes=codes, what=what)
-    for name in ("n_overflow", "n_nan_lost", "first_overflow"):
+    for name in counted_in_part(policy, source, target):
         assert getattr(raw, name) == counts[name], f"{what}: {name}"
     found, _ = run(codes, source, target, policy, report=False, count=False)
     expect_same_codes(found, want.codes, target, what=what)
@@ -82,6 +90,22 @@ def test_every_pair_and_policy(source: Format) -> None:
             codes = interesting_codes(source, target, n_random=20000, seed=8)
             for policy in policies(source, target, seed=0x1234_5678_9ABC_DEF0):
                 check(codes, source, target, policy)
+
+
+@pytest.mark.parametrize("source", ENDLESS, ids=str)
+def test_how_a_range_ends(source: Format, exhaustive: bool) -> None:
+    """IEEE 754's overflow in every direction, and infinities that are not kept."""
+    for i, target in enumerate(targets_of(source)):
+        if target.component.is_float and triton_ops.serves(source, target):
+            codes = interesting_codes(source, target, n_random=50, seed=5)
+            codes = codes[:: max(1, len(codes) // 1500)]
+            found = [
+                policy
+                for policy in policies(source, target, seed=2)
+                if policy.overflow == "ieee" or policy.inf != "keep"
+            ]
+            for policy in found if exhaustive else found[i % 4 :: 4]:
+                check(codes, source, target, policy, parts=i % 3 == 0)
 
 
 def test_strides() -> None:

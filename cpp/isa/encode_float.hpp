@@ -22,24 +22,34 @@ struct Counts {
     TC_INLINE constexpr Counts() {}
 };
 
+// Whether Overflow::Ieee gives infinity (or NaN) for a finite value beyond one end of the range, and
+// not the largest finite value: IEEE 754-2019, 7.4.
+TC_INLINE constexpr bool leaves_the_range(Rounding rounding, bool negative) {
+    return rounding == Rounding::Down   ? negative
+           : rounding == Rounding::Up   ? !negative
+                                        : rounding != Rounding::TowardZero;
+}
+
 template <class U>
 struct FloatTarget {
     int mantissa_bits, bias, sign_shift;
     U max_code;
-    U overflow_code;  // magnitude code of what overflows
-    U infinity_code;  // magnitude code of what infinity becomes
+    U above_code, below_code;  // magnitude codes of what overflows on either side
+    U infinity_code;           // magnitude code of what infinity becomes
     U last_counted;   // magnitudes above this are NaN or an infinity the target has
     U nan_code, nan_payload_mask;
     bool unsigned_zero;
 
-    TC_INLINE FloatTarget(const Row& row, Overflow overflow, U carrier_infinity)
+    TC_INLINE FloatTarget(const Row& row, const Cast& cast, U carrier_infinity)
         : mantissa_bits(row.mantissa_bits),
           bias(row.bias),
           sign_shift(row.bits - 1),
           max_code((U)row.max_code) {
         const U ieee = (U)(row.infinity ? row.infinity_code : row.nan_code);
-        overflow_code = overflow == Overflow::Ieee ? ieee : max_code;
-        infinity_code = row.infinity ? (U)row.infinity_code : overflow_code;
+        const bool to_ieee = cast.overflow == Overflow::Ieee;
+        above_code = to_ieee && leaves_the_range(cast.rounding, false) ? ieee : max_code;
+        below_code = to_ieee && leaves_the_range(cast.rounding, true) ? ieee : max_code;
+        infinity_code = row.infinity ? (U)row.infinity_code : to_ieee ? ieee : max_code;
         last_counted = row.infinity ? carrier_infinity - 1 : carrier_infinity;
         nan_code = (U)row.nan_code;
         nan_payload_mask = row.nan == Nan::Ieee ? ((U)1 << row.mantissa_bits) - 1 : 0;
@@ -85,8 +95,8 @@ Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<ty
     using B = Bits<C>;
     using U = typename B::U;
     using I = typename B::I;
-    const U max_code = t.max_code, overflow_code = t.overflow_code, last = t.last_counted;
-    const U infinity_code = t.infinity_code, nan_code = t.nan_code, payload = t.nan_payload_mask;
+    const U max_code = t.max_code, above_code = t.above_code, last = t.last_counted;
+    const U below_code = t.below_code, infinity_code = t.infinity_code, nan_code = t.nan_code, payload = t.nan_payload_mask;
     const int m_bits = t.mantissa_bits, sign_shift = t.sign_shift;
     const I rebias = (I)t.bias - B::BIAS;
     const I base_shift = B::M - m_bits;
@@ -110,7 +120,9 @@ Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<ty
         const U code = q + ((U)(te_clamped - 1) << m_bits);
         const bool over = (I)code > (I)max_code;
         n_overflow += (U)(over && (I)a <= (I)last);
-        U r = over ? overflow_code : code;
+        U beyond = above_code;  // the same on both sides where no direction rounds
+        if constexpr (R == Rounding::Down || R == Rounding::Up) beyond = negative ? below_code : above_code;
+        U r = over ? beyond : code;
         r = (I)a >= (I)B::INF ? infinity_code : r;
         r = (I)a > (I)B::INF ? nan_code | ((a >> base_shift) & payload) : r;
         const U sign = negative & (keep_sign_of_zero | (U)(r != 0));
@@ -123,7 +135,8 @@ Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<ty
 
 // float8_e8m0fnu: exponents only, one bit of precision, neither zero nor sign. The code is the
 // rounded exponent field. A tie goes to the larger magnitude, since with one digit of precision no
-// significand is even (IEEE 754-2019, 4.3.1).
+// significand is even (IEEE 754-2019, 4.3.1). What lies below the range has no finite value on its side
+// of zero: Overflow::Ieee gives NaN for it in every direction.
 template <class C, Rounding R>
 Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow, Draw draw) {
     using B = Bits<C>;
@@ -133,7 +146,9 @@ Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow
     // from which the result is 2^-127 (code 0) and 2^-126 (code 1).
     constexpr I from_0 = R == Rounding::NearestEven ? 0x300000 : R == Rounding::Up ? 0x200001 : 0x400000;
     constexpr I from_1 = R == Rounding::NearestEven ? 0x600000 : R == Rounding::Up ? 0x400001 : 0x800000;
-    const I beyond = overflow == Overflow::Ieee ? 255 : 254, below = overflow == Overflow::Ieee ? 255 : 0;
+    const bool to_ieee = overflow == Overflow::Ieee;
+    const I beyond = to_ieee && leaves_the_range(R, false) ? 255 : 254, below = to_ieee ? 255 : 0;
+    const I infinite = to_ieee ? 255 : 254;
     U n_overflow = 0;
     for (uint64_t i = 0; i < n; ++i) {
         const U u = bits_of(in[i]);
@@ -155,6 +170,8 @@ Counts encode_e8m0_loop(const C* in, uint8_t* out, uint64_t n, Overflow overflow
         n_overflow -= (U)((low | high) & ~nan);
         I r = low ? below : code;
         r = high ? beyond : r;
+        if constexpr (R == Rounding::TowardZero || R == Rounding::Down)
+            r = u == B::INF ? infinite : r;
         out[i] = (uint8_t)(r | nan);
     }
     Counts counts;
@@ -192,7 +209,7 @@ Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, 
             return encode_e8m0_loop<C, R>(in, (uint8_t*)out, n, cast.overflow, draw);
         }
     }
-    const FloatTarget<typename Bits<C>::U> t(row, cast.overflow, Bits<C>::INF);
+    const FloatTarget<typename Bits<C>::U> t(row, cast, Bits<C>::INF);
     Counts counts;
     if (row.bits <= 8)
         counts = encode_float_loop<C, R>(in, (uint8_t*)out, n, t, draw);
@@ -213,7 +230,7 @@ struct Rest {
     Counts* counts;
 
     TC_INLINE Rest(const Cast& c, Counts* k)
-        : cast(c), target(ROWS[c.target], c.overflow, Bits<float>::INF), counts(k) {}
+        : cast(c), target(ROWS[c.target], c, Bits<float>::INF), counts(k) {}
     __attribute__((noinline)) uint64_t operator()(const Source* in, Out* out, uint64_t n) const {
         float block[32];
         const float* x = block;

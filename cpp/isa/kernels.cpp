@@ -664,8 +664,9 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
 
 constexpr uint64_t DIRECT = 4 * BLOCK;  // elements in one call of a direct loop, cast twice at worst
 
-void run_all(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
-             Stats* stats) {
+// A cast that keeps infinities.
+void run_keeping(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+                 Stats* stats) {
     const bool packed = cast.source_packed && cast.target_packed;
     const bool packs = !cast.source_packed && cast.target_packed;
     Direct direct;
@@ -707,13 +708,49 @@ void run_all(const Cast& cast, const void* source_at, void* target_at, uint64_t 
 #endif
 }
 
+// Every infinity of the source that was kept becomes the largest finite value, and overflows.
+template <class U>
+void end_infinities_of(const Cast& cast, const U* in, char* target_at, uint64_t n, uint64_t first,
+                       Stats* stats) {
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    const U infinity = (U)source.infinity_code, abs = (U) ~((U)1 << (source.bits - 1));
+    for (uint64_t begin = 0, end; begin < n; begin = end) {
+        end = n - begin < 256 ? n : begin + 256;
+        U any = 0;
+        for (uint64_t i = begin; i < end; ++i) any |= (U)((in[i] & abs) == infinity);
+        if (!any) continue;
+        for (uint64_t i = begin; i < end; ++i) {
+            if ((in[i] & abs) != infinity) continue;
+            ++stats->n_overflow;
+            ++*(cast.full ? &stats->n_inexact : &stats->n_inf);  // the other one has it already
+            if (first + i < stats->first_overflow) stats->first_overflow = first + i;
+            if (!target_at) continue;
+            const uint64_t sign = (uint64_t)(in[i] > abs) << (target.bits - 1), code = target.max_code | sign;
+            __builtin_memcpy(target_at + i * target.container(), &code, target.container());
+        }
+    }
+}
+
+void end_infinities(const Cast& cast, const void* source_at, void* target_at, uint64_t n, uint64_t first,
+                    Stats* stats) {
+    char* const out = (char*)target_at;
+    switch (ROWS[cast.source].container()) {
+        case 1: return end_infinities_of(cast, (const uint8_t*)source_at, out, n, first, stats);
+        case 2: return end_infinities_of(cast, (const uint16_t*)source_at, out, n, first, stats);
+        case 4: return end_infinities_of(cast, (const uint32_t*)source_at, out, n, first, stats);
+        default: return end_infinities_of(cast, (const uint64_t*)source_at, out, n, first, stats);
+    }
+}
+
 void run(const Cast& wanted, const void* source_at, void* target_at, uint64_t n, uint64_t first,
          Stats* stats) {
     const FloatEnvironment environment;
     Cast cast = wanted;
     cast.collapses |= cast.full;
     const uint64_t n_nan_lost = stats->n_nan_lost, n_underflow = stats->n_underflow;
-    run_all(cast, source_at, target_at, n, first, stats);
+    run_keeping(cast, source_at, target_at, n, first, stats);
+    if (ends_infinities(cast) && ROWS[cast.source].infinity)
+        end_infinities(cast, source_at, target_at, n, first, stats);
     if (!cast.collapses) return;
     if (counts_results(cast))  // a lost NaN becomes 0, and is no number
         stats->n_to_zero -= stats->n_nan_lost - n_nan_lost;

@@ -10,7 +10,7 @@ namespace tc {
 namespace {
 
 // The places of the arguments of tensors.cast.
-enum { X, TO, OVERFLOW_, ROUNDING, NAN_, EXACT, SEED, OUT, MEMORY_FORMAT, DEVICE, REPORT, PACKED };
+enum { X, TO, OVERFLOW_, ROUNDING, NAN_, INF_, EXACT, SEED, OUT, MEMORY_FORMAT, DEVICE, REPORT, PACKED };
 
 // Below, another thread would gain less than handing over the GIL costs.
 constexpr uint64_t RELEASE_GIL_FROM_BYTES = 64 << 10;
@@ -33,32 +33,33 @@ int index_of(PyObject* name, PyObject* const (&names)[N]) {
     return -1;
 }
 
-// overflow, rounding, nan, exact, seed.
+// overflow, rounding, nan, inf, exact, seed.
 bool policy_of(const State& s, PyObject* const* args, Cast* cast, bool* default_rounding) {
     const int overflow = index_of(args[0], s.overflows);
     const int rounding = args[1] == Py_None ? 0 : index_of(args[1], s.roundings);
-    const int nan = index_of(args[2], s.nans);
-    if (overflow < 0 || rounding < 0 || nan < 0 || args[3] != Py_False) return false;
+    const int nan = index_of(args[2], s.nans), inf = index_of(args[3], s.infs);
+    if (overflow < 0 || rounding < 0 || nan < 0 || inf < 0 || args[4] != Py_False) return false;
     unsigned long long seed = 0;
-    if (args[4] != s.zero) {
-        if (!PyLong_Check(args[4])) return false;
-        seed = PyLong_AsUnsignedLongLong(args[4]);
+    if (args[5] != s.zero) {
+        if (!PyLong_Check(args[5])) return false;
+        seed = PyLong_AsUnsignedLongLong(args[5]);
         if (seed == (unsigned long long)-1 && PyErr_Occurred()) return false;
     }
     *default_rounding = args[1] == Py_None;
     cast->overflow = (Overflow)overflow;
     cast->rounding = (Rounding)rounding;
     cast->nan = (NanPolicy)nan;
+    cast->inf = (InfPolicy)inf;
     cast->keys = cast->rounding == Rounding::Stochastic ? seed_keys(seed) : 0;
     return true;
 }
 
 Plan plan_of(State& s, const Cast& cast) {
-    Plan& plan = s.plans[cast.source][cast.target][(int)cast.overflow][(int)cast.nan];
+    Plan& plan = s.plans[cast.source][cast.target][(int)cast.overflow][(int)cast.nan][(int)cast.inf];
     if (plan != Plan::Unknown) return plan;
     ++s.n_asked;
-    PyObject* answer = PyObject_CallFunction(s.decide, "iiii", (int)cast.source, (int)cast.target,
-                                             (int)cast.overflow, (int)cast.nan);
+    PyObject* answer = PyObject_CallFunction(s.decide, "iiiii", (int)cast.source, (int)cast.target,
+                                             (int)cast.overflow, (int)cast.nan, (int)cast.inf);
     if (!answer) return Plan::Declined;
     const long decided = PyLong_AsLong(answer);
     Py_DECREF(answer);
@@ -66,11 +67,7 @@ Plan plan_of(State& s, const Cast& cast) {
     return plan = (Plan)decided;
 }
 
-bool refused(const Cast& cast, const Stats& stats) {
-    return (cast.overflow == Overflow::Raise && stats.n_overflow) ||
-           (cast.overflow == Overflow::Wrap && stats.n_inf) ||
-           (cast.nan == NanPolicy::Raise && stats.n_nan_lost);
-}
+bool refused(const Cast& cast, const Stats& stats) { return n_refused(cast, stats) != 0; }
 
 bool same_shape(const Layout& a, const Layout& b) {
     return a.n_dims == b.n_dims && memcmp(a.shape, b.shape, sizeof(int64_t) * (size_t)a.n_dims) == 0;
@@ -327,7 +324,8 @@ PyObject* cast_first(State& s, PyObject* const* args) {
 bool is_policy(const State& s, PyObject* const* args) {
     Cast cast;
     bool default_rounding;
-    return policy_of(s, args, &cast, &default_rounding);
+    // another is asked of the values, shared or not
+    return policy_of(s, args, &cast, &default_rounding) && cast.inf == InfPolicy::Keep;
 }
 
 PyObject* cast_to_new_tensor(State& s, View& source, int to, PyObject* const* policy) {

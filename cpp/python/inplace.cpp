@@ -68,17 +68,17 @@ bool parse_order(PyObject* tuple, MemoryOrder* order) {
     return !PyErr_Occurred();
 }
 
-// (source format, target format, overflow, rounding, nan, seed, source packed, target packed,
+// (source format, target format, overflow, rounding, nan, inf, seed, source packed, target packed,
 //  source address, target address, n_elements, releases, order | None)
 bool parse_job(PyObject* tuple, Consumption* job) {
-    int from, to, overflow, rounding, nan, from_packed, to_packed, releases;
+    int from, to, overflow, rounding, nan, inf, from_packed, to_packed, releases;
     unsigned long long seed, source, target, n;
     PyObject* order;
-    if (!PyArg_ParseTuple(tuple, "iiiiiKppKKKpO", &from, &to, &overflow, &rounding, &nan, &seed, &from_packed,
-                          &to_packed, &source, &target, &n, &releases, &order))
+    if (!PyArg_ParseTuple(tuple, "iiiiiiKppKKKpO", &from, &to, &overflow, &rounding, &nan, &inf, &seed,
+                          &from_packed, &to_packed, &source, &target, &n, &releases, &order))
         return false;
     if (from < 0 || from >= N_FORMATS || to < 0 || to >= N_FORMATS || overflow < 0 || overflow > 3 ||
-        rounding < 0 || rounding > 4 || nan < 0 || nan > 1) {
+        rounding < 0 || rounding > 4 || nan < 0 || nan > 1 || inf < 0 || inf > 2) {
         PyErr_SetString(PyExc_ValueError, "a conversion out of range");
         return false;
     }
@@ -89,6 +89,7 @@ bool parse_job(PyObject* tuple, Consumption* job) {
     job->cast.overflow = (Overflow)overflow;
     job->cast.rounding = (Rounding)rounding;
     job->cast.nan = (NanPolicy)nan;
+    job->cast.inf = (InfPolicy)inf;
     job->cast.source_packed = from_packed != 0;
     job->cast.target_packed = to_packed != 0;
     job->cast.keys = seed_keys(seed);

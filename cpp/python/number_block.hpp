@@ -41,13 +41,14 @@ struct NumberBlock {
 
     void start(Gathered as) {
         kind = as;
-        direct = as == Gathered::Complex ? target == F_complex128 : target == gathered_format();
+        direct = (as == Gathered::Complex ? target == F_complex128 : target == gathered_format()) &&
+                 cast.inf == InfPolicy::Keep;
         at = direct ? out + begin * itemsize : block;
     }
 
     void flush() {
         if (count && !direct) {
-            const uint64_t before = n_refused(cast, stats);
+            const uint64_t before = n_refused_or_changed(cast, stats);
             const unsigned each = kind == Gathered::Complex ? 2 : 1;
             Cast one = cast;
             one.source = gathered_format();
@@ -55,7 +56,7 @@ struct NumberBlock {
                 const FloatEnvironment environment;
                 kernels->run(one, block, out + begin * itemsize, each * count, each * begin, &stats);
             }
-            if (first_refused == NO_INDEX && n_refused(cast, stats) != before) first_refused = begin;
+            if (first_refused == NO_INDEX && n_refused_or_changed(cast, stats) != before) first_refused = begin;
         }
         begin += count;
         count = 0;

@@ -91,11 +91,11 @@ struct Arrays {
         one.source = source;
         const Row &from_row = ROWS[source], &to_row = ROWS[cast.target];
         const unsigned from_size = from_row.container();
-        const uint64_t before = n_refused(cast, stats);
+        const uint64_t before = n_refused_or_changed(cast, stats);
         const bool pairs = from_row.kind == Kind::Complex || to_row.kind == Kind::Complex;
         const bool draws = cast.rounding == Rounding::Stochastic;
         bool done = true;
-        if (source == cast.target && n * to_size < 1 << 16) {
+        if (source == cast.target && cast.inf == InfPolicy::Keep && n * to_size < 1 << 16) {
             memcpy(out + begin * to_size, data, n * to_size);
         } else if (n <= BLOCK && !pairs) {
             const FloatEnvironment environment;
@@ -115,7 +115,7 @@ struct Arrays {
             }
         }
         if (!done) return PyErr_NoMemory(), walk.fail(Status::Error, nullptr, 0);
-        if (first_refused == NO_INDEX && n_refused(cast, stats) != before) first_refused = begin;
+        if (first_refused == NO_INDEX && n_refused_or_changed(cast, stats) != before) first_refused = begin;
         begin += n;
         return true;
     }

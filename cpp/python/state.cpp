@@ -30,6 +30,8 @@ int each_object(State* s, F f) {
         if (int stop = f(&name)) return stop;
     for (PyObject*& name : s->nans)
         if (int stop = f(&name)) return stop;
+    for (PyObject*& name : s->infs)
+        if (int stop = f(&name)) return stop;
     return 0;
 }
 
@@ -103,17 +105,18 @@ bool keep_threads(State* s, PyObject* number) {
 
 }  // namespace
 
-// fast_set_up(resolve, decide, options, learn, overflows, roundings, nans, array.array)
+// fast_set_up(resolve, decide, options, learn, overflows, roundings, nans, infs, array.array)
 PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
     State* s = state_of(module);
-    if (!count_is("fast_set_up", n_args, 8) || !keep_names(s->overflows, 4, args[4]) ||
-        !keep_names(s->roundings, 5, args[5]) || !keep_names(s->nans, 2, args[6]))
+    if (!count_is("fast_set_up", n_args, 9) || !keep_names(s->overflows, 4, args[4]) ||
+        !keep_names(s->roundings, 5, args[5]) || !keep_names(s->nans, 2, args[6]) ||
+        !keep_names(s->infs, 3, args[7]))
         return nullptr;
     if (!s->formats && !(s->formats = PyDict_New())) return nullptr;
     if (!s->zero && !(s->zero = PyLong_FromLong(0))) return nullptr;
     PyObject** const places[] = {&s->resolve, &s->decide, &s->options, &s->learn};
     for (int i = 0; i < 4; ++i) keep(places[i], args[i]);
-    keep((PyObject**)&s->array_type, args[7]);
+    keep((PyObject**)&s->array_type, args[8]);
     Py_RETURN_NONE;
 }
 

@@ -16,13 +16,14 @@ bool parse_shape(PyObject* tuple, Walk* walk) {
 }
 
 bool parse_policy(PyObject* tuple, Cast* cast, const Kernels** kernels) {
-    int target, overflow, rounding, nan, exact;
+    int target, overflow, rounding, nan, inf, exact;
     unsigned long long seed;
     const char* kernel;
-    if (!PyArg_ParseTuple(tuple, "iiiipKz", &target, &overflow, &rounding, &nan, &exact, &seed, &kernel))
+    if (!PyArg_ParseTuple(tuple, "iiiiipKz", &target, &overflow, &rounding, &nan, &inf, &exact, &seed,
+                          &kernel))
         return false;
     if (target < 0 || target >= N_FORMATS || overflow < 0 || overflow > 3 || rounding < 0 ||
-        rounding > 4 || nan < 0 || nan > 1) {
+        rounding > 4 || nan < 0 || nan > 1 || inf < 0 || inf > 2) {
         PyErr_SetString(PyExc_ValueError, "a policy out of range");
         return false;
     }
@@ -31,6 +32,7 @@ bool parse_policy(PyObject* tuple, Cast* cast, const Kernels** kernels) {
     cast->overflow = (Overflow)overflow;
     cast->rounding = (Rounding)rounding;
     cast->nan = (NanPolicy)nan;
+    cast->inf = (InfPolicy)inf;
     cast->full = exact;
     cast->keys = seed_keys(seed);
     *kernels = kernel ? find_kernels(kernel) : pick_kernels();

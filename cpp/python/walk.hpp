@@ -40,18 +40,15 @@ struct Walk {
 // A tuple of lengths; false, with an error set, if it is none.
 bool parse_shape(PyObject* tuple, Walk* walk);
 
-// (target, overflow, rounding, nan, exact, seed, kernel | None)
+// (target, overflow, rounding, nan, inf, exact, seed, kernel | None)
 bool parse_policy(PyObject* tuple, Cast* cast, const Kernels** kernels);
 
 // None for NO_INDEX.
 PyObject* index_object(uint64_t index);
 
-// How many values the policy refuses.
-inline uint64_t n_refused(const Cast& cast, const Stats& stats) {
-    return (cast.overflow == Overflow::Raise ? stats.n_overflow : 0) +
-           (cast.overflow == Overflow::Wrap ? stats.n_inf : 0) +
-           (cast.nan == NanPolicy::Raise ? stats.n_nan_lost : 0) +
-           (cast.full ? stats.n_inexact + stats.n_nan_lost : 0);
+// How many values the policy refuses, where cast.full stands for exact=True.
+inline uint64_t n_refused_or_changed(const Cast& cast, const Stats& stats) {
+    return n_refused(cast, stats) + (cast.full ? stats.n_inexact + stats.n_nan_lost : 0);
 }
 
 // Calls leaves(sequence) for every innermost list and leaf(object) where there is no list at all.

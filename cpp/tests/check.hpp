@@ -51,6 +51,7 @@ inline std::string decimal(double x) {
 
 constexpr const char* OVERFLOWS[] = {"raise", "saturate", "wrap", "ieee"};
 constexpr const char* ROUNDINGS[] = {"nearest-even", "toward-zero", "down", "up", "stochastic"};
+constexpr const char* INFS[] = {"keep", "saturate", "raise"};
 constexpr uint64_t SEED = 0x123456789ABCDEF0ull;
 
 struct Case {
@@ -58,6 +59,7 @@ struct Case {
     Overflow overflow = Overflow::Raise;
     Rounding rounding = Rounding::NearestEven;
     NanPolicy nan = NanPolicy::Raise;
+    InfPolicy inf = InfPolicy::Keep;
     bool full = false;
     bool collapses = false;  // without `full`: what becomes 0 or one value
     uint64_t first = 0;
@@ -71,7 +73,8 @@ struct Case {
 
     std::string text() const {
         return std::string(from().name) + " to " + to().name + ", " + OVERFLOWS[int(overflow)] +
-               ", " + ROUNDINGS[int(rounding)] + (full ? ", all statistics" : "") +
+               ", " + ROUNDINGS[int(rounding)] +
+               (inf == InfPolicy::Keep ? "" : ", infinity ends") + (full ? ", all statistics" : "") +
                (collapses ? ", collapse" : "") +
                (first ? ", first " + std::to_string(first) : "");
     }
@@ -86,16 +89,19 @@ inline bool can_cast(FormatId source, FormatId target) {
 inline std::vector<Case> policies(FormatId source, FormatId target) {
     const Row& to = ROWS[ROWS[target].component];
     std::vector<Case> found;
+    const bool infinities = to.infinity && ROWS[ROWS[source].component].infinity;
     for (int r = 0; r < 5; ++r)
-        for (int o = 0; o < 4; ++o) {
-            if (Overflow(o) == Overflow::Wrap && !to.is_integer()) continue;
-            if (Overflow(o) == Overflow::Ieee && !to.infinity && !to.has_nan()) continue;
-            Case c{source, target};
-            c.overflow = Overflow(o);
-            c.rounding = Rounding(r);
-            c.nan = NanPolicy((r + o) % 2);  // the answer does not depend on it
-            found.push_back(c);
-        }
+        for (int ends = 0; ends <= infinities; ++ends)
+            for (int o = 0; o < 4; ++o) {
+                if (Overflow(o) == Overflow::Wrap && !to.is_integer()) continue;
+                if (Overflow(o) == Overflow::Ieee && !to.infinity && !to.has_nan()) continue;
+                Case c{source, target};
+                c.overflow = Overflow(o);
+                c.rounding = Rounding(r);
+                c.nan = NanPolicy((r + o) % 2);  // the answer does not depend on it
+                if (ends) c.inf = o % 2 ? InfPolicy::Saturate : InfPolicy::Raise;
+                found.push_back(c);
+            }
     return found;
 }
 
@@ -166,7 +172,9 @@ inline void expect_component(Expected& e, const Row& to, const oracle::Number& x
         if (e.first_overflow == NO_INDEX) e.first_overflow = element;
         const double magnitude =
             x.is == Is::Finite ? fabs((double)oracle::value(x)) : (double)INFINITY;
-        if (magnitude > e.largest_overflow) {
+        // what inf refuses or ends, overflow does not
+        const bool counts = x.is == Is::Finite || !to.infinity;
+        if (counts && magnitude > e.largest_overflow) {
             e.largest_overflow = magnitude;
             e.largest_index = element;
         }
@@ -221,7 +229,7 @@ inline void expect_collapse(Expected& e, const Case& c, const uint64_t* codes, u
 inline Expected expect(const Case& c, const uint64_t* codes, uint64_t n, bool sums) {
     const FormatId source = FormatId(c.from().component), target = FormatId(c.to().component);
     const Row &from = ROWS[source], &to = ROWS[target];
-    const oracle::Oracle oracle(source, target, c.overflow, c.rounding, c.seed);
+    const oracle::Oracle oracle(source, target, c.overflow, c.rounding, c.inf, c.seed);
     Expected e;
     e.sums = sums;
     e.codes.resize(n * c.to_components());
@@ -387,6 +395,7 @@ inline Result cast(const Kernels& kernels, const Case& c, const Memory& source, 
     raw.overflow = c.overflow;
     raw.rounding = c.rounding;
     raw.nan = c.nan;
+    raw.inf = c.inf;
     raw.source_packed = source.packed;
     raw.target_packed = target && target->packed;
     raw.full = c.full;
@@ -459,7 +468,7 @@ inline std::string wrong_statistics(const Case& c, const Expected& e, const Stat
             return "largest_overflow " + decimal(s.largest_overflow) + ", expected " +
                    decimal(e.largest_overflow);
     }
-    if ((c.full || c.overflow == Overflow::Wrap) && s.n_inf != e.n_inf)
+    if ((c.full || c.overflow == Overflow::Wrap || c.inf != InfPolicy::Keep) && s.n_inf != e.n_inf)
         return differ("n_inf", s.n_inf, e.n_inf);
     if (c.full || c.collapses) {
         if (s.n_zero != e.n_zero) return differ("n_zero", s.n_zero, e.n_zero);

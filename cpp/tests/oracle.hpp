@@ -13,6 +13,7 @@
 
 namespace oracle {
 
+using tc::InfPolicy;
 using tc::Kind;
 using tc::Nan;
 using tc::Overflow;
@@ -99,12 +100,13 @@ inline Number decode(const Row& row, uint64_t code) {
 class Oracle {
   public:
     Oracle(tc::FormatId source, tc::FormatId target, Overflow overflow, Rounding rounding,
-           uint64_t seed)
+           InfPolicy inf, uint64_t seed)
         : from_(tc::ROWS[source]),
           to_(tc::ROWS[target]),
           same_(source == target),
           overflow_(overflow),
           rounding_(rounding),
+          keeps_infinity_(to_.infinity && inf == InfPolicy::Keep),
           keys_(seed) {
         is_float_ = to_.kind == Kind::Float;
         precision_ = to_.mantissa_bits + 1;
@@ -114,8 +116,10 @@ class Oracle {
 
     // The outcome of a cast; never refuses: "raise" gives what "saturate" gives.
     Outcome cast(uint64_t code, uint64_t index) const {
-        if (same_) return {code & low_bits(from_.bits), false, false, false, false};
-        return encode(decode(from_, code), index);
+        const Number x = decode(from_, code);
+        const bool ended = x.is == Number::Is::Infinite && !keeps_infinity_;
+        if (same_ && !ended) return {code & low_bits(from_.bits), false, false, false, false};
+        return encode(x, index);
     }
 
     Outcome encode(const Number& x, uint64_t index) const {
@@ -127,14 +131,15 @@ class Oracle {
         }
         if (x.is == Is::Finite) return finite(x, index);
         if (x.is == Is::Nan) return nan(x);
-        if (to_.infinity)
+        if (keeps_infinity_)
             return {to_.infinity_code | (x.negative ? sign_ : 0), false, false, false, false};
-        return {extreme(x.negative), true, false, true, false};
+        const bool unbounded = overflow_ == Overflow::Ieee && !to_.infinity;
+        return {unbounded ? beyond(x.negative) : extreme(x.negative), true, false, true, false};
     }
 
   private:
     const Row &from_, &to_;
-    bool same_, is_float_;
+    bool same_, is_float_, keeps_infinity_;
     Overflow overflow_;
     Rounding rounding_;
     Keys keys_;
@@ -154,12 +159,24 @@ class Oracle {
         return {code | (x.negative ? sign_ : 0), false, false, false, false};
     }
 
-    // The code for what lies beyond the low or the high end; not asked for integers that wrap.
+    // The code for a finite value beyond the low or the high end; not asked for integers that wrap.
+    uint64_t overflowed(bool low) const {
+        if (overflow_ != Overflow::Ieee) return extreme(low);
+        if (low && !to_.is_signed) return beyond(low);  // no finite value is there
+        if (rounding_ == Rounding::TowardZero) return extreme(low);
+        if (rounding_ == Rounding::Up) return low ? extreme(low) : beyond(low);
+        if (rounding_ == Rounding::Down) return low ? beyond(low) : extreme(low);
+        return beyond(low);
+    }
+
+    // Infinity, or NaN where there is none.
+    uint64_t beyond(bool low) const {
+        const uint64_t code = to_.infinity ? to_.infinity_code : to_.nan_code;
+        return low && to_.nan != Nan::NegativeZero ? code | sign_ : code;
+    }
+
+    // The code of the lowest or the highest finite value.
     uint64_t extreme(bool low) const {
-        if (overflow_ == Overflow::Ieee) {
-            const uint64_t code = to_.infinity ? to_.infinity_code : to_.nan_code;
-            return low && to_.nan != Nan::NegativeZero ? code | sign_ : code;
-        }
         if (!is_float_) return low ? sign_ : to_.max_code;
         if (low && !to_.is_signed) return 0;
         return to_.max_code | (low ? sign_ : 0);
@@ -186,7 +203,7 @@ class Oracle {
     Outcome finite(const Number& x, uint64_t index) const {
         const bool negative = x.negative;
         if (x.significand == 0) {
-            if (is_float_ && !has_subnormals(to_)) return {extreme(true), true, false, true, false};
+            if (is_float_ && !has_subnormals(to_)) return {overflowed(true), true, false, true, false};
             return {negative && to_.signed_zero ? sign_ : 0, false, false, false, false};
         }
         int place = 0;
@@ -216,7 +233,7 @@ class Oracle {
                 const uint64_t code = (negative ? 0 - magnitude : magnitude) & low_bits(to_.bits);
                 return {code, false, false, inexact, kept == 0};
             }
-            uint64_t code = extreme(negative);
+            uint64_t code = overflowed(negative);
             if (overflow_ == Overflow::Wrap) {
                 const uint64_t magnitude = uint64_t(kept);
                 code = (negative ? 0 - magnitude : magnitude) & low_bits(to_.bits);
@@ -227,7 +244,7 @@ class Oracle {
         const __int128 code =
             ((__int128)(place - least_) * ((__int128)1 << to_.mantissa_bits)) + (__int128)kept;
         if (code < 0 || code > (__int128)to_.max_code || (negative && !to_.is_signed))
-            return {extreme(negative || code < 0), true, false, true, false};
+            return {overflowed(negative || code < 0), true, false, true, false};
         if (kept == 0) return {negative && to_.signed_zero ? sign_ : 0, false, false, true, true};
         return {uint64_t(code) | (negative ? sign_ : 0), false, false, inexact, false};
     }

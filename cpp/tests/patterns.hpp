@@ -33,7 +33,8 @@ class Patterns {
     Patterns(FormatId source, FormatId target, uint64_t seed)
         : from_(tc::ROWS[source]),
           to_(tc::ROWS[target]),
-          into_source_(target, source, tc::Overflow::Saturate, tc::Rounding::TowardZero, 0),
+          into_source_(target, source, tc::Overflow::Saturate, tc::Rounding::TowardZero,
+                       tc::InfPolicy::Keep, 0),
           random_(seed) {
         // exponents of the target's smallest and largest values, and two beyond
         if (to_.kind == Kind::Float) {

@@ -512,7 +512,7 @@ int index_of(const char* const* names, int n, const std::string& name) {
     exit(2);
 }
 
-// Lines "source target overflow rounding seed index code code ...", real formats only; elements of
+// Lines "source target overflow rounding inf seed index code code ...", real formats only; elements of
 // one line have consecutive indexes. For each code "code:flags", the flags a sum of 1 overflow,
 // 2 NaN lost, 4 inexact, 8 underflow.
 int oracle_lines() {
@@ -520,12 +520,13 @@ int oracle_lines() {
     std::string line;
     while (std::getline(std::cin, line)) {
         std::istringstream words(line);
-        std::string source, target, overflow, rounding;
+        std::string source, target, overflow, rounding, inf;
         uint64_t seed, index, code;
-        words >> source >> target >> overflow >> rounding >> seed >> index;
+        words >> source >> target >> overflow >> rounding >> inf >> seed >> index;
         const oracle::Oracle oracle(format_of(source), format_of(target),
                                     Overflow(index_of(OVERFLOWS, 4, overflow)),
-                                    Rounding(index_of(ROUNDINGS, 5, rounding)), seed);
+                                    Rounding(index_of(ROUNDINGS, 5, rounding)),
+                                    InfPolicy(index_of(INFS, 3, inf)), seed);
         const char* separator = "";
         for (; words >> code; ++index, separator = " ") {
             const oracle::Outcome o = oracle.cast(code, index);

@@ -30,7 +30,7 @@ _Stats = tuple[
 ]
 _Layout = tuple[int, tuple[int, ...], tuple[int, ...] | None, bool, bool]
 _Streamed = tuple[int, int, int, int, int]
-_Policy = tuple[int, int, int, int, bool, int, str | None]
+_Policy = tuple[int, int, int, int, int, bool, int, str | None]
 
 def cast_chunk(
     source_format: int,
@@ -38,6 +38,7 @@ def cast_chunk(
     overflow: int,
     rounding: int,
     nan: int,
+    inf: int,
     seed: int,
     first_index: int,
     count: int,
@@ -53,6 +54,7 @@ def cast_tensor(
     overflow: int,
     rounding: int,
     nan: int,
+    inf: int,
     seed: int,
     first_index: int,
     count: int,
@@ -135,6 +137,7 @@ def stream_cast(
     overflow: int,
     rounding: int,
     nan: int,
+    inf: int,
     seed: int,
     first_index: int,
     count: int,
@@ -174,12 +177,13 @@ class entry:  # noqa: N801
 
 def fast_set_up(
     resolve: Callable[[object], int | None],
-    decide: Callable[[int, int, int, int], int],
+    decide: Callable[[int, int, int, int, int], int],
     options: Callable[[int, int], dict[str, object] | None],
     learn: Callable[[object], None],
     overflows: tuple[str, ...],
     roundings: tuple[str, ...],
     nans: tuple[str, ...],
+    infs: tuple[str, ...],
     array_type: type,
     /,
 ) -> None: ...

@@ -12,11 +12,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from .bridges import is_torch
 from .errors import CastError
-from .formats import lookup_target
+from .formats import Format, lookup_target
 from .handover import Asked, hand_over, verdict_on
 from .kernels.fast import tried_first
-from .policy import Nan, Overflow, Policy, Rounding
+from .policy import Inf, Nan, Overflow, Policy, Rounding
 from .sharing import TARGETS, ReadOnly, Target, Verdict
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def as_tensor(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     null: Any = None,
@@ -58,7 +60,7 @@ def as_tensor(
         on_read_only: a tensor cannot be read-only. "copy": memory that may not be written counts as
             not shareable. "alias": take it; a write then reaches memory that its owner, or the
             operating system, protects.
-        overflow, rounding, nan, exact, seed: of the cast, as in `tensorcast.cast`.
+        overflow, rounding, nan, inf, exact, seed: of the cast, as in `tensorcast.cast`.
         null: a number for what is missing: masked values of NumPy, nulls of pandas, polars and
             Arrow, None in lists. None refuses them, but among the floats of pandas and polars,
             where they are NaN, as to those libraries.
@@ -89,10 +91,10 @@ def as_tensor(
     if quick and device is None and copy is not False:
         from .bridges.sequences import tensor  # new memory, whatever is decided
 
-        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, exact=exact,
-                      seed=seed, null=null)  # fmt: skip
-    policy = Policy(overflow, rounding, nan, exact, seed)
-    to = None if dtype is None else lookup_target(dtype)
+        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, inf=inf,
+                      exact=exact, seed=seed, null=null)  # fmt: skip
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
+    to = _wanted(data, dtype)
     return hand_over(data, Asked("torch", to, device, copy, on_read_only, null=null), policy)
 
 
@@ -104,6 +106,7 @@ def as_array(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     null: Any = None,
@@ -122,7 +125,7 @@ def as_array(
         array([[1, 2],
                [3, 4]], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     to = None if dtype is None else lookup_target(dtype)
     result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), policy)
     return result
@@ -165,5 +168,14 @@ def explain(
     """
     if not isinstance(to, str) or to not in TARGETS:
         raise CastError(f"to={to!r} is not one of {', '.join(TARGETS)}")
-    wanted = None if dtype is None else lookup_target(dtype)
+    wanted = (
+        _wanted(data, dtype) if to == "torch" else None if dtype is None else lookup_target(dtype)
+    )
     return verdict_on(data, Asked(to, wanted, device, copy, on_read_only, mode, null))
+
+
+def _wanted(data: object, dtype: object) -> Format | None:
+    """The format of a tensor; its spelling is read by torch where nobody else is there to read."""
+    if dtype is None:
+        return None
+    return lookup_target(dtype, "torch" if is_torch(data) or type(data) in _NUMBERS else None)

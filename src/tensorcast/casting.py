@@ -16,7 +16,7 @@ from .errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from .formats import FORMATS, Format
 from .kernels import cpu
 from .loss import Loss, loss_of
-from .policy import ResolvedPolicy, can_refuse
+from .policy import ResolvedPolicy, can_refuse, ends_infinities
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as BytesLike
@@ -134,7 +134,7 @@ def refuse(
         source: CPU buffer that was cast, so that messages show the first value refused.
 
     Raises:
-        CastOverflowError: overflow under "raise", or infinities under "wrap".
+        CastOverflowError: overflow under "raise", infinities under "wrap" or inf="raise".
         CastNanError: lost NaNs under nan="raise".
         InexactCastError: a changed value under exact=True.
 
@@ -149,12 +149,21 @@ magnitude 300 at 2). Pass overflow="saturate" or "wrap", or cast to float16, whi
     """
     target = FORMATS[loss.target]
     label = f"{name!r}: " if name else ""
-    n_refused = {"raise": loss.n_overflow, "wrap": loss.n_inf or 0}.get(policy.overflow, 0)
+    n_ended = n_ended_infinities(loss, policy)
+    n_refused = n_out_of_range(loss, policy)
     if n_refused:
+        where = _where(loss, shape, source, n_ended)
         raise CastOverflowError(
             f"{label}{n_refused} of {loss.n_elements} values lie outside {loss.target} "
-            f"({_number(target.min)} to {_number(target.max)}{_where(loss, shape, source)}). "
+            f"({_number(target.min)} to {_number(target.max)}{where}). "
             f"{_way_out(loss, target, policy)}"
+        )
+    if policy.inf == "raise" and n_ended:
+        first = _first_text(source, target, policy, "n_inf")
+        raise CastOverflowError(
+            f'{label}{n_ended} of {loss.n_elements} values are infinite{first}, and inf="raise" '
+            f'refuses them. Pass inf="keep", or inf="saturate" for {_number(target.max)}, the '
+            f"largest value of {loss.target}."
         )
     if policy.nan == "raise" and loss.n_nan_lost:
         first = _first_text(source, target, policy, "n_nan_lost")
@@ -170,6 +179,19 @@ magnitude 300 at 2). Pass overflow="saturate" or "wrap", or cast to float16, whi
             f"{label}{n_changed} of {loss.n_elements} values would change in {loss.target} "
             f"(largest error {loss.max_abs_error:.9g}{first}). Pass exact=False to allow it."
         )
+
+
+def n_ended_infinities(loss: Loss, policy: ResolvedPolicy) -> int:
+    """How many infinities the target has a code for, and the policy does not keep."""
+    ends = ends_infinities(FORMATS[loss.source], FORMATS[loss.target], policy)
+    return loss.n_inf or 0 if ends else 0
+
+
+def n_out_of_range(loss: Loss, policy: ResolvedPolicy) -> int:
+    """How many values the overflow policy refuses."""
+    if policy.overflow == "wrap":
+        return loss.n_inf or 0
+    return loss.n_overflow - n_ended_infinities(loss, policy) if policy.overflow == "raise" else 0
 
 
 def would_refuse(loss: Loss, policy: ResolvedPolicy) -> bool:
@@ -302,13 +324,14 @@ def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
     return f"{way}, or cast to {holds}, which holds them."
 
 
-def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None) -> str:
-    """What overflows first and most, and where."""
+def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None, n_ended: int) -> str:
+    """What overflows first and most, and where; n_ended: infinities among them that do not count,
+    of which the first may be one."""
     if loss.largest_overflow is None or loss.largest_overflow_index is None:
         return ""
     largest = f"largest magnitude {_number(loss.largest_overflow)} at "
     largest += _index_text(loss.largest_overflow_index, shape)
-    if source is None or loss.first_overflow is None:
+    if source is None or loss.first_overflow is None or n_ended:
         return f", {largest}"
     first = f"{_number(value_at(source, loss.first_overflow))} at "
     first += _index_text(loss.first_overflow, shape)
@@ -330,11 +353,11 @@ def _first_text(source: Buffer | None, target: Format, policy: ResolvedPolicy, c
         while high - low > 1:
             middle = (low + high) // 2
             half = rest.part(dimension, low, middle)
-            loss = cast_buffer(half, None, target, policy, report=counted != "n_nan_lost")
+            loss = cast_buffer(half, None, target, policy, report=counted == "n_inexact")
             low, high = (low, middle) if getattr(loss, counted) else (middle, high)
         rest = rest.part(dimension, low, low + 1)
         index.append(low)
-    if counted == "n_nan_lost":
+    if counted != "n_inexact":
         return f" (the first at {index})"
     return f"; the first is {_number(value_at(rest, 0))} at {index}"
 
@@ -407,7 +430,8 @@ def may_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
 def _may_refuse(source_name: str, target_name: str, policy: ResolvedPolicy) -> bool:
     source, target = FORMATS[source_name], FORMATS[target_name]
     if policy.exact:
-        return not is_lossless_pair(source, target)
+        ends = ends_infinities(source, target, policy)
+        return ends or not is_lossless_pair(source, target)
     return can_refuse(source, target, policy)
 
 

@@ -25,7 +25,8 @@ class CastError(TensorcastError, ValueError):
 
 
 class CastOverflowError(CastError, OverflowError):
-    """Under `overflow="raise"`, values lie outside the target's range; nothing was written."""
+    """Under `overflow="raise"`, values lie outside the target's range, or under `inf="raise"` are
+    infinite; nothing was written."""
 
 
 class CastNanError(CastError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .formats import lookup_target
 from .handover import Asked, hand_over
-from .policy import Nan, Overflow, Policy, Rounding
+from .policy import Inf, Nan, Overflow, Policy, Rounding
 from .sharing import Target
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def to_numpy(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> np.ndarray[Any, Any]:
@@ -41,7 +42,7 @@ def to_numpy(
     requires grad is shared too; what is done to the array is not recorded.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         device: "cpu" brings over what lies on a GPU; None moves nothing.
 
     Raises:
@@ -52,7 +53,7 @@ def to_numpy(
         >>> to_numpy([0.1, 300.0], "bfloat16")
         array([0.100098, 300], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     result: np.ndarray[Any, Any] = _out(data, "numpy", dtype, device, copy, None, policy)
     return result
 
@@ -66,6 +67,7 @@ def to_jax(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -78,7 +80,7 @@ def to_jax(
     narrow.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         device: a jax.Device or a name ("cpu", "cuda:0"); None moves nothing.
 
     Raises:
@@ -87,7 +89,7 @@ def to_jax(
         MissingLibraryError: JAX is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "jax", dtype, device, copy, None, policy)
 
 
@@ -100,6 +102,7 @@ def to_tensorflow(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -112,7 +115,7 @@ def to_tensorflow(
     `tf.constant`.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         device: a name ("CPU:0", "GPU:0"); None moves nothing.
 
     Raises:
@@ -121,7 +124,7 @@ def to_tensorflow(
         MissingLibraryError: TensorFlow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "tensorflow", dtype, device, copy, None, policy)
 
 
@@ -134,13 +137,14 @@ def to_cupy(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
     """A CuPy array of the data: on their GPU where they lie on one, else on the device named.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         device: a number, "cuda:0" or a cupy.cuda.Device; None moves nothing, so that data in the
             CPU's memory are refused.
 
@@ -150,7 +154,7 @@ def to_cupy(
         MissingLibraryError: CuPy is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "cupy", dtype, device, copy, None, policy)
 
 
@@ -162,6 +166,7 @@ def to_arrow(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -174,7 +179,7 @@ def to_arrow(
     over pairs. `tensorcast.as_array` and `as_tensor` read all of them.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
 
     Raises:
         CastError: copy=False and it cannot be shared; the data hold no numbers; they have no
@@ -182,7 +187,7 @@ def to_arrow(
         MissingLibraryError: pyarrow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "arrow", dtype, None, copy, None, policy)
 
 
@@ -195,6 +200,7 @@ def to_pil(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -205,7 +211,7 @@ def to_pil(
     writes to it. The others are copied: Pillow keeps RGB, say, in 4 bytes a pixel.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         mode: of the image, where it is not to be the one above: P, PA, La, YCbCr, HSV, LAB, RGBX,
             RGBa or CMYK.
 
@@ -220,7 +226,7 @@ def to_pil(
         >>> to_pil(np.zeros((2, 3, 4), np.uint8)).mode
         'RGBA'
     """
-    policy = Policy(overflow, rounding, nan, exact, seed)
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "pil", dtype, None, copy, mode, policy)
 
 

@@ -219,13 +219,44 @@ class Format:
         return self.name
 
 
+Reader = Literal["torch", "numpy", "files"]
+"""Whose words a spelling is read in: those of torch, of NumPy, of checkpoint files."""
+
+READINGS: Final[dict[str, dict[str, str]]] = {
+    "int": {"torch": "int32", "numpy": "int64"},
+    "uint": {"C": "uint32", "numpy": "uint64"},
+    "float": {"torch": "float32", "numpy": "float64"},
+    "byte": {"torch": "uint8", "numpy": "int8"},
+    "cfloat": {"torch": "complex64", "numpy": "complex128"},  # NumPy's up to 1.26
+    "i1": {"bits": "int1", "numpy": "int8"},
+    "i2": {"bits": "int2", "numpy": "int16"},
+    "i4": {"bits": "int4", "numpy": "int32"},
+    "i8": {"files": "int8", "numpy": "int64"},
+    "u1": {"bits": "uint1", "numpy": "uint8"},
+    "u2": {"bits": "uint2", "numpy": "uint16"},
+    "u4": {"bits": "uint4", "numpy": "uint32"},
+    "u8": {"files": "uint8", "numpy": "uint64"},
+    "f4": {"files": "float4_e2m1fn", "numpy": "float32"},
+    "f8": {"bits": "a float of 8 bits", "numpy": "float64"},
+    "f16": {"files": "float16", "numpy": "a longdouble of 128 bits"},
+}
+"""What is read differently: the spelling, and what it is to whom. It is no alias of any format."""
+
+READERS: Final = {
+    "torch": "torch",
+    "numpy": "NumPy",
+    "files": "safetensors",
+    "bits": "by bits",
+    "C": "C",
+}
+
+
 def _integer(bits: int, signed: bool, **spellings: str) -> Format:
     name = f"{'int' if signed else 'uint'}{bits}"
-    # "i1" and "u1" are int8 and uint8 to NumPy users, and far more common than integers of a bit
-    short = (f"{'i' if signed else 'u'}{bits}",) if bits > 1 else ()
+    letter = "i" if signed else "u"
+    short = () if f"{letter}{bits}" in READINGS else (f"{letter}{bits}",)
     legacy = {
         "int8": ("char",),
-        "uint8": ("byte",),
         "int16": ("short",),
         "int32": (),
         "int64": ("long", "longlong"),
@@ -327,7 +358,7 @@ _ROWS: Final = (
         torch="float4_e2m1fn_x2",
         safetensors="F4",
         onnx="FLOAT4E2M1",
-        aliases=("fp4", "f4", "e2m1", "float4_e2m1"),
+        aliases=("fp4", "e2m1", "float4_e2m1"),
     ),
     _small_float(
         "float6_e2m3fn",
@@ -474,7 +505,6 @@ _ROWS: Final = (
         infinity=True,
         nan="ieee",
         spellings=_everywhere("complex64", "C64", None, "COMPLEX64"),
-        aliases=("cfloat",),
     ),
     Format(
         "complex128",
@@ -523,27 +553,39 @@ _NOT_OFFERED: Final = {
 """What frameworks have and tensorcast has not: the way out."""
 
 
-def lookup(spelling: object) -> Format:
+_EXACT: Final = {text: row for row in _ROWS for text in row.spellings.values()}
+
+
+def lookup(spelling: object, reader: Reader | None = None) -> Format:
     """The row that `spelling` names.
 
     Args:
         spelling: a `Format`; a name of any library in any case ("bfloat16", "BF16",
             "torch.bfloat16", "F8_E4M3", "FLOAT8E4M3FN", "half"); a torch, NumPy, ml_dtypes or
             JAX dtype or scalar type; or Python's bool, int, float, complex, which mean what
-            they mean to torch and NumPy: bool, int64, float64, complex128. The *name* "float"
-            is torch's and ONNX's float32, "double" is float64. "F8_E4M3" is safetensors'
-            spelling of float8_e4m3fn. Not known are the name "int", which is int32 to torch and
-            int64 to Python, and NumPy's type codes: "i8" and "f4" are int8 and float4_e2m1fn,
-            as safetensors spells them (`np.dtype("f4")` is float32).
+            they mean to torch and NumPy: bool, int64, float64, complex128. "F8_E4M3" is
+            safetensors' spelling of float8_e4m3fn. What two libraries read differently is refused:
+            the name "float" is float32 to torch and float64 to NumPy, "i8" is int8 to safetensors
+            and int64 to NumPy. "torch.float", and "I8" as safetensors writes it, are plain.
+        reader: whose words they are: "torch" reads "float" as torch does, "files" reads "f16" as
+            checkpoints do. What stays in doubt is refused all the same.
 
     Raises:
-        FormatError: no format is spelled so; the message names the nearest ones.
+        FormatError: no format is spelled so, and the message names the nearest ones; or two are,
+            and it names both.
 
     Example:
         >>> lookup("BF16").name
         'bfloat16'
         >>> lookup("torch.float8_e5m2").name, lookup(float).name
         ('float8_e5m2', 'float64')
+        >>> lookup("float", "torch").name
+        'float32'
+        >>> lookup("float")
+        Traceback (most recent call last):
+        ...
+        tensorcast.errors.FormatError: 'float' is float32 (torch) or float64 (NumPy); write which \
+one is meant
         >>> lookup("bflot16")
         Traceback (most recent call last):
         ...
@@ -559,7 +601,10 @@ def lookup(spelling: object) -> Format:
         # torch.dtype prints as torch.bfloat16; np.dtype and ml_dtypes types have .name or __name__
         named = getattr(spelling, "name", None) or getattr(spelling, "__name__", None)
         text = named if isinstance(named, str) else str(spelling)
-    row = _SPELLED.get(text.strip().rsplit(".", 1)[-1].lower())
+    prefix, _, name = text.strip().rpartition(".")
+    row = _SPELLED.get(name.lower())
+    if name.lower() in READINGS:
+        row = _EXACT.get(name) or _read(name, _LIBRARIES.get(prefix.lower()), reader)
     if row is None:
         plain = text.strip().rsplit(".", 1)[-1].lower()
         if plain in _NOT_OFFERED:
@@ -568,7 +613,7 @@ def lookup(spelling: object) -> Format:
     return row
 
 
-def lookup_target(spelling: object) -> Format:
+def lookup_target(spelling: object, reader: Reader | None = None) -> Format:
     """`lookup` of the format that a result is to have, which is in the machine's byte order.
 
     Raises:
@@ -582,13 +627,34 @@ def lookup_target(spelling: object) -> Format:
         tensorcast.errors.FormatError: dtype('>i4') asks for the other byte order, and results \
 have the machine's; cast to 'int32', then use NumPy's .astype(dtype)
     """
-    row = lookup(spelling)
+    row = lookup(spelling, reader)
     if getattr(spelling, "isnative", True) is False:
         raise FormatError(
             f"{spelling!r} asks for the other byte order, and results have the machine's; cast to "
             f"{row.name!r}, then use NumPy's .astype(dtype)"
         )
     return row
+
+
+_LIBRARIES: Final = {"torch": "torch", "np": "numpy", "numpy": "numpy"}
+
+
+def _read(name: str, library: str | None, reader: Reader | None) -> Format:
+    """What a spelling means that not everybody reads alike.
+
+    Raises:
+        FormatError: it is not told whose it is.
+    """
+    readings = READINGS[name.lower()]
+    if library or reader == "torch":
+        row = FORMATS.get(readings.get(library or "torch", ""))
+        if row is not None:
+            return row
+    known = [FORMATS[each] for each in readings.values() if each in FORMATS]
+    if reader in ("torch", "files") and not library and len(known) == 1 and "files" in readings:
+        return known[0]  # as nobody else can mean here
+    told = " or ".join(f"{each} ({READERS[who]})" for who, each in readings.items())
+    raise FormatError(f"{name!r} is {told}; write which one is meant")
 
 
 def _nearest(text: str) -> str:

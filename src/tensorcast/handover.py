@@ -18,11 +18,11 @@ from .bridges.outward import bridge_to
 from .bridges.room import refuse_no_memory
 from .bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
 from .buffer import Buffer, contiguous_strides
-from .casting import cast_buffer
+from .casting import cast_buffer, refuse
 from .errors import CastError, CastOverflowError
 from .formats import Format, lookup
 from .kernels.torch_lazy import check_storage, is_pending, settled
-from .policy import Policy
+from .policy import Policy, changes_nothing
 from .sharing import Decision, ReadOnly, Target, Verdict, Wish, decide
 
 _RECKLESS = Policy(overflow="saturate", nan="zero")
@@ -86,6 +86,8 @@ def hand_over(data: Any, asked: Asked, policy: Policy) -> Any:
         found = _plan(data, asked, bridge, policy)
         if found is None:
             found = _plan_sequence(data, asked, bridge, policy)
+        elif policy.inf != "keep" and found.wish.format == found.seen.buffer.format:
+            found, asked, policy = _without_infinities(found, asked, bridge, policy)
         return _carry_out(found, asked, policy)
     except Exception as error:
         refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
@@ -171,6 +173,43 @@ def _planned(
     wish = Wish(asked.target, wanted, fit, device, asked.copy, asked.on_read_only)
     decision = decide(seen, wish, same_kind=same_kind)
     return Plan(data, seen, wish, decision, bridge, tensor)
+
+
+def _without_infinities(
+    plan: Plan, asked: Asked, bridge: Any, policy: Policy
+) -> tuple[Plan, Asked, Policy]:
+    """What is to be done where the format stays, and the policy does not keep infinities: data
+    without any is shared as under inf="keep", other data gets new memory first."""
+    row = plan.wish.format
+    resolved = policy.resolve(row, row)
+    if changes_nothing(row, row, policy):
+        return plan, asked, policy
+    from .bridges.memory import empty
+    from .tensors import cast, measure
+
+    source: Buffer | None = None
+    if plan.tensor is not None:
+        loss = measure(plan.tensor, row, **vars(policy))
+    else:
+        visible = see(plan.data)
+        if visible is None:
+            raise CastError(f"inf={policy.inf!r} asks of values that cannot be seen from here")
+        source = visible.buffer
+        loss = cast_buffer(source, None, row, resolved, report=policy.exact)
+    refuse(loss, resolved, plan.seen.buffer.shape, source=source)
+    if not loss.n_inf:
+        return plan, asked, replace(policy, inf="keep")
+    if asked.copy is False:
+        raise CastError(f'copy=False, but inf="saturate" changes {loss.n_inf} infinities')
+    if source is None:
+        made = cast(plan.tensor, row, **vars(policy))
+    else:
+        made, written = empty(source, row, "numpy")
+        cast_buffer(source, written, row, resolved, fresh=True)
+    asked = replace(asked, copy=None)  # it is one
+    again = _plan(made, asked, bridge, policy)
+    assert again is not None
+    return again, asked, replace(policy, inf="keep")
 
 
 def _plan_sequence(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan:

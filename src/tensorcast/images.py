@@ -71,7 +71,7 @@ def image_to_tensor(
         array([[0.  , 0.75],
                [1.5 , 2.25]], dtype=float16)
     """
-    target = lookup_target(to)
+    target = lookup_target(to, "torch")
     if not isinstance(layout, str):
         raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
     given, wanted = _letters(layout)

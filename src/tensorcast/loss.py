@@ -9,7 +9,7 @@ from html import escape
 from .formats import FORMATS, Format
 from .judgement import collapsed
 from .kernels.cpu import RawStats
-from .policy import ResolvedPolicy
+from .policy import ResolvedPolicy, ends_infinities
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,14 @@ class Loss:
     Attributes:
         source, target: names of the formats.
         n_elements: elements cast.
-        n_overflow: values outside the target's range, infinities too where it has none.
+        n_overflow: values outside the target's range; infinities too where the target has none, or
+            `inf` does not keep them.
         n_nan_lost: NaNs the target could not keep.
         n_inexact: numbers whose result is another number, overflow and underflow included.
         n_underflow: non-zero numbers in range that became zero.
-        n_nan, n_inf: NaNs and infinities in the source.
+        n_nan, n_inf: NaNs and infinities in the source, whatever became of them. What became of
+            them is in no error and no sum: `is_lossless` and `n_inexact` tell of it, and `sqnr_db`
+            does not.
         min, max, amax: over the finite source values; int for integer sources.
         max_abs_error: largest |source - result| where both are finite, in float64. A cast that
             raises counts as one that saturates.
@@ -41,7 +44,8 @@ class Loss:
             excepted).
         first_overflow: index (C order) of the first element that overflows, None if none does.
         largest_overflow, largest_overflow_index: the largest magnitude that overflows and its
-            index, under overflow="raise" only; None if none does.
+            index, under overflow="raise" only; None if none does. An infinity that `inf` does not
+            keep is not looked at.
         n_zero: zeros in the source, of either sign.
         n_to_zero: other numbers whose result is 0: by underflow, and by an overflow that saturates
             or wraps to 0. A NaN that nan="zero" makes 0 is not counted.
@@ -176,6 +180,7 @@ class Loss:
                 "different casts"
             )
         one_source, one_result = _one_value(self, later)
+        n_inf = (self.n_inf or 0) + (later.n_inf or 0)
         larger = later if (later.largest_overflow or 0) > (self.largest_overflow or 0) else self
         first = self.first_overflow if self.first_overflow is not None else later.first_overflow
         merged = replace(
@@ -197,7 +202,7 @@ class Loss:
                 n_inexact=None,
                 n_underflow=None,
                 n_nan=None,
-                n_inf=None,
+                n_inf=None if None in (self.n_inf, later.n_inf) else n_inf,
                 min=None,
                 max=None,
                 amax=None,
@@ -210,7 +215,7 @@ class Loss:
             n_inexact=self.n_inexact + later.n_inexact,
             n_underflow=(self.n_underflow or 0) + (later.n_underflow or 0),
             n_nan=(self.n_nan or 0) + (later.n_nan or 0),
-            n_inf=(self.n_inf or 0) + (later.n_inf or 0),
+            n_inf=n_inf,
             min=min((x for x in (self.min, later.min) if x is not None), default=None),
             max=max((x for x in (self.max, later.max) if x is not None), default=None),
             amax=max((x for x in (self.amax, later.amax) if x is not None), default=None),
@@ -321,20 +326,22 @@ def loss_of(
 
     Args:
         raw: what the kernel returned.
-        policy: of the cast; under overflow="wrap" `n_inf` is there even without `full`.
+        policy: of the cast; under overflow="wrap", and where `inf` does not keep infinities,
+            `n_inf` is there even without `full`.
         full: whether all statistics were asked for.
         collapses: whether at least what becomes 0, or one value, was.
     """
     whole = full or collapses
     largest = raw.largest_overflow if raw.largest_overflow_index is not None else None
     if not full:
+        counted = policy.overflow == "wrap" or ends_infinities(source, target, policy)
         return Loss(
             source.name,
             target.name,
             n_elements,
             raw.n_overflow,
             raw.n_nan_lost,
-            n_inf=raw.n_inf if policy.overflow == "wrap" else None,
+            n_inf=raw.n_inf if counted else None,
             first_overflow=raw.first_overflow,
             largest_overflow=largest,
             largest_overflow_index=raw.largest_overflow_index,

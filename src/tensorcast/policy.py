@@ -17,10 +17,12 @@ from .formats import Format, lookup
 Overflow = Literal["raise", "saturate", "wrap", "ieee"]
 Rounding = Literal["nearest-even", "toward-zero", "down", "up", "stochastic"]
 Nan = Literal["raise", "zero"]
+Inf = Literal["keep", "saturate", "raise"]
 
 OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
 ROUNDINGS: Final[tuple[Rounding, ...]] = get_args(Rounding)
 NANS: Final[tuple[Nan, ...]] = get_args(Nan)
+INFS: Final[tuple[Inf, ...]] = get_args(Inf)
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class Policy:
         overflow: for a finite value that, rounded to the target's precision with an unbounded
             exponent, lies outside the target's finite range, and for an infinity the target
             does not have. "raise": nothing is written. "saturate": the nearest finite extreme.
-            "wrap": modulo 2^bits, integer targets only (an infinity still raises). "ieee":
-            infinity, or NaN in a format without infinity; float targets only.
+            "wrap": modulo 2^bits, integer targets only (an infinity still raises). "ieee": as IEEE
+            754-2019, 7.4: infinity, or NaN in a format without infinity; but where the rounding is
+            toward zero or away from that end of the range, the largest finite value. Float targets
+            only.
         rounding: "nearest-even", "toward-zero", "down" (toward -infinity), "up" (toward
             +infinity), "stochastic" (up with the probability of the discarded fraction, from
             `seed` and the element's index). None: nearest-even to floats, toward-zero to
@@ -40,6 +44,8 @@ class Policy:
         nan: for a NaN where the target has none: "raise", or "zero" (+0).
         exact: refuse the cast if any value would change.
         seed: of stochastic rounding, 0 to 2^64 - 1.
+        inf: for an infinity where the target has one: "keep"; "saturate": the largest finite value
+            of its sign; "raise". Where the target has none, `overflow` decides.
 
     Raises:
         PolicyError: a value is none of the above.
@@ -50,12 +56,14 @@ class Policy:
     nan: Nan = "raise"
     exact: bool = False
     seed: int = 0
+    inf: Inf = "keep"
 
     def __post_init__(self) -> None:
         _one_of("overflow", self.overflow, OVERFLOWS)
         if self.rounding is not None:
             _one_of("rounding", self.rounding, ROUNDINGS)
         _one_of("nan", self.nan, NANS)
+        _one_of("inf", self.inf, INFS)
         if not isinstance(self.exact, bool):
             raise PolicyError(f"exact={self.exact!r} is not True or False")
         if not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
@@ -92,7 +100,7 @@ class Policy:
             )
         default: Rounding = "toward-zero" if target.is_integer else "nearest-even"
         return ResolvedPolicy(
-            self.overflow, self.rounding or default, self.nan, self.exact, self.seed
+            self.overflow, self.rounding or default, self.nan, self.exact, self.seed, self.inf
         )
 
 
@@ -105,6 +113,7 @@ class ResolvedPolicy:
     nan: Nan
     exact: bool
     seed: int
+    inf: Inf = "keep"
 
 
 def can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
@@ -119,6 +128,8 @@ def can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
     """
     if policy.nan == "raise" and source.component.has_nan and not _keeps_nan(target):
         return True
+    if policy.inf == "raise" and ends_infinities(source, target, policy):
+        return True
     if policy.overflow not in ("raise", "wrap") or source == target or target.kind == "bool":
         return False
     if policy.overflow == "wrap":
@@ -126,6 +137,17 @@ def can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
     inside = source.max_exact <= target.max_exact and source.min_exact >= target.min_exact
     no_zero = target.component.is_float and not target.component.subnormals
     return not inside or no_zero or (source.component.infinity and not target.component.infinity)
+
+
+def ends_infinities(source: Format, target: Format, policy: Policy | ResolvedPolicy) -> bool:
+    """Whether the source and the target have infinities, and the policy does not keep them."""
+    return policy.inf != "keep" and source.component.infinity and target.component.infinity
+
+
+def changes_nothing(source: Format, target: Format, policy: Policy | ResolvedPolicy) -> bool:
+    """Whether a cast gives back what it got: to the same format, but for infinities that the policy
+    does not keep."""
+    return source == target and (policy.inf == "keep" or not source.component.infinity)
 
 
 def _keeps_nan(target: Format) -> bool:

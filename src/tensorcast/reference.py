@@ -22,11 +22,19 @@ The rules, beyond the contract in docs:
 - A tie goes to the even significand. A format without mantissa bits, float8_e8m0fnu, has none
   that is even, so there a tie goes to the larger magnitude (IEEE 754-2019, 4.3.1, on numbers of
   one digit): 1.5 * 2^127 overflows, 1.5 * 2^-128 gives 2^-127.
-- Overflow: "saturate" gives the nearest finite extreme; "ieee" infinity, or the NaN with the
-  sign where the NaN has one; "wrap" the rounded integer modulo 2^bits; "raise" reports the code
-  that "saturate" gives. An infinity the target does not have overflows; under "wrap" its code
-  is that of "saturate" and `cast_codes` raises.
-- float8_e8m0fnu holds neither zero nor negatives: both overflow and saturate to 2^-127.
+- Overflow: "saturate" gives the nearest finite extreme; "wrap" the rounded integer modulo 2^bits;
+  "raise" reports the code that "saturate" gives.
+- "ieee" is IEEE 754-2019, 7.4. To nearest and stochastically (the rounded value lies outside the
+  range either way) what overflows is infinity, or the NaN with the sign where the NaN has one.
+  Toward zero, "down" above the range and "up" below it, it is the finite extreme.
+- An infinity the target does not have overflows. "ieee" makes it the NaN in every direction: 7.4 is
+  about finite values, and no rounding makes an infinity finite. Under "wrap" its code is that of
+  "saturate" and `cast_codes` raises.
+- An infinity the target has stays one under inf="keep". Under "saturate" and "raise" it overflows,
+  to the finite extreme, whatever the overflow policy, and "raise" refuses it; in a cast to the same
+  format too.
+- float8_e8m0fnu holds neither zero nor negatives: both overflow and saturate to 2^-127. "ieee"
+  makes them the NaN in every direction: no finite value lies on their side.
 - NaN stays NaN and becomes quiet: sign and top payload bits are kept where the target has room.
   float8_e4m3fn's NaNs have a sign and no payload, float8_e8m0fnu's and the "fnuz" formats' only
   NaN is positive. A NaN that meets a target without NaN is lost and its code is 0. To bool it
@@ -52,7 +60,7 @@ from typing import Final, Literal, NamedTuple, TypedDict
 
 from .errors import CastNanError, CastOverflowError, InexactCastError
 from .formats import Format
-from .policy import ResolvedPolicy
+from .policy import ResolvedPolicy, ends_infinities
 
 _MASK32: Final = (1 << 32) - 1
 _MASK64: Final = (1 << 64) - 1
@@ -259,10 +267,12 @@ class _Target:
         if kind == _NAN:
             code = self.nan(negative, significand)
             return Outcome(0, nan_lost=True) if code is None else Outcome(code)
-        if self.row.infinity:
+        if self.row.infinity and self.policy.inf == "keep":
             assert self.row.infinity_code is not None
             return Outcome(self.row.infinity_code | (self.sign if negative else 0))
-        return Outcome(self.overflowed(negative), overflow=True, inexact=True)
+        unbounded = self.policy.overflow == "ieee" and not self.row.infinity
+        code = self.unbounded(negative) if unbounded else self.extreme(negative)
+        return Outcome(code, overflow=True, inexact=True)
 
     def finite(self, parts: _Parts, index: int) -> Outcome:
         """The only place that rounds."""
@@ -318,12 +328,24 @@ class _Target:
         return negative if rounding == "down" else not negative
 
     def overflowed(self, low: bool) -> int:
-        """The code for what lies beyond the low or high end, "wrap" excepted."""
+        """The code for a finite value beyond the low or high end, "wrap" excepted."""
+        if self.policy.overflow != "ieee":
+            return self.extreme(low)
+        if low and not self.row.signed:
+            return self.unbounded(low)
+        toward_zero = {"toward-zero": True, "down": not low, "up": low}
+        inside = toward_zero.get(self.policy.rounding, False)
+        return self.extreme(low) if inside else self.unbounded(low)
+
+    def unbounded(self, low: bool) -> int:
+        """The code of infinity, or of NaN where there is none."""
+        code = self.row.infinity_code if self.row.infinity else self.row.nan_code
+        assert code is not None
+        return code | self.sign if low else code  # a "fnuz" NaN has the sign bit set
+
+    def extreme(self, low: bool) -> int:
+        """The code of the lowest or highest finite value."""
         row = self.row
-        if self.policy.overflow == "ieee":
-            code = row.infinity_code if row.infinity else row.nan_code
-            assert code is not None
-            return code | self.sign if low else code  # a "fnuz" NaN has the sign bit set
         if not self.is_float:
             return (self.lowest if low else self.highest) & self.mask
         if low and not row.signed:
@@ -379,15 +401,32 @@ def cast_code(
         ValueError: the code does not fit the source, or the policy does not fit the target.
     """
     codes = _split(code, source)
-    if source == target:
-        return Outcome(code)
     row = source.component
-    return _join([_parts(one, row) for one in codes], target, policy, index)
+    components = [_parts(one, row) for one in codes]
+    if source == target:
+        return _join_outcomes(_same(codes, components, target, policy), target)
+    return _join(components, target, policy, index)
+
+
+def _same(
+    codes: Sequence[int], components: list[_Parts], target: Format, policy: ResolvedPolicy
+) -> list[Outcome]:
+    """The outcomes of a cast to the same format: the codes themselves, but for infinities that the
+    policy does not keep."""
+    keeps = policy.inf == "keep"
+    convert = None if keeps else _target(target.component, policy)
+    return [
+        Outcome(code) if convert is None or parts[0] != _INFINITE else convert(parts, 0)
+        for code, parts in zip(codes, components, strict=True)
+    ]
 
 
 def _join(components: list[_Parts], target: Format, policy: ResolvedPolicy, index: int) -> Outcome:
     """Encode one element, given the parts of its components."""
-    outcomes = _outcomes(components, target, policy, index)
+    return _join_outcomes(_outcomes(components, target, policy, index), target)
+
+
+def _join_outcomes(outcomes: list[Outcome], target: Format) -> Outcome:
     if len(outcomes) == 1 and not target.is_complex:
         return outcomes[0]
     code, *flags = map(sum, zip(*outcomes, strict=True))
@@ -470,7 +509,7 @@ def measure_codes(
     for index, code in enumerate(codes, first_index):
         components = [_parts(one, source.component) for one in _split(code, source)]
         if source == target:
-            outcomes = [Outcome(one) for one in _split(code, source)]
+            outcomes = _same(_split(code, source), components, target, policy)
         else:
             outcomes = _outcomes(components, target, policy, index)
         results.append(outcomes[0].code)
@@ -517,18 +556,23 @@ def cast_codes(
     """The codes in the target format and the statistics, refused as the policy says.
 
     Raises:
-        CastOverflowError: values are out of range under overflow="raise", or infinities meet an
-            integer target under "wrap".
+        CastOverflowError: values are out of range under overflow="raise", infinities meet an
+            integer target under "wrap", or inf="raise" refuses them.
         CastNanError: NaNs are lost under nan="raise".
         InexactCastError: under exact=True a number changes or a NaN is lost.
     """
     results, count = measure_codes(codes, source, target, policy, first_index=first_index)
-    n_overflow = {"raise": count["n_overflow"], "wrap": count["n_inf"]}.get(policy.overflow, 0)
+    n_ended = count["n_inf"] if ends_infinities(source, target, policy) else 0
+    n_overflow = {"raise": count["n_overflow"] - n_ended, "wrap": count["n_inf"]}.get(
+        policy.overflow, 0
+    )
     what = f"of {count['n_elements']} elements of {source.name}"
     if n_overflow:
         raise CastOverflowError(
             f"{n_overflow} values {what} lie outside {target.name} ({target.min} to {target.max})"
         )
+    if policy.inf == "raise" and n_ended:
+        raise CastOverflowError(f"{n_ended} values {what} are infinite, which inf='raise' refuses")
     if policy.nan == "raise" and count["n_nan_lost"]:
         raise CastNanError(f"{count['n_nan_lost']} NaNs {what} have no code in {target.name}")
     n_changed = count["n_inexact"] + count["n_nan_lost"]
@@ -558,12 +602,9 @@ def cast_table(source: Format, target: Format, policy: ResolvedPolicy) -> Table:
     """
     if source.bits > 16:
         raise ValueError(f"{source.name} has too many codes for a table; use measure_codes")
-    if source == target:
-        outcomes = [Outcome(code) for code in range(1 << source.bits)]
-    else:
-        outcomes = [
-            _join([_parts(code, source)], target, policy, code) for code in range(1 << source.bits)
-        ]
+    outcomes = [
+        cast_code(code, source, target, policy, index=code) for code in range(1 << source.bits)
+    ]
     codes, *flags = zip(*outcomes, strict=True)
     overflow, nan_lost, inexact, underflow = map(bytes, flags)
     return Table(list(codes), overflow, nan_lost, inexact, underflow)

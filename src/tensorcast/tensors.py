@@ -13,16 +13,16 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from .bridges import kind_of
+from .bridges import is_torch, kind_of
 from .bridges.room import ENDED, refuse_no_memory, tells_memory
 from .bridges.torch_library import traced_cast, traced_measure
 from .casting import is_lossless_pair, loses_nothing, survives, would_refuse
 from .errors import CastError, InexactCastError
-from .formats import Format, lookup, lookup_target
+from .formats import Format, Reader, lookup, lookup_target
 from .kernels.fast import tried_first
 from .loss import Loss, nothing_lost
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
-from .policy import Nan, Overflow, Policy, Rounding, can_refuse
+from .policy import Inf, Nan, Overflow, Policy, Rounding, can_refuse, ends_infinities
 
 if TYPE_CHECKING:
     from .buffer import Buffer
@@ -38,6 +38,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: T | None = None,
@@ -54,6 +55,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: T | None = None,
@@ -70,6 +72,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: Any = None,
@@ -87,6 +90,7 @@ def cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: Any = None,
@@ -106,12 +110,17 @@ def cast(
     Args:
         x: torch.Tensor (any strides, device and format torch names), numpy.ndarray (ml_dtypes,
             any strides, byte order and alignment) or PackedTensor. Sequences: `tensorcast.tensor`.
-        to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half).
+        to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half). What
+            two libraries read differently ("i8") is refused; "float" and "int" of a torch tensor
+            are torch's.
         overflow: of values outside the format's range: "raise" (nothing is written), "saturate",
-            "wrap" (integers) or "ieee" (infinity or NaN; floats).
+            "wrap" (integers) or "ieee" (as IEEE 754: infinity, or NaN where there is none; rounded
+            toward zero or away from that end, the largest value; floats).
         rounding: "nearest-even", "toward-zero", "down", "up", "stochastic"; None is nearest-even
             to floats, toward zero to integers.
         nan: of NaN in a format that has none: "raise" or "zero".
+        inf: of infinity in a format that has one: "keep", "saturate" (the largest finite value) or
+            "raise". Where the format has none, `overflow` decides.
         exact: refuse any changed value; complex numbers become real ones where every imaginary
             part is zero.
         seed: of stochastic rounding.
@@ -144,8 +153,9 @@ holds them.
     """
     try:
         return _cast(
-            x, to, overflow, rounding, nan, exact, seed, out, memory_format, device, report, packed
-        )
+            x, to, overflow, rounding, nan, inf, exact, seed, out, memory_format, device, report,
+            packed,
+        )  # fmt: skip
     except ENDED as error:
         refuse_no_memory(error)
         raise
@@ -157,6 +167,7 @@ def _cast(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     seed: int,
     out: Any,
@@ -165,7 +176,8 @@ def _cast(
     report: bool,
     packed: bool,
 ) -> Any:
-    target, policy = lookup_target(to), _policy(overflow, rounding, nan, exact, seed)
+    target = lookup_target(to, _reader(x))
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     layout = {"memory_format": memory_format, "device": device}
     loss: Loss | None
     if isinstance(x, PackedTensor):
@@ -183,6 +195,7 @@ def _cast(
             "overflow": overflow,
             "rounding": rounding,
             "nan": nan,
+            "inf": inf,
             "exact": exact,
             "seed": seed,
             "out": out,
@@ -225,6 +238,7 @@ def measure(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Loss:
@@ -246,7 +260,8 @@ def measure(
         >>> measure(np.arange(3), "int64").is_lossless
         True
     """
-    target, policy = lookup_target(to), _policy(overflow, rounding, nan, exact, seed)
+    target = lookup_target(to, _reader(x))
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
@@ -276,6 +291,7 @@ def can_cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     seed: int = 0,
 ) -> bool:
     """Whether `cast` with the same arguments gives a result: by default, whether every value
@@ -300,7 +316,8 @@ def can_cast(
         >>> can_cast("float16", "float32"), can_cast("float32", "float16")
         (True, False)
     """
-    target, policy = lookup_target(to), _policy(overflow, rounding, nan, exact, seed)
+    target = lookup_target(to, _reader(x))
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     source: Buffer | None
     by_format = _format_named(x)
     if by_format is not None:
@@ -318,7 +335,7 @@ def can_cast(
         options: dict[str, Any] = {"rounding": rounding, "nan": nan, "seed": seed}
         return can_cast(real, target, overflow=overflow, **options)
     resolved = policy.resolve(row, target)
-    if is_lossless_pair(row, target):
+    if is_lossless_pair(row, target) and not ends_infinities(row, target, policy):
         return True
     if by_format is not None:
         return not exact and not can_refuse(row, target, resolved)
@@ -338,6 +355,12 @@ def _format_named(x: Any) -> Format | None:
     return lookup(x) if named or (numpy and isinstance(x, numpy.dtype)) else None
 
 
+def _reader(x: Any) -> Reader | None:
+    """Whose words the spelling of a format is in, beside this tensor."""
+    torch = x.is_torch if isinstance(x, PackedTensor) else is_torch(x)
+    return "torch" if torch else None
+
+
 def _bridge(kind: str) -> Any:
     if kind == "torch":
         from .bridges import torch as bridge
@@ -348,18 +371,18 @@ def _bridge(kind: str) -> Any:
 
 @lru_cache(maxsize=256, typed=True)
 def _cached_policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed)
+    return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
     try:
-        return _cached_policy(overflow, rounding, nan, exact, seed)
+        return _cached_policy(overflow, rounding, nan, inf, exact, seed)
     except (TypeError, ValueError):  # not hashable: none of the values there are
-        return Policy(overflow, rounding, nan, exact, seed)
+        return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 def _refuse_layout(layout: dict[str, Any]) -> None:

@@ -500,3 +500,66 @@ def test_a_checkpoint_of_no_tensors(tmp_path: Path) -> None:
     assert result.losses == {}
     assert open_checkpoint(tmp_path / "y.safetensors").tensors == ()
     assert result.warnings == ("no tensor changes its format",)
+
+
+# -- infinities ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def infinite(tmp_path: Path) -> Path:
+    return write(
+        tmp_path / "x.safetensors",
+        {
+            "wide": np.array([1, np.inf, -np.inf], "f4"),
+            "half": np.array([2, np.inf], "f2"),
+            "left": np.array([np.inf], "f2"),
+            "fine": np.ones(3, "f2"),
+        },
+    )
+
+
+LEFT = [Rule("left", None)]
+
+
+def test_infinities_that_are_not_kept_are_refused(infinite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "y.safetensors"
+    with pytest.raises(TensorOverflowError) as caught:
+        convert(infinite, out, "float16", inf="raise", rules=LEFT)
+    first, *rest = str(caught.value).splitlines()
+    assert first == "2 tensors do not fit; no destination was written"
+    assert sorted(rest[:2]) == [
+        "  'half': 1 of 2 are infinite",
+        "  'wide': 2 of 3 are infinite",
+    ]
+    assert 'inf="keep" lets infinities be, inf="saturate" makes them the largest value' in rest[2]
+    found = {each.tensor: each.n_infinite for each in caught.value.findings}
+    assert found == {"wide": 2, "half": 1}
+    assert not out.exists()
+    with pytest.raises(TensorOverflowError, match="'half': 1 of 2 are infinite"):
+        convert(infinite, out, "float16", inf="raise", overflow="saturate", rules=LEFT)
+    result = convert(infinite, out, "float16", inf="raise", overflow="keep", rules=LEFT)
+    assert result.kept == {"wide": "2 of 3 are infinite", "half": "1 of 2 are infinite"}
+    written, before = tensors_of(out), tensors_of(infinite)
+    assert written == before
+
+
+def test_infinities_end_at_the_largest_value(infinite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "y.safetensors"
+    made = plan(open_checkpoint(infinite), out, "float16", inf="saturate", rules=LEFT)
+    result = run(Plan.from_json(made.to_json()))
+    written = tensors_of(out)
+    assert np.frombuffer(written["wide"][2], "f2").tolist() == [1, 65504, -65504]
+    assert np.frombuffer(written["half"][2], "f2").tolist() == [2, 65504]
+    assert np.frombuffer(written["left"][2], "f2").tolist() == [np.inf]  # a rule says so
+    assert {name: loss.n_overflow for name, loss in result.losses.items()} == {
+        "wide": 2, "half": 1, "fine": 0,
+    }  # fmt: skip
+    kept = convert(infinite, tmp_path / "z.safetensors", "float16")
+    assert np.frombuffer(tensors_of(tmp_path / "z.safetensors")["wide"][2], "f2")[1] == np.inf
+    assert set(kept.losses) == {"wide"}
+
+
+def test_finite_values_beside_them_are_counted_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.safetensors", {"a": np.array([1e6, np.inf, -np.inf], "f4")})
+    with pytest.raises(TensorOverflowError, match="'a': 1 of 3 values exceed float16"):
+        convert(path, tmp_path / "y.safetensors", "float16", inf="saturate")

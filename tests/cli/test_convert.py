@@ -629,3 +629,35 @@ def test_inspect_and_convert_say_the_same(tensorcast: Run, tmp_path: Path) -> No
         assert (candidate["verdict"] == "collapses") is (done.returncode == 1), to
         for name in candidate["collapsing"]:
             assert f"{name}: " in done.stderr
+
+
+def test_infinities(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "w.safetensors", {"a": float32(1.0, float("inf"))})
+    refused = tensorcast("convert", path, "o.safetensors", "--to", "bfloat16", "--inf", "raise")
+    assert refused.returncode == 1
+    assert "a: 1 of 2 values infinite" in refused.stderr
+    assert "--inf keep lets infinities be; --inf saturate takes the largest value" in refused.stderr
+    assert "--rule" not in refused.stderr
+    assert not (tmp_path / "o.safetensors").exists()
+    dry = tensorcast("convert", path, "o.safetensors", "--to", "bfloat16", "--dry-run")
+    assert "nan raise, inf keep" in dry.stdout
+    done = tensorcast(
+        "convert", path, "o.safetensors", "--to", "bfloat16", "--inf", "saturate", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o.safetensors").read_bytes()[-4:] == bytes.fromhex("803f7f7f")
+    wrong = tensorcast("convert", path, "p.safetensors", "--to", "bfloat16", "--inf", "zero")
+    assert wrong.returncode == 2
+
+
+def test_a_format_that_is_read_differently(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "w.safetensors", {"a": float32(1.0)})
+    for spelling in ("f4", "i8", "float", "int"):
+        done = tensorcast("convert", path, "o.safetensors", "--to", spelling)
+        assert done.returncode == 2
+        assert f"{spelling!r} is " in done.stderr
+        assert "(NumPy); write which one is meant" in " ".join(done.stderr.split())
+        done = tensorcast(
+            "convert", path, "o.safetensors", "--to", "bfloat16", "--rule", f"a={spelling}"
+        )
+        assert done.returncode == 2

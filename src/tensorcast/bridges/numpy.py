@@ -9,6 +9,7 @@ from ..buffer import Buffer, numpy_buffer, refuse_masked
 from ..casting import cast_buffer
 from ..errors import CastError
 from ..formats import Format
+from ..policy import changes_nothing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +48,7 @@ def cast(
     source = buffer_of(x)
     resolved = policy.resolve(source.format, target)
     if out is None:
-        if source.format == target and not source.byte_swapped:
+        if changes_nothing(source.format, target, policy) and not source.byte_swapped:
             return x, measure(x, target, policy) if report else None
         result = np.empty_like(x, dtype=dtype_of(target), order="K", subok=False)
         written = numpy_buffer(result, writable=True)

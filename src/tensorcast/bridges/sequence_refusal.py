@@ -145,6 +145,18 @@ def is_refused(outcome: Outcome, policy: ResolvedPolicy) -> bool:
     )
 
 
+def _overflows(
+    number: Any, target: Format, policy: ResolvedPolicy, index: int, outcome: Outcome
+) -> tuple[bool, bool]:
+    """Whether an infinity is not kept that the target has, and whether anything else overflows."""
+    if policy.inf == "keep" or not target.component.infinity:
+        return False, outcome.overflow
+    parts = (number.real, number.imag) if isinstance(number, complex) else (number,)
+    finite = [x for x in parts if x not in (float("inf"), -float("inf"))]
+    beyond = any(outcome_of(x, target.component, policy, index).overflow for x in finite)
+    return len(finite) < len(parts), beyond
+
+
 def refused(
     data: object,
     shape: tuple[int, ...],
@@ -164,7 +176,13 @@ def refused(
         infinite = isinstance(number, float) and number in (float("inf"), -float("inf"))
         where = f"{name_of(path)}: {_shown(number)}"
         unbounded = infinite and policy.overflow == "wrap"
-        if outcome.overflow and (policy.overflow == "raise" or unbounded):
+        ended, beyond = _overflows(number, target, policy, index, outcome)
+        if ended and policy.inf == "raise":
+            return CastOverflowError(
+                f'{where} is refused by inf="raise". Pass inf="keep", or inf="saturate" for '
+                f"{target.max:.9g}, the largest value of {target.name}."
+            )
+        if (beyond and policy.overflow == "raise") or (outcome.overflow and unbounded):
             low, high = (
                 (x if isinstance(x, int) else f"{x:.9g}") for x in (target.min, target.max)
             )

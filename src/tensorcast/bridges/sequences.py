@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..buffer import MAX_DIMS, refuse_masked
 from ..errors import CastError, FormatError
-from ..formats import FORMATS, Format, lookup, lookup_target
+from ..formats import FORMATS, Format, Reader, lookup, lookup_target
 from ..kernels import cpu
 from ..kernels.torch_lazy import settled
-from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
@@ -46,6 +46,7 @@ def tensor(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     device: Any = None,
@@ -61,7 +62,7 @@ def tensor(
         to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
             for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
             that have one, promoted where they differ; float32 if there is no number at all.
-        overflow, rounding, nan, exact, seed: as in `Policy`.
+        overflow, rounding, nan, inf, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
         null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
@@ -80,7 +81,7 @@ def tensor(
         tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
 Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     """
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if "torch" not in sys.modules:
         load("torch")
     result: torch.Tensor = _build(data, to, policy, _TORCH, null)
@@ -103,6 +104,7 @@ def array(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     null: Any = None,
@@ -117,7 +119,7 @@ def array(
         >>> array([1.5, 2], "bfloat16")
         array([1.5, 2], dtype=bfloat16)
     """
-    policy = _policy(overflow, rounding, nan, exact, seed)
+    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
@@ -197,9 +199,9 @@ def _no_promotion(dtypes: list[Any]) -> CastError:
 
 @lru_cache(maxsize=256, typed=True)
 def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, exact: bool, seed: int
+    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
 ) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed)
+    return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 @lru_cache(maxsize=256)
@@ -226,7 +228,8 @@ class _OwnCodeError(Exception):
 
 
 def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
-    row = None if to is None else lookup_target(to)
+    reader: Reader | None = "torch" if library is _TORCH else None
+    row = None if to is None else lookup_target(to, reader)
     if isinstance(data, range):
         data = list(data)
     if null is not None:

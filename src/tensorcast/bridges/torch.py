@@ -16,7 +16,7 @@ from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
 from ..kernels.torch_lazy import check_storage, is_pending, settled
 from ..loss import Loss, loss_of
-from ..policy import can_refuse
+from ..policy import can_refuse, changes_nothing
 from .room import refuse_no_memory
 from .torch_derivatives import refuse_tangents
 from .torch_packed import is_pairs, logical_shape, pairs_shape
@@ -86,7 +86,8 @@ def cast(
     if out is not None:
         _check_output(x, out, target, memory_format)
         return cast_plain(seen, target, resolved, out=out, report=report)
-    if format_of(seen) == target and (memory_format is None or _is_laid_out(seen, memory_format)):
+    same = changes_nothing(format_of(seen), target, policy)
+    if same and (memory_format is None or _is_laid_out(seen, memory_format)):
         return x, measure(seen, target, policy) if report else None
     if not plain:
         return _dispatched(x, target, policy, memory_format, report)

@@ -23,7 +23,7 @@ from ..casting import loses_nothing
 from ..errors import CastError
 from ..formats import FORMATS, Format, lookup, lookup_target
 from ..loss import Loss, nothing_lost
-from ..policy import Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding, changes_nothing
 from .torch_derivatives import differentiable, refusing_tangents
 from .torch_loss import SIZE, PendingLoss, numbers_of
 from .torch_packed import is_pairs, logical_shape, pairs_shape
@@ -31,7 +31,9 @@ from .torch_packed import is_pairs, logical_shape, pairs_shape
 if TYPE_CHECKING:
     import torch
 
-_POLICY_SCHEMA: Final = "str overflow, str? rounding, str nan, bool exact, SymInt seed"
+_POLICY_SCHEMA: Final = (
+    'str overflow, str? rounding, str nan, bool exact, SymInt seed, str inf="keep"'
+)
 _LOCK: Final = threading.Lock()
 _library: torch.library.Library | None = None
 
@@ -124,10 +126,11 @@ def _run_cast(
     nan: Nan,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed)
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed, inf)
     return cast_plain(x, target, policy)[0]
 
 
@@ -139,10 +142,11 @@ def _run_cast_out(
     nan: Nan,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> None:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, seed)
+    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, seed, inf)
     cast_plain(x, target, policy, out=out)
 
 
@@ -154,10 +158,12 @@ def _fake_cast(
     nan: Nan,
     exact: bool,
     seed: int,  # noqa: ARG001
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     from .torch import empty_like
 
-    target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0)  # a traced seed is no number
+    # a traced seed is no number
+    target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0, inf)
     return empty_like(x, target)
 
 
@@ -169,8 +175,9 @@ def _fake_cast_out(
     nan: Nan,
     exact: bool,
     seed: int,  # noqa: ARG001
+    inf: Inf = "keep",
 ) -> None:
-    _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0)
+    _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0, inf)
     if logical_shape(x) != logical_shape(out):
         raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
 
@@ -183,10 +190,11 @@ def _run_cast_report(
     nan: Nan,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     from .torch import cast_plain
 
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed)
+    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed, inf)
     result, loss = cast_plain(x, target, policy, report=True)
     return result, _numbers_tensor(loss)
 
@@ -199,11 +207,12 @@ def _run_measure(
     nan: Nan,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     from .torch import measure, n_elements
 
     source, target = lookup(x.dtype), FORMATS[to]
-    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64))
+    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64), inf)
     if loses_nothing(source, target):
         policy.resolve(source, target)
         return _numbers_tensor(nothing_lost(source, target, n_elements(x)))
@@ -228,10 +237,11 @@ def _fake_measure(
     nan: Nan,
     exact: bool,
     seed: int,  # noqa: ARG001
+    inf: Inf = "keep",
 ) -> torch.Tensor:
     import torch
 
-    _plan(x.dtype, to, overflow, rounding, nan, exact, 0)
+    _plan(x.dtype, to, overflow, rounding, nan, exact, 0, inf)
     return torch.empty(SIZE, dtype=torch.int64)
 
 
@@ -279,10 +289,10 @@ def refuse_scalars(batch: torch.Tensor, to: str) -> None:
         pairs_shape(() if pairs else (2,), "The samples of this vmap have no dimension.")
 
 
-def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int]:
+def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int, Inf]:
     """The policy as the operators take it; their integers have 64 bits and a sign."""
     seed = policy.seed - (1 << 64) if policy.seed >> 63 else policy.seed
-    return policy.overflow, policy.rounding, policy.nan, policy.exact, seed
+    return policy.overflow, policy.rounding, policy.nan, policy.exact, seed, policy.inf
 
 
 @lru_cache(maxsize=256)
@@ -294,9 +304,10 @@ def _plan(
     nan: Nan,
     exact: bool,
     seed: int,
+    inf: Inf = "keep",
 ) -> tuple[Format, ResolvedPolicy]:
     target = FORMATS[to] if to in FORMATS else lookup(to)
-    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64))
+    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64), inf)
     return target, policy.resolve(lookup(source), target)
 
 
@@ -310,6 +321,7 @@ def traced_cast(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     out: Any = None,
@@ -332,16 +344,16 @@ def traced_cast(
     if device is not None and torch.device(device) != x.device:
         return _untraced()
     source = _name(x.dtype)
-    name = _target_name(x.dtype, to, overflow, rounding, nan, exact, out is not None)
+    name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, out is not None)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     if out is not None:
         if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
             return _untraced()  # where it is refused
         if out.dtype != _dtype(name):
             raise CastError("out= holds another format than the one asked for")
-        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed)
+        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed, inf)
         return out
-    policy = (overflow, rounding, nan, exact, seed)
+    policy = (overflow, rounding, nan, exact, seed, inf)
     _check_layout(x.dtype, name or source, memory_format)
     numbers = None
     if report and name:
@@ -362,6 +374,7 @@ def traced_measure(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
 ) -> Any:
@@ -372,10 +385,10 @@ def traced_measure(
     if not isinstance(x, torch.Tensor):
         return _untraced()
     source = _name(x.dtype)
-    name = _target_name(x.dtype, to, overflow, rounding, nan, exact, True)
+    name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, True)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
     numbers = torch.ops.tensorcast.measure.default(
-        x.detach(), name, overflow, rounding, nan, exact, seed
+        x.detach(), name, overflow, rounding, nan, exact, seed, inf
     )
     return PendingLoss(numbers, source, name)
 
@@ -386,13 +399,15 @@ def _target_name(
     overflow: Overflow,
     rounding: Rounding | None,
     nan: Nan,
+    inf: Inf,
     exact: bool,
     writes: bool,
 ) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
-    target = lookup_target(to)
-    Policy(overflow, rounding, nan, exact).resolve(lookup(source), target)
-    return target.name if writes or target != lookup(source) else ""
+    row, target = lookup(source), lookup_target(to, "torch")
+    policy = Policy(overflow, rounding, nan, exact, inf=inf)
+    policy.resolve(row, target)
+    return target.name if writes or not changes_nothing(row, target, policy) else ""
 
 
 def _name(dtype: torch.dtype) -> str:

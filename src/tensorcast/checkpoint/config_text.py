@@ -112,7 +112,7 @@ def _names_one(value: object, formats: Collection[Format]) -> bool:
     if not isinstance(value, str):
         return False
     try:
-        return lookup(value) in formats
+        return lookup(value, "torch") in formats
     except FormatError:
         return False
 

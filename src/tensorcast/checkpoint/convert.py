@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from ..casting import n_ended_infinities, n_out_of_range
 from ..errors import CheckpointError, CorruptFileError
 from ..judgement import can_collapse
 from ..loss import Loss
@@ -99,8 +100,9 @@ def may_collapse(step: Step) -> bool:
 
 def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
     """Whether a cast with this loss is refused by its policy."""
-    overflows = policy.overflow == "raise" and loss.n_overflow > 0
-    return overflows or (policy.nan == "raise" and loss.n_nan_lost > 0)
+    infinite = policy.inf == "raise" and n_ended_infinities(loss, policy) > 0
+    lost = policy.nan == "raise" and loss.n_nan_lost > 0
+    return n_out_of_range(loss, policy) > 0 or infinite or lost
 
 
 def measure_steps(

@@ -16,6 +16,7 @@ class Finding:
         tensor: its name.
         source, target: format names.
         n_elements, n_overflow, n_nan_lost: counts over the whole tensor.
+        n_infinite: infinities under inf="raise" that the target has.
         amax: the largest finite magnitude, or None if nothing is finite.
         holds: the nearest format that holds every value.
         collapse: what becomes of a tensor that collapses, "9 of 10 non-zero values become 0"; ""
@@ -31,6 +32,7 @@ class Finding:
     amax: float | int | None
     holds: str
     collapse: str = ""
+    n_infinite: int = 0
 
     def __str__(self) -> str:
         parts = []
@@ -39,6 +41,8 @@ class Finding:
             parts.append(
                 f"{self.n_overflow} of {self.n_elements} values exceed {self.target}{largest}"
             )
+        if self.n_infinite:
+            parts.append(f"{self.n_infinite} of {self.n_elements} are infinite")
         if self.n_nan_lost:
             parts.append(
                 f"{self.n_nan_lost} of {self.n_elements} are NaN, which {self.target} lacks"

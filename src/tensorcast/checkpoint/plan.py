@@ -23,7 +23,7 @@ from ..errors import (
     UnsupportedCheckpointError,
 )
 from ..formats import FORMATS, Format, lookup
-from ..policy import Nan, Policy, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, Policy, ResolvedPolicy, Rounding, changes_nothing
 from . import as_checkpoint
 from .config_text import completed_config, model_format, retyped_config
 from .endings import check_ending
@@ -49,6 +49,7 @@ def plan(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     seed: int = 0,
     max_shard_size: int | None = None,
     raw: bool = False,
@@ -64,8 +65,10 @@ def plan(
         rules: the first one that matches a tensor's name decides, whatever the tensor's format;
             each has to match a tensor.
         overflow: "raise", "saturate" and "ieee" as in a cast; "keep" leaves a tensor that
-            would overflow (or lose NaNs under nan="raise") in its source format.
-        rounding, nan: as in a cast.
+            would overflow (or lose NaNs under nan="raise", or
+            has infinities under inf="raise") in its source format.
+        rounding, nan, inf: as in a cast; tensors that have their format already are cast too where
+            `inf` does not keep infinities.
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
             split: a larger one has a larger file.
@@ -84,7 +87,7 @@ def plan(
             would not be found by those who load the source.
     """
     source = as_checkpoint(source)
-    to = lookup(to)
+    to = lookup(to, "files")
     if source.scaled and not raw:
         raise UnsupportedCheckpointError(
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "
@@ -97,7 +100,7 @@ def plan(
     if max_shard_size is not None and max_shard_size <= 0:
         raise CheckpointError(f"max_shard_size is in bytes and above 0, not {max_shard_size}")
     _check_storable(to, rules)
-    request = Request(to, tuple(rules), overflow, rounding, nan, seed, max_shard_size, raw)
+    request = Request(to, tuple(rules), overflow, rounding, nan, inf, seed, max_shard_size, raw)
     kept = dict(kept or {})
     choices, warnings = choose(source.tensors, to, rules)
     warnings = [*source.remarks, *warnings]
@@ -127,8 +130,9 @@ def plan(
         shards.append(Shard(each.file, layout.n_bytes, each.metadata))
         for output in layout.tensors:
             origin = source.by_name[output.name]
-            policy = _policy(request, origin, output)
-            steps.append(Step((origin,), (output,), policy, None, reasons[output.name]))
+            policy = _policy(request, origin, output, choices[output.name], output.name in kept)
+            reason = None if policy is not None else reasons[output.name]
+            steps.append(Step((origin,), (output,), policy, None, reason))
             written[output.name] = output
     pairs = [(step.inputs[0], step.outputs[0]) for step in steps]
     changes = any(step.policy is not None for step in steps)
@@ -249,8 +253,12 @@ def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Forma
     return tensor.format, "already" if tensor.format.is_float else "not a floating format"
 
 
-def _policy(request: Request, origin: TensorInfo, output: TensorInfo) -> ResolvedPolicy | None:
-    if origin.format == output.format:
+def _policy(
+    request: Request, origin: TensorInfo, output: TensorInfo, choice: Choice, kept: bool
+) -> ResolvedPolicy | None:
+    """The policy of a tensor's cast; None where its bytes are copied."""
+    left_alone = kept or (choice.rule is not None and choice.rule.format is None)
+    if origin.format == output.format and (left_alone or request.inf == "keep"):
         return None
     whole = output.format.is_integer or output.format.kind == "bool"
     if request.overflow == "ieee" and whole:  # "wrap" is no way out here
@@ -260,8 +268,14 @@ def _policy(request: Request, origin: TensorInfo, output: TensorInfo) -> Resolve
         )
     overflow = "raise" if request.overflow == "keep" else request.overflow
     policy = Policy(
-        overflow, request.rounding, request.nan, seed=tensor_seed(request.seed, origin.name)
+        overflow,
+        request.rounding,
+        request.nan,
+        seed=tensor_seed(request.seed, origin.name),
+        inf=request.inf,
     )
+    if changes_nothing(origin.format, output.format, policy):
+        return None
     try:
         return policy.resolve(origin.format, output.format)
     except PolicyError as error:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from ..errors import CheckpointError, CorruptFileError
 from ..formats import Format
-from ..policy import Nan, ResolvedPolicy, Rounding
+from ..policy import Inf, Nan, ResolvedPolicy, Rounding
 from .protocol import DataFile, Layout, TensorInfo, TensorSpec
 from .rules import Rule
 from .safetensors import SafetensorsWriter
@@ -30,6 +30,7 @@ class Request:
     overflow: Overflow
     rounding: Rounding | None
     nan: Nan
+    inf: Inf
     seed: int
     max_shard_size: int | None
     raw: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ..casting import n_ended_infinities, n_out_of_range
 from ..formats import FORMATS, Format
 from ..judgement import collapse_headline
 from ..loss import Loss
@@ -38,7 +39,8 @@ def refusal(
                 source=source.name,
                 target=target.name,
                 n_elements=loss.n_elements,
-                n_overflow=loss.n_overflow if policy.overflow == "raise" else 0,
+                n_overflow=n_out_of_range(loss, policy),
+                n_infinite=n_ended_infinities(loss, policy) if policy.inf == "raise" else 0,
                 n_nan_lost=loss.n_nan_lost if policy.nan == "raise" else 0,
                 amax=loss.amax,
                 holds=(keeper(source, target, loss) if gone else holder(source, target, loss)).name,
@@ -79,6 +81,7 @@ def _error(
 ) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     overflow = any(finding.n_overflow for finding in findings)
     nan = any(finding.n_nan_lost for finding in findings)
+    infinite = any(finding.n_infinite for finding in findings)
     count = f"{len(findings)} tensor{'s do' if len(findings) > 1 else ' does'}"
     lines = [f"{count} not fit; no destination was written"]
     if not (overflow or nan):
@@ -86,14 +89,18 @@ def _error(
         lines = [f"{headline}; nothing was written"]
     lines += [f"  {finding}" for finding in findings]
     ways = []
-    if overflow or nan:
-        first = next(finding for finding in findings if finding.n_overflow or finding.n_nan_lost)
+    if overflow or nan or infinite:
         way = 'overflow="keep" leaves such tensors in their format'
         if overflow:
             way += ', "saturate" gives the nearest extreme'
+        if infinite:
+            way += ', inf="keep" lets infinities be, inf="saturate" makes them the largest value'
         if nan:
             way += ', nan="zero" turns NaN into 0'
-        ways.append(f"A rule ({first.tensor}={first.holds}) chooses another format; {way}.")
+        lost = [finding for finding in findings if finding.n_overflow or finding.n_nan_lost]
+        if lost:
+            way = f"A rule ({lost[0].tensor}={lost[0].holds}) chooses another format; {way}"
+        ways.append(f"{way}.")
     gone = [finding for finding in findings if finding.collapse]
     if gone:
         ways.append(
@@ -102,6 +109,6 @@ def _error(
             "raw=True to cast the stored numbers all the same."
         )
     message = "\n".join([*lines, *ways])
-    if overflow:
+    if overflow or infinite:
         return TensorOverflowError(message, findings)
     return TensorNanError(message, findings) if nan else TensorCollapseError(message, findings)

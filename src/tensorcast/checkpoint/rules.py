@@ -47,7 +47,7 @@ subnormals=True))
     glob, _, format = text.rpartition("=")
     if not glob or not format:
         raise CheckpointError(f"a rule is GLOB=FORMAT, as in '*[Nn]orm*=float32', not {text!r}")
-    return Rule(glob, lookup(format))
+    return Rule(glob, lookup(format, "files"))
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ..casting import n_ended_infinities, n_out_of_range
 from ..errors import CorruptFileError
 from ..loss import Loss
+from ..policy import ends_infinities
 from . import open_checkpoint
 from .chunks import n_threads
 from .convert import Report, fails, measure_steps
@@ -180,7 +182,9 @@ def _settle(plan_: Plan, threads: int, progress: Report | None) -> tuple[Plan, d
         step = plan_.steps[index]
         if step.policy is not None and fails(step.policy, loss):
             n, target = loss.n_elements, step.outputs[0].format
-            what = [f"{loss.n_overflow} of {n} values exceed {target}"] * bool(loss.n_overflow)
+            beyond, ended = n_out_of_range(loss, step.policy), n_ended_infinities(loss, step.policy)
+            what = [f"{beyond} of {n} values exceed {target}"] * bool(beyond)
+            what += [f"{ended} of {n} are infinite"] * bool(ended and step.policy.inf == "raise")
             what += [f"{loss.n_nan_lost} of {n} are NaN"] * bool(loss.n_nan_lost)
             kept[step.inputs[0].name] = " and ".join(what)
     if not kept:
@@ -200,4 +204,5 @@ def _can_fail(step: Step) -> bool:
     over = over or (source.component.infinity and not target.component.infinity)
     zero = not target.signed and target.is_float  # float8_e8m0fnu has no zero
     nan = step.policy.nan == "raise" and source.component.has_nan and not target.has_nan
-    return over or zero or nan
+    inf = step.policy.inf == "raise" and ends_infinities(source, target, step.policy)
+    return over or zero or nan or inf

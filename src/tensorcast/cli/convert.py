@@ -13,7 +13,7 @@ from tensorcast.checkpoint.plan import Plan, plan
 from tensorcast.checkpoint.rules import Rule, parse_rule
 from tensorcast.errors import TensorcastError
 from tensorcast.formats import Format
-from tensorcast.policy import NANS, ROUNDINGS
+from tensorcast.policy import INFS, NANS, ROUNDINGS
 from tensorcast.words.units import parse_bytes
 
 from .options import FormatType, SourceType, output_options, run_options
@@ -106,6 +106,13 @@ class SizeType(_SizeType):
     help="For a NaN that FORMAT cannot store.",
 )
 @click.option(
+    "--inf",
+    type=click.Choice(INFS),
+    default="keep",
+    show_default=True,
+    help="For an infinity that FORMAT has: keep it, take the largest value, or fail.",
+)
+@click.option(
     "--seed",
     type=click.IntRange(0, (1 << 64) - 1),
     default=0,
@@ -142,6 +149,7 @@ def command(
     overflow: str,
     rounding: str | None,
     nan: str,
+    inf: str,
     seed: int,
     max_shard_size: int | None,
     raw: bool,
@@ -174,6 +182,7 @@ def command(
         overflow=overflow,  # type: ignore[arg-type]  # click holds it to the choices
         rounding=rounding,  # type: ignore[arg-type]
         nan=nan,  # type: ignore[arg-type]
+        inf=inf,  # type: ignore[arg-type]
         seed=seed,
         max_shard_size=max_shard_size,
         raw=raw,

@@ -34,7 +34,7 @@ class FormatType(_FormatType):
         ctx: click.Context | None,
     ) -> Format:
         try:
-            return lookup(value)
+            return lookup(value, "files")
         except FormatError as error:
             self.fail(str(error), param, ctx)
 

@@ -17,7 +17,7 @@ from ..bridges import is_torch
 from ..bridges.room import tells_memory
 from ..errors import CastError, PolicyError
 from ..formats import lookup_target
-from ..policy import Nan, Overflow, Policy, Rounding
+from ..policy import Inf, Nan, Overflow, Policy, Rounding
 from .blocks import Others
 from .convert import convert_all
 from .modules import (
@@ -38,6 +38,7 @@ def cast_(
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
+    inf: Inf = "keep",
     exact: bool = False,
     seed: int = 0,
     others: Others = "refuse",
@@ -69,7 +70,7 @@ def cast_(
         x: torch.Tensor or Parameter, strided, whose .grad comes along; torch.nn.Module; or a dict
             of tensors (dicts, lists and tuples in it too), such as a state dict that was loaded.
         to: the format, as of `tensorcast.cast`.
-        overflow, rounding, nan, exact, seed: as of `tensorcast.cast`; the values are the same.
+        overflow, rounding, nan, inf, exact, seed: as of `tensorcast.cast`; the values are the same.
         others: of memory that others see: "refuse", or "copy": the tensor gets new memory, the
             others keep the old, both exist at once, and an InPlaceWarning says so.
         rules: of a module or dict: shell patterns over names and the formats they get, None to stay
@@ -109,7 +110,8 @@ tensorcast.cast(x, format).
         >>> model[0].weight.dtype, model[1].running_mean.dtype
         (torch.bfloat16, torch.float32)
     """
-    target, policy = lookup_target(to), Policy(overflow, rounding, nan, exact, seed)
+    target = lookup_target(to, "torch")
+    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     if others not in ("refuse", "copy"):
         raise PolicyError(f"others={others!r} is not one of refuse, copy")
     single = is_torch(x)

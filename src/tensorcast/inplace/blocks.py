@@ -30,12 +30,14 @@ class Wish:
     Attributes:
         name: for messages; "" for the only tensor of a call.
         is_gradient: it is the `.grad` of another tensor.
+        stays: its format is its own, not one that was asked for: no policy looks at it.
     """
 
     name: str
     tensor: torch.Tensor
     target: Format
     is_gradient: bool = False
+    stays: bool = False
 
 
 @dataclass

@@ -6,16 +6,17 @@ Until `replace_all` nothing is changed; in it nothing can fail or interrupt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from ..bridges.torch import dtype_of, measure
+from ..bridges.torch import dtype_of, measure, visible
 from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
 from ..casting import cast_buffer, may_refuse, refuse
 from ..errors import CollapseError, InPlaceError
 from ..judgement import can_collapse, collapse_headline
 from ..kernels.replacing import Conversion, Proof, Swap, replace_all
 from ..loss import Loss
-from ..policy import Policy
+from ..policy import Policy, changes_nothing
 from .blocks import (
     Block,
     Member,
@@ -65,10 +66,18 @@ def convert_all(
     wanted = distinct(wishes)
     changing = []
     for wish in wanted:
-        if row_of(wish.tensor) != wish.target:
+        row = row_of(wish.tensor)
+        asked = replace(policy, inf="keep") if wish.stays else policy
+        if row != wish.target:
             changing.append(wish)
-        elif report:
-            losses[wish.name] = measure(wish.tensor, wish.target, policy)
+        elif report or not changes_nothing(row, wish.target, asked):
+            loss = measure(wish.tensor, wish.target, asked)
+            resolved = asked.resolve(row, wish.target)
+            refuse(loss, resolved, tuple(wish.tensor.shape), wish.name, source=visible(wish.tensor))
+            if loss.n_overflow:  # infinities that are not kept
+                changing.append(wish)
+            elif report:
+                losses[wish.name] = loss
     if not changing:
         return losses
     interface = find_interface()

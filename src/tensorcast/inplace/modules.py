@@ -114,7 +114,7 @@ def wishes_of_optimizer(optimizer: torch.optim.Optimizer, parameters: list[Wish]
             if row is None:
                 _refuse_kind(label, tensor, wish.target)
             elif row.is_float:
-                found.append(Wish(label, tensor, wish.target))
+                found.append(Wish(label, tensor, wish.target, stays=wish.stays))
     return found
 
 
@@ -180,14 +180,19 @@ def _by_rule(
     `to`, or float32 where that is kept, and all others stay. A tensor of several names goes by the
     first. `kept` loses the names that a rule decides."""
     patterns = [
-        (glob, re.compile(translate(glob)), None if target is None else lookup_target(target))
+        (
+            glob,
+            re.compile(translate(glob)),
+            None if target is None else lookup_target(target, "torch"),
+        )
         for glob, target in rules.items()
     ]
     unused = {glob for glob, _, _ in patterns}
     wishes: dict[int, list[Wish]] = {}
     for name, tensor in named:
         row = row_of(tensor)
-        target = to if row is not None and row.is_float else row
+        stays = row is None or not row.is_float
+        target = row if stays else to
         if name in kept:
             target = KEPT_AS
         decided = False
@@ -195,7 +200,7 @@ def _by_rule(
             if pattern.match(name):
                 unused.discard(glob)
                 if not decided:
-                    target, decided = chosen or row, True
+                    target, decided, stays = chosen or row, True, chosen is None
         if decided:
             kept.pop(name, None)
         elif row is None:
@@ -203,7 +208,8 @@ def _by_rule(
         if target is None:  # of no format of ours: stays as it is
             continue
         if id(tensor) not in wishes:
-            wishes[id(tensor)] = with_gradient(name, tensor, target)
+            group = with_gradient(name, tensor, target)
+            wishes[id(tensor)] = [replace(wish, stays=stays) for wish in group]
         elif decided and wishes[id(tensor)][0].target != target:
             first = wishes[id(tensor)][0]
             raise CastError(

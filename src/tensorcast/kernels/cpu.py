@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from .. import _core
 from ..buffer import Buffer
 from ..formats import FORMATS, Format
-from ..policy import NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
+from ..policy import INFS, NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ _FORMAT_INDEX: Final = {name: i for i, name in enumerate(FORMATS)}
 _OVERFLOW_INDEX: Final = {name: i for i, name in enumerate(OVERFLOWS)}
 _ROUNDING_INDEX: Final = {name: i for i, name in enumerate(ROUNDINGS)}
 _NAN_INDEX: Final = {name: i for i, name in enumerate(NANS)}
+_INF_INDEX: Final = {name: i for i, name in enumerate(INFS)}
 
 if tuple(_core.formats) != tuple(FORMATS):  # the rows the extension was built from
     raise ImportError("tensorcast._core was built from other format rows: build and install again")
@@ -33,12 +34,12 @@ class RawStats(NamedTuple):
     """What a kernel counted; complex elements count as two values.
 
     The first three fields are always there, `largest_overflow` (the largest magnitude that
-    overflows, and its index) under overflow="raise", `n_inf` also under "wrap"; `n_zero` (zeros in
-    the source), `n_to_zero` (other numbers whose result is 0), `one_source` and `one_result` (the
-    code of the one value that all have; None of targets above 8 bits) also where `collapses` was
-    asked for; the rest only when all statistics were asked for. min and max are infinite when no
-    value is finite; for int64 and uint64 sources `min_integer` and `max_integer` hold them exactly
-    (uint64: less 2^63).
+    overflows, and its index; not an infinity that `inf` ends) under overflow="raise", `n_inf` also
+    under "wrap" and where `inf` ends infinities; `n_zero` (zeros in the source), `n_to_zero` (other
+    numbers whose result is 0), `one_source` and `one_result` (the code of the one value that all
+    have; None of targets above 8 bits) also where `collapses` was asked for; the rest only when all
+    statistics were asked for. min and max are infinite when no value is finite; for int64 and
+    uint64 sources `min_integer` and `max_integer` hold them exactly (uint64: less 2^63).
     """
 
     n_overflow: int
@@ -489,7 +490,7 @@ def _common(
     full: bool,
     kernel: str | None,
     collapses: bool,
-) -> tuple[int, int, int, int, int, int, int, int, str | None]:
+) -> tuple[int, int, int, int, int, int, int, int, int, str | None]:
     """What every cast of the extension begins with."""
     return (
         _FORMAT_INDEX[source.name],
@@ -497,6 +498,7 @@ def _common(
         _OVERFLOW_INDEX[policy.overflow],
         _ROUNDING_INDEX[policy.rounding],
         _NAN_INDEX[policy.nan],
+        _INF_INDEX[policy.inf],
         policy.seed,
         first_index,
         1 if full else 2 if collapses else 0,
@@ -506,12 +508,13 @@ def _common(
 
 def _policy(
     target: Format, policy: ResolvedPolicy, kernel: str | None
-) -> tuple[int, int, int, int, bool, int, str | None]:
+) -> tuple[int, int, int, int, int, bool, int, str | None]:
     return (
         _FORMAT_INDEX[target.name],
         _OVERFLOW_INDEX[policy.overflow],
         _ROUNDING_INDEX[policy.rounding],
         _NAN_INDEX[policy.nan],
+        _INF_INDEX[policy.inf],
         policy.exact,
         policy.seed,
         kernel,

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from .. import _core
 from ..errors import CastError, FormatError, PolicyError
 from ..formats import FORMATS, Format, lookup
-from ..policy import NANS, OVERFLOWS, ROUNDINGS, Policy, can_refuse
+from ..policy import INFS, NANS, OVERFLOWS, ROUNDINGS, Policy, can_refuse
 from .cpu import default_threads
 
 _ROWS: Final = tuple(FORMATS.values())
@@ -82,8 +82,8 @@ def _resolve(spelling: object) -> int | None:
     return None if row.is_packed else _ROWS.index(row)
 
 
-def _decide(source: int, target: int, overflow: int, nan: int) -> int:
-    policy = Policy(overflow=OVERFLOWS[overflow], nan=NANS[nan])
+def _decide(source: int, target: int, overflow: int, nan: int, inf: int) -> int:
+    policy = Policy(overflow=OVERFLOWS[overflow], nan=NANS[nan], inf=INFS[inf])
     try:
         resolved = policy.resolve(_ROWS[source], _ROWS[target])
     except (CastError, PolicyError):
@@ -150,4 +150,4 @@ def _learn_torch(torch: Any) -> None:
         )
 
 
-_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS, array)
+_core.fast_set_up(_resolve, _decide, _options, _learn, OVERFLOWS, ROUNDINGS, NANS, INFS, array)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from .. import _core
 from ..formats import Format
-from ..policy import NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
+from ..policy import INFS, NANS, OVERFLOWS, ROUNDINGS, ResolvedPolicy
 from .cpu import default_threads, format_index
 
 CHUNK_BYTES: Final = 64 << 20  # of the wider of both: so much lies in memory twice at most
@@ -99,6 +99,7 @@ def replace_all(
             OVERFLOWS.index(each.policy.overflow),
             ROUNDINGS.index(each.policy.rounding),
             NANS.index(each.policy.nan),
+            INFS.index(each.policy.inf),
             each.policy.seed,
             each.source_packed,
             each.target_packed,

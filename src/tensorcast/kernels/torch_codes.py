@@ -91,6 +91,21 @@ def decode(codes: torch.Tensor, row: Format) -> Parts:
     return Parts(negative, nan, infinite, significand, exponent - (row.bias + m), length)
 
 
+def encode_same(codes: torch.Tensor, parts: Parts, row: Format) -> Encoded:
+    """What becomes of codes in their own format where infinities end: they alone change."""
+    import torch
+
+    never = torch.zeros_like(parts.nan)
+    largest = torch.where(parts.negative, _signed(lowest_code(row)), _signed(row.max_code))
+    codes = torch.where(parts.infinite, largest, codes)
+    return Encoded(codes, parts.infinite, never, parts.infinite, never)
+
+
+def lowest_code(row: Format) -> int:
+    """The code of a float format's lowest finite value."""
+    return row.max_code | 1 << (row.bits - 1) if row.signed else 0
+
+
 def encode(parts: Parts, target: Format, policy: ResolvedPolicy, index: torch.Tensor) -> Encoded:
     """The codes in a real format, by the rules of `tensorcast.reference`.
 
@@ -127,7 +142,7 @@ def encode(parts: Parts, target: Format, policy: ResolvedPolicy, index: torch.Te
             overflow &= ~zero
         low |= negative
         codes = codes | (signs if target.signed_zero else torch.where(codes == 0, 0, signs))
-        top, bottom = target.max_code, (target.max_code | sign if target.signed else 0)
+        top, bottom = target.max_code, lowest_code(target)
     else:
         overflow = parts.length + parts.exponent.clamp(min=0) > 64
         overflow |= _above(kept, target.max_code) & ~negative
@@ -136,16 +151,26 @@ def encode(parts: Parts, target: Format, policy: ResolvedPolicy, index: torch.Te
         codes = torch.where(negative, -kept, kept) & _mask(target.bits)
         top, bottom = target.max_code, sign
     overflow = overflow & finite
-    if not target.infinity:
+    ends = target.infinity and policy.inf != "keep"
+    if ends or not target.infinity:
         overflow |= parts.infinite
-    if policy.overflow == "ieee":
+    largest = torch.where(low, _signed(bottom), _signed(top))
+    instead = largest
+    if policy.overflow == "ieee":  # IEEE 754-2019, 7.4
         code = target.infinity_code if target.infinity else target.nan_code
         assert code is not None
-        top, bottom = code, (code if target.nan == "negative-zero" else code | sign)
+        below = code if target.nan == "negative-zero" else code | sign
+        instead = torch.where(low, _signed(below), _signed(code))
+        inside = {"toward-zero": ~never, "down": ~low, "up": low}.get(policy.rounding, never)
+        if not target.signed:  # no finite value lies below
+            inside = inside & ~low
+        instead = torch.where(inside & ~parts.infinite, largest, instead)
     replaced = overflow & ~finite if policy.overflow == "wrap" else overflow
-    codes = torch.where(replaced, torch.where(low, _signed(bottom), _signed(top)), codes)
+    codes = torch.where(replaced, instead, codes)
     underflow = finite & ~overflow & ~zero & (kept == 0)
-    if target.infinity_code is not None:
+    if ends:
+        codes = torch.where(parts.infinite, largest, codes)
+    elif target.infinity_code is not None:
         codes = torch.where(parts.infinite, signs | target.infinity_code, codes)
     if target.nan_code is None:
         codes = torch.where(parts.nan, 0, codes)

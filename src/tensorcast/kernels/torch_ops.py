@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import CastError
 from ..formats import Format
-from ..policy import ResolvedPolicy
+from ..policy import ResolvedPolicy, ends_infinities
 from .cpu import RawStats
-from .torch_codes import decode, encode
+from .torch_codes import decode, encode, encode_same
 from .torch_lazy import check_storage, settled
 from .torch_stats import Counter
 
@@ -110,6 +110,9 @@ def _cast_chunk(
     if source == target:
         encoded = None
         results = values
+        if ends_infinities(source, target, policy):
+            encoded = encode_same(values, parts, target.component)
+            results = encoded.codes
     else:
         step = 2 if target.is_complex and not source.is_complex else 1
         encoded = encode(parts, target.component, policy, index * step)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..formats import Format
 from ..judgement import FEW_BITS
-from ..policy import ResolvedPolicy
+from ..policy import ResolvedPolicy, ends_infinities
 from .cpu import RawStats
 from .torch_codes import Encoded, Parts, decode, shift_right
 
@@ -37,6 +37,7 @@ class Counter:
         self.report = report
         self.collapses = collapses or report
         self.wants_largest = policy.overflow == "raise"
+        self.ends = ends_infinities(source, target, policy)
         self.integers: list[torch.Tensor] = []
         self.floats: list[torch.Tensor] = []
 
@@ -67,12 +68,13 @@ class Counter:
         if encoded is None:
             encoded = Encoded(codes, never, never, never, never)
         index = torch.arange(start, start + len(codes), device=codes.device)
+        finite = parts.finite
         value = _value(codes, parts, self.source.component)
         first = torch.where(encoded.overflow, index, _INT64_MAX).amin()
-        size = torch.where(encoded.overflow, value.abs(), -1.0)
+        counted = encoded.overflow & finite if self.ends else encoded.overflow
+        size = torch.where(counted, value.abs(), -1.0)
         largest = size.amax()
-        where = torch.where(encoded.overflow & (size == largest), index, _INT64_MAX).amin()
-        finite = parts.finite
+        where = torch.where(counted & (size == largest), index, _INT64_MAX).amin()
         flags = [encoded.overflow, encoded.nan_lost, encoded.inexact, encoded.underflow]
         flags += [parts.nan, parts.infinite, finite]
         low = high = first

@@ -197,7 +197,7 @@ def nearest_code(magnitude, FAST: tl.constexpr, M: tl.constexpr, BIAS: tl.conste
 def encode(
     magnitude, negative, nan, infinite, significand, exponent, length, index, first_key, second_key,
     FAST: tl.constexpr, MAY_OVERFLOW: tl.constexpr,
-    OVERFLOW: tl.constexpr, ROUNDING: tl.constexpr, PAYLOAD: tl.constexpr,
+    OVERFLOW: tl.constexpr, ROUNDING: tl.constexpr, ENDS: tl.constexpr, PAYLOAD: tl.constexpr,
     KIND: tl.constexpr, BITS: tl.constexpr, M: tl.constexpr,
     BIAS: tl.constexpr, SIGNED: tl.constexpr, INFINITY: tl.constexpr, NAN: tl.constexpr,
     SUBNORMALS: tl.constexpr, SIGNED_ZERO: tl.constexpr, MAX_CODE: tl.constexpr,
@@ -208,7 +208,8 @@ def encode(
 
     Where FAST is not GENERAL, `magnitude` is that of `float32_magnitude`, and neither inexact nor
     underflow is told. PAYLOAD: mantissa bits of a source whose NaNs have a payload, else 0. LOWEST:
-    the code that what lies below the range saturates to.
+    the code that what lies below the range saturates to. ENDS: infinities that the target has
+    become its largest finite value.
     """
     never = significand != significand
     finite = (nan | infinite) == 0
@@ -267,22 +268,30 @@ def encode(
         else:
             codes = tl.where(codes == 0, codes, codes | signs)
     overflow = overflow & finite
-    if not INFINITY:
+    if ENDS or not INFINITY:
         overflow = overflow | infinite
     replaced = overflow
     if OVERFLOW == WRAP:
         replaced = overflow & infinite
-    if OVERFLOW == TO_INFINITY:
+    largest = tl.full(codes.shape, MAX_CODE, WORD)
+    largest = tl.where(low, tl.full(codes.shape, LOWEST, WORD), largest)
+    ends = largest
+    if OVERFLOW == TO_INFINITY:  # IEEE 754-2019, 7.4
         BEYOND: tl.constexpr = INFINITY_CODE if INFINITY else NAN_CODE
         ends = tl.full(codes.shape, BEYOND, WORD)
         if NAN != NEGATIVE_ZERO:
             ends = tl.where(low, ends | SIGN, ends)
-    else:
-        ends = tl.full(codes.shape, MAX_CODE, WORD)
-        ends = tl.where(low, tl.full(codes.shape, LOWEST, WORD), ends)
+        if ROUNDING == DOWN or (ROUNDING == TOWARD_ZERO and not SIGNED):
+            ends = tl.where(low | infinite, ends, largest)
+        elif ROUNDING == TOWARD_ZERO:
+            ends = tl.where(infinite, ends, largest)
+        elif ROUNDING == UP and SIGNED:  # unsigned: no finite value lies below
+            ends = tl.where(low & (infinite == 0), largest, ends)
     codes = tl.where(replaced, ends, codes)
     underflow = finite & (overflow == 0) & (zero == 0) & (kept == 0)
-    if INFINITY:
+    if ENDS:
+        codes = tl.where(infinite, largest, codes)
+    elif INFINITY:
         codes = tl.where(infinite, signs | INFINITY_CODE, codes)
     nan_lost = never
     if NAN == NO_NAN:
@@ -354,7 +363,7 @@ def cast_kernel(
     T_BIAS: tl.constexpr, T_SIGNED: tl.constexpr, T_INFINITY: tl.constexpr, T_NAN: tl.constexpr,
     T_SUBNORMALS: tl.constexpr, T_SIGNED_ZERO: tl.constexpr, T_MAX_CODE: tl.constexpr,
     T_LOWEST: tl.constexpr, T_NAN_CODE: tl.constexpr, T_INFINITY_CODE: tl.constexpr,
-    OVERFLOW: tl.constexpr, ROUNDING: tl.constexpr, SAME: tl.constexpr,
+    OVERFLOW: tl.constexpr, ROUNDING: tl.constexpr, ENDS: tl.constexpr, SAME: tl.constexpr,
     FAST: tl.constexpr, MAY_OVERFLOW: tl.constexpr,
     NORMALIZE: tl.constexpr, PAYLOAD: tl.constexpr, MAY_LEFT: tl.constexpr,
     MAY_RIGHT: tl.constexpr, WIDTH: tl.constexpr, STEP: tl.constexpr,
@@ -382,10 +391,14 @@ def cast_kernel(
         results = codes
         overflow = codes != codes
         nan_lost, inexact, underflow = overflow, overflow, overflow
+        if ENDS:
+            lowest = tl.full(codes.shape, T_LOWEST, WORD)
+            results = tl.where(infinite, tl.where(negative, lowest, T_MAX_CODE), codes)
+            overflow, inexact = infinite, infinite
     else:
         results, overflow, nan_lost, inexact, underflow = encode(
             magnitude, negative, nan, infinite, significand, exponent, length, index * STEP,
-            first_key, second_key, FAST, MAY_OVERFLOW, OVERFLOW, ROUNDING, PAYLOAD,
+            first_key, second_key, FAST, MAY_OVERFLOW, OVERFLOW, ROUNDING, ENDS, PAYLOAD,
             T_KIND, T_BITS, T_M, T_BIAS, T_SIGNED, T_INFINITY, T_NAN, T_SUBNORMALS,
             T_SIGNED_ZERO, T_MAX_CODE, T_LOWEST, T_NAN_CODE, T_INFINITY_CODE,
             MAY_LEFT, MAY_RIGHT, WORD, WIDTH,
@@ -408,9 +421,12 @@ def cast_kernel(
             value = tl.where(infinite, float("inf"), value)
         if n_overflow > 0:  # rare: what follows is for the blocks that need it
             tl.store(row + 7, tl.min(tl.where(overflow, index, NO_INDEX), 0))
-            size = tl.where(overflow, tl.abs(value), -1.0)
+            counted = overflow
+            if ENDS:
+                counted = overflow & (infinite == 0)
+            size = tl.where(counted, tl.abs(value), -1.0)
             largest = tl.max(size, 0)
-            where = tl.min(tl.where(overflow & (size == largest), index, NO_INDEX), 0)
+            where = tl.min(tl.where(counted & (size == largest), index, NO_INDEX), 0)
             tl.store(row + 8, where)
             tl.store(floats, largest)
         else:
@@ -421,7 +437,7 @@ def cast_kernel(
         if T_NAN == NO_NAN and T_KIND != BOOL and S_NAN != NO_NAN:
             n_lost = tl.sum((nan_lost & inside).to(tl.int32), 0)
         tl.store(row + 1, n_lost)
-        if S_INFINITY and (OVERFLOW == WRAP or REPORT):
+        if S_INFINITY and (OVERFLOW == WRAP or REPORT or ENDS):
             tl.store(row + 5, tl.sum((infinite & inside).to(tl.int32), 0))
         else:
             tl.store(row + 5, 0)

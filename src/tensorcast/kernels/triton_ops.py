@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..formats import Format
 from ..judgement import FEW_BITS
-from ..policy import ResolvedPolicy
+from ..policy import ResolvedPolicy, ends_infinities
 from ..reference import seed_keys
 from .cpu import RawStats
 
@@ -105,7 +105,10 @@ def _launch(
     integers = torch.empty((n_rows, 17), dtype=torch.int64, device=codes.device)
     floats = torch.empty((n_rows, 6), dtype=torch.float64, device=codes.device)
     first_key, second_key = seed_keys(policy.seed) if policy.rounding == "stochastic" else (0, 0)
-    constants = constants_of(source.component, target.component, policy.overflow, policy.rounding)
+    ends = ends_infinities(source, target, policy)
+    constants = constants_of(
+        source.component, target.component, policy.overflow, policy.rounding, ends
+    )
     step = 2 if target.is_complex and not source.is_complex else 1
     arguments = (codes, written, integers, floats, n, first_key, second_key)
     # fused, a multiplication and an addition would round once
@@ -143,8 +146,10 @@ def _tuned(kernel: Any) -> Any:
 
 
 @lru_cache(maxsize=512)
-def constants_of(source: Format, target: Format, overflow: str, rounding: str) -> dict[str, Any]:
-    """The kernel's constants for a pair of real formats."""
+def constants_of(
+    source: Format, target: Format, overflow: str, rounding: str, ends: bool = False
+) -> dict[str, Any]:
+    """The kernel's constants for a pair of real formats; `ends` as `ends_infinities` has it."""
     s, t = _row("S", source), _row("T", target)
     # subnormals are as good as normal numbers of the same place where the target's last place
     # is coarser
@@ -180,6 +185,7 @@ def constants_of(source: Format, target: Format, overflow: str, rounding: str) -
         "T_INFINITY_CODE": target.infinity_code or 0,
         "OVERFLOW": _OVERFLOWS[overflow],
         "ROUNDING": _ROUNDINGS[rounding],
+        "ENDS": ends,
         "FAST": _fast(source, target, rounding),
         "MAY_OVERFLOW": not (source.max_exact <= target.max_exact),
         "NORMALIZE": normalize,
@@ -245,7 +251,7 @@ def _stats(
         collapse = [0, 0, 0, 1, 0, 1]
     few = target.bits <= FEW_BITS
     one_result = _one_code(target, collapse[4:]) if few else None
-    if not report and policy.overflow != "wrap":
+    if not (report or policy.overflow == "wrap" or ends_infinities(source, target, policy)):
         ints[5] = 0
     if policy.overflow != "raise" or ints[0] == 0:
         ints[8], numbers[0] = _NO_INDEX, -1.0

@@ -26,16 +26,20 @@ def texts(findings: Sequence[Finding]) -> list[str]:
         headline = collapse_headline([f.collapse for f in findings], [f.target for f in findings])
         found = [f"{headline}; nothing was written"]
     found += [_one(finding) for finding in findings]
-    first = findings[0]
-    ways = [f"--rule '{first.tensor}={first.holds}' gives a tensor another format"]
+    lost = [finding for finding in findings if finding.n_overflow or finding.n_nan_lost]
+    ways = [
+        f"--rule '{each.tensor}={each.holds}' gives a tensor another format" for each in lost[:1]
+    ]
     if gone:
-        holding = next(finding.holds for finding in findings if finding.collapse)
+        named = next(finding for finding in findings if finding.collapse)
         ways.insert(
-            0, f"--to {holding}, or another format, keeps the values: no scale is applied here"
+            0, f"--to {named.holds}, or another format, keeps the values: no scale is applied here"
         )
-        ways.append(f"--keep '{first.tensor}' leaves a tensor as it is")
+        ways.append(f"--keep '{named.tensor}' leaves a tensor as it is")
     if any(finding.n_overflow for finding in findings):
         ways.append("--overflow saturate takes the nearest value there is")
+    if any(finding.n_infinite for finding in findings):
+        ways.append("--inf keep lets infinities be; --inf saturate takes the largest value")
     if any(finding.n_nan_lost for finding in findings):
         ways.append("--nan zero turns NaN into 0")
     if unfit:
@@ -51,9 +55,11 @@ def _one(finding: Finding) -> str:
     if finding.n_overflow:
         largest = f" (largest {number(finding.amax)})" if finding.amax is not None else ""
         parts.append(f"{count(finding.n_overflow)} {of} values out of range{largest}")
+    if finding.n_infinite:
+        parts.append(f"{count(finding.n_infinite)} {of} values infinite")
     if finding.n_nan_lost:
         parts.append(f"{count(finding.n_nan_lost)} {of} values NaN")
-    holds = f"; {finding.holds} holds them" if parts else ""
+    holds = f"; {finding.holds} holds them" if finding.n_overflow or finding.n_nan_lost else ""
     if finding.collapse:
         parts.append(finding.collapse)
     return f"  {finding.tensor}: {', '.join(parts)}{holds}"
@@ -68,6 +74,7 @@ def describe(findings: Sequence[Finding]) -> list[Json]:
             "target": finding.target,
             "n_elements": finding.n_elements,
             "n_overflow": finding.n_overflow,
+            "n_infinite": finding.n_infinite,
             "n_nan_lost": finding.n_nan_lost,
             "amax": finding.amax,
             "holds": finding.holds,

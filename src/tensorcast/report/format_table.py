@@ -9,7 +9,7 @@ from fractions import Fraction
 from math import gcd
 from typing import Final
 
-from tensorcast.formats import FORMATS, Format
+from tensorcast.formats import FORMATS, READERS, READINGS, Format
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, line
 from tensorcast.words.units import number
@@ -188,14 +188,30 @@ epsilon the gap between 1 and the next value.
         rows.append("| " + " | ".join(cells) + " |\n")
     nan = "".join(f"- {kind}: {meaning}\n" for kind, meaning in _NAN.items())
     spelled_head = (
-        "\n## Spellings\n\nEach of these, in any case, names the format wherever a format is asked "
-        "for.\n\n| format | " + " | ".join(_LIBRARIES) + " | also |\n"
+        "\n## Spellings\n\nEach of these names the format wherever a format is asked for, in any "
+        "case but for those of the next section.\n\n| format | "
+        + " | ".join(_LIBRARIES)
+        + " | also |\n"
         "|---|" + "---|" * (len(_LIBRARIES) + 1) + "\n"
     )
     spelled = []
     for row in FORMATS.values():
         cells = [f"`{row.name}`", *(row.spellings.get(lib, "") for lib in _LIBRARIES)]
         spelled.append("| " + " | ".join([*cells, ", ".join(row.aliases)]) + " |\n")
+    differently = """
+## Read differently
+
+These are refused, and the error names both readings: write the name of the format. A prefix tells
+whose they are: `torch.float`, `np.int`. Beside a torch tensor torch's reading holds, and `f16` is
+float16 in conversions and for torch tensors. `I8`, `U8`, `F4`, `F16` and `FLOAT`, as safetensors
+and ONNX write them, have one reading.
+
+| spelling | read as |
+|---|---|
+"""
+    for spelling, readings in READINGS.items():
+        told = ", ".join(f"{each} ({READERS[who]})" for who, each in readings.items())
+        differently += f"| `{spelling}` | {told} |\n"
     return (
         head
         + "".join(rows)
@@ -203,4 +219,5 @@ epsilon the gap between 1 and the next value.
         + nan
         + spelled_head
         + "".join(spelled)
+        + differently
     )

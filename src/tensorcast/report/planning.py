@@ -143,7 +143,7 @@ def _summary(
     policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"
     if request.rounding == "stochastic":
         policy += f" (seed {request.seed})"
-    say("policy", f"{policy}, nan {request.nan}")
+    say("policy", f"{policy}, nan {request.nan}, inf {request.inf}")
     space = f"{human_bytes(n_bytes_needed)} needed"
     if n_bytes_free is not None:
         space += f", {human_bytes(n_bytes_free)} free there"

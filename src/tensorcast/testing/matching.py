@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import reference
 from ..bridges import Kind, kind_of
+from ..errors import CastError
 from ..formats import Format, lookup
 from ..policy import Policy, ResolvedPolicy
 from .codes import as_array, codes_of, logical
@@ -156,12 +157,8 @@ def _accepted(
     refused = np.zeros(len(codes), bool)
     plain = None
     for index, (code, outcome) in enumerate(zip(_joined(codes, source), outcomes, strict=True)):
-        refused[index] = (
-            (outcome.overflow and policy.overflow == "raise")
-            or (outcome.overflow and policy.overflow == "wrap" and _is_infinite(code, source))
-            or (outcome.nan_lost and policy.nan == "raise")
-            or (policy.exact and (outcome.inexact or outcome.nan_lost))
-        )
+        suspect = outcome.overflow or outcome.nan_lost or (policy.exact and outcome.inexact)
+        refused[index] = suspect and _is_refused(code, source, target, policy, index)
         if plain is None and not (outcome.inexact or outcome.nan_lost):
             plain = index
     results = _parted([outcome.code for outcome in outcomes], target, (len(codes),))
@@ -173,7 +170,11 @@ def _accepted(
     return codes, results
 
 
-def _is_infinite(code: int, row: Format) -> bool:
-    values = reference.decode(code, row)
-    parts = values if isinstance(values, tuple) else (values,)
-    return any(isinstance(part, reference.Special) and part.kind == "infinity" for part in parts)
+def _is_refused(
+    code: int, source: Format, target: Format, policy: ResolvedPolicy, index: int
+) -> bool:
+    try:
+        reference.cast_codes([code], source, target, policy, first_index=index)
+    except CastError:
+        return True
+    return False
