@@ -396,6 +396,8 @@ def expect_oracle_agrees(codes: np.ndarray, source: Format, target: Format, firs
         if count["first_overflow"] is not None:
             count["first_overflow"] -= first
         for name, value in statistics(cast, codes, source, target).items():
+            if name in ("one_source", "one_result"):
+                continue  # codes, which the oracle's own test holds to the kernels
             exact = count[name]
             if isinstance(exact, Fraction):
                 exact = np.longdouble(exact.numerator) / np.longdouble(exact.denominator)
@@ -457,6 +459,8 @@ def test_statistics() -> None:
         "n_inexact": 5,
         "n_underflow": 1,
         "n_inf": 1,
+        "n_zero": 1,
+        "n_to_zero": 1,
         "min": -1000,
         "max": 480,
         "amax": 1000,

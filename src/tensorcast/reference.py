@@ -482,6 +482,8 @@ class Statistics(TypedDict):
     n_inexact: int
     n_underflow: int
     n_inf: int
+    n_zero: int
+    n_to_zero: int
     min: Fraction | None
     max: Fraction | None
     amax: Fraction | None
@@ -503,8 +505,8 @@ def measure_codes(
     results: list[int] = []
     count = Statistics(
         n_elements=0, n_overflow=0, n_nan=0, n_nan_lost=0, n_inexact=0, n_underflow=0, n_inf=0,
-        min=None, max=None, amax=None, max_abs_error=Fraction(0), sum_squared_error=Fraction(0),
-        sum_squared=Fraction(0), first_overflow=None,
+        n_zero=0, n_to_zero=0, min=None, max=None, amax=None, max_abs_error=Fraction(0),
+        sum_squared_error=Fraction(0), sum_squared=Fraction(0), first_overflow=None,
     )  # fmt: skip
     for index, code in enumerate(codes, first_index):
         components = [_parts(one, source.component) for one in _split(code, source)]
@@ -517,19 +519,28 @@ def measure_codes(
             results[-1] |= outcomes[1].code << (target.bits // 2)
         count["n_elements"] += 1
         for parts, outcome in zip(components, outcomes, strict=True):
-            _count(count, parts, outcome, _parts(outcome.code, target.component))
+            # a bool stands for both parts of a complex number, and is 0 where both are
+            one_of_two = source.is_complex and not target.is_complex
+            result = _parts(outcome.code, target.component)
+            _count(count, parts, outcome, result, one_of_two)
             if outcome.overflow and count["first_overflow"] is None:
                 count["first_overflow"] = index
     return results, count
 
 
-def _count(count: Statistics, parts: _Parts, outcome: Outcome, result: _Parts) -> None:
+def _count(
+    count: Statistics, parts: _Parts, outcome: Outcome, result: _Parts, one_of_two: bool
+) -> None:
     count["n_overflow"] += outcome.overflow
     count["n_nan_lost"] += outcome.nan_lost
     count["n_inexact"] += outcome.inexact
     count["n_underflow"] += outcome.underflow
     count["n_nan"] += parts[0] == _NAN
     count["n_inf"] += parts[0] == _INFINITE
+    if _is_zero(parts):
+        count["n_zero"] += 1
+    elif _is_zero(result) and parts[0] != _NAN and not one_of_two:
+        count["n_to_zero"] += 1
     if parts[0] != _FINITE:
         return
     value = _fraction(parts)
@@ -543,6 +554,10 @@ def _count(count: Statistics, parts: _Parts, outcome: Outcome, result: _Parts) -
     count["max_abs_error"] = max(count["max_abs_error"], abs(error))
     count["sum_squared_error"] += error * error
     count["sum_squared"] += value * value
+
+
+def _is_zero(parts: _Parts) -> bool:
+    return parts[0] == _FINITE and not _fraction(parts)
 
 
 def cast_codes(

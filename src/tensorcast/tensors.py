@@ -329,10 +329,11 @@ def can_cast(
         x = bridge.held(x)
         row = bridge.format_of(x)
     if row.is_complex and not target.is_complex and target.kind != "bool":
-        real, n_imaginary = bridge.real_part(x) if exact else (x, 1)
+        # a format has values with an imaginary part, and exact=True alone looks for them
+        real, n_imaginary = bridge.real_part(x) if exact and by_format is None else (x, 1)
         if n_imaginary:
             return False
-        options: dict[str, Any] = {"rounding": rounding, "nan": nan, "seed": seed}
+        options: dict[str, Any] = {"rounding": rounding, "nan": nan, "inf": inf, "seed": seed}
         return can_cast(real, target, overflow=overflow, **options)
     resolved = policy.resolve(row, target)
     if is_lossless_pair(row, target) and not ends_infinities(row, target, policy):

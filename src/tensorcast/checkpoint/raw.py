@@ -16,6 +16,10 @@ SENTENCE: Final = (
     "the stored numbers are cast as they are, without scales, whatever becomes of them; scales "
     "stay as tensors, and quantization_config and what else describes a quantization is left out"
 )
+PLAIN: Final = (
+    "no scales were found; the numbers are cast as they are, and a tensor of which next to nothing "
+    "is left is no error"
+)
 _SHOWN: Final = 4
 _REASON: Final = "it describes the quantization, which a raw conversion leaves out"
 
@@ -68,7 +72,7 @@ def raw_skipped(source: Checkpoint) -> dict[str, str]:
 def raw_warnings(source: Checkpoint) -> list[str]:
     """What the caller of a raw conversion of this source should hear."""
     if source.scaled is None:
-        return []
+        return [f"raw: {PLAIN}"]
     warnings = [f"raw: {SENTENCE}"]
     gone: dict[str, None] = {}
     for file in source.files:

@@ -84,7 +84,7 @@ def _error(
     infinite = any(finding.n_infinite for finding in findings)
     count = f"{len(findings)} tensor{'s do' if len(findings) > 1 else ' does'}"
     lines = [f"{count} not fit; no destination was written"]
-    if not (overflow or nan):
+    if not (overflow or nan or infinite):
         headline = collapse_headline([f.collapse for f in findings], [f.target for f in findings])
         lines = [f"{headline}; nothing was written"]
     lines += [f"  {finding}" for finding in findings]

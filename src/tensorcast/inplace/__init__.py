@@ -132,12 +132,14 @@ tensorcast.cast(x, format).
             overflow=overflow,
             rounding=rounding,
             nan=nan,
+            inf=inf,
             exact=exact,
             seed=seed,
             others=others,
             rules=rules,
             optimizer=optimizer,
             report=report,
+            raw=raw,
         )
     kept: dict[str, str] = {}
     with torch._C.DisableTorchFunction():

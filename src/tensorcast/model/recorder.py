@@ -194,7 +194,7 @@ class Recorder:
         result, loss = found if kwargs.get("report") else (found, None)
         if result is source:
             return
-        target = lookup(args[1])
+        target = lookup(args[1], "torch")
         is_tensor = hasattr(result, "device")  # a PackedTensor has none
         moves = is_tensor and result.device != source.device
         if target == lookup(source.dtype) and not moves:

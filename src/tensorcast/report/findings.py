@@ -19,14 +19,14 @@ def texts(findings: Sequence[Finding]) -> list[str]:
     """A headline, a line per tensor, and the options that would let the job through."""
     n = len(findings)
     targets = ", ".join(dict.fromkeys(finding.target for finding in findings))
-    unfit = any(finding.n_overflow or finding.n_nan_lost for finding in findings)
+    unfit = any(f.n_overflow or f.n_nan_lost or f.n_infinite for f in findings)
     gone = any(finding.collapse for finding in findings)
     found = [f"{n:,} tensor{'s do' if n > 1 else ' does'} not fit {targets}; nothing was written"]
     if not unfit:
         headline = collapse_headline([f.collapse for f in findings], [f.target for f in findings])
         found = [f"{headline}; nothing was written"]
     found += [_one(finding) for finding in findings]
-    lost = [finding for finding in findings if finding.n_overflow or finding.n_nan_lost]
+    lost = [f for f in findings if f.n_overflow or f.n_nan_lost or f.collapse]
     ways = [
         f"--rule '{each.tensor}={each.holds}' gives a tensor another format" for each in lost[:1]
     ]
