@@ -26,7 +26,13 @@ const Kernels* find_kernels(const char* name) {
     return nullptr;
 }
 
+uint64_t READ_AHEAD = 512;
+
 const Kernels* pick_kernels() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_is("intel")) READ_AHEAD = 2048;
+#endif
     for (const Kernels* const* k = ALL_KERNELS; *k; ++k)
         if ((*k)->supported()) return *k;
     return nullptr;

@@ -11,12 +11,6 @@
 namespace tc {
 namespace {
 
-// How far ahead of its reads a loop that stores around the caches fetches its source, in bytes.
-#ifndef TC_READ_AHEAD
-#define TC_READ_AHEAD 512
-#endif
-constexpr int READ_AHEAD = TC_READ_AHEAD;
-
 // A carrier is the wide float that a block is decoded to: every value of the source is exact in it
 // (int64 and uint64 excepted, see decode.hpp).
 template <class C>
