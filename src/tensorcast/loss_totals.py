@@ -79,11 +79,13 @@ class Total:
             among = f"{count(len(self.collapsing))} of {plural(self.n_tensors, 'tensor')}"
             parts.append(f"{among} {self._becomes()}")
         if self.n_overflow:
-            limit = number(lookup(self.target).max)
-            largest = f" (largest {number(self.amax)})" if self.amax is not None else ""
+            row = lookup(self.target)
+            there = f"{number(row.min)} to {number(row.max)}"
+            far = self.amax is not None and self.amax > row.max
+            largest = f" (largest {number(self.amax)})" if far else ""
             parts.append(
                 f"{plural(self.n_overflow, 'value')} in "
-                f"{plural(len(self.overflowing), 'tensor')} beyond {limit}{largest}"
+                f"{plural(len(self.overflowing), 'tensor')} outside {there}{largest}"
             )
         if self.n_nan_lost:
             parts.append(f"{count(self.n_nan_lost)} NaN it cannot store")

@@ -179,7 +179,9 @@ def test_stats_of_a_candidate_that_overflows(tensorcast: Run, tmp_path: Path) ->
     )
     done = tensorcast("inspect", path, "--candidate", "half", "--candidate", "F4")
     assert done.returncode == 0, done.stderr
-    assert "overflows: 2 values in 1 tensor beyond 65504 (largest 1000000)" in done.stdout
+    assert (
+        "overflows: 2 values in 1 tensor outside -65504 to 65504 (largest 1000000)" in done.stdout
+    )
     assert "1 NaN it cannot store" in done.stdout
     assert "bfloat16" not in done.stdout
 

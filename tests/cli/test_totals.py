@@ -82,7 +82,7 @@ def test_sums_and_the_worst() -> None:
     assert found.sqnr_db is not None
     assert 10 ** (found.sqnr_db / 10) == pytest.approx(4000 / error)
     assert found.sentence() == (
-        "overflows: 3 values in 2 tensors beyond 65504 (largest 90000), "
+        "overflows: 3 values in 2 tensors outside -65504 to 65504 (largest 90000), "
         "error 5% of the signal, 3 values (0.07%) become 0, worst c at 20.0 dB"
     )
     assert "worst" not in found.sentence(name_worst=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import DestinationError
+from .replaceable import special
 
 WRITTEN: Final = (".safetensors",)
 """Endings of the files that are written here."""
@@ -32,6 +33,8 @@ def check_ending(destination: str | os.PathLike[str], source_name: str, *, direc
         DestinationError: it is not; says which endings are.
     """
     path = Path(destination)
+    if what := special(path):
+        raise DestinationError(f"{str(path)!r} is {what}, which is never replaced; name a file")
     name = os.path.basename(os.path.abspath(path))
     stem, ending = os.path.splitext(name)
     said = str(path)

@@ -13,9 +13,10 @@ from .scale_names import CONFIG_KEYS
 from .strict_json import shortened
 
 SENTENCE: Final = (
-    "the stored numbers are cast as they are, without scales, whatever becomes of them; scales "
-    "stay as tensors, and quantization_config and what else describes a quantization is left out"
+    "the scales of the weights are not applied; scales stay as tensors, and quantization_config "
+    "and what else describes a quantization is left out"
 )
+SHORT: Final = "the stored numbers are cast as they are, without scales, whatever becomes of them"
 PLAIN: Final = (
     "no scales were found; the numbers are cast as they are, and a tensor of which next to nothing "
     "is left is no error"

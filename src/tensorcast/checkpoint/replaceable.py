@@ -43,6 +43,15 @@ _CACHE: Final = os.path.join(".cache", "huggingface") + os.sep  # what a downloa
 _NAMED: Final = 3
 
 
+def special(place: str | os.PathLike[str]) -> str | None:
+    """What stands there, if it is neither a file nor a directory; None also for nothing."""
+    try:
+        mode = os.stat(place).st_mode
+    except OSError:
+        return None
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), None)
+
+
 def obstacle(place: str, *, directory: bool, written: Collection[str]) -> str | None:
     """Why what stands there may not be replaced, as the end of a sentence; None: it may.
 

@@ -8,7 +8,7 @@ from typing import Final
 _OPTIONS: Final = "overflow rounding nan inf seed threads max_shard_size force verify report raw"
 _FLAGS: Final = frozenset(("force", "verify", "report", "raw"))
 _NAMES: Final = "|".join(_OPTIONS.split())
-_BOTH: Final = re.compile(rf"(--[a-z-]+[^()]*) \((?:{_NAMES})=\w+\)")
+_BOTH: Final = re.compile(rf"(--[a-z-]+[^()]*) \((?:{_NAMES})=\w+(?: in Python)?\)")
 _KEYWORD: Final = re.compile(rf"(?<![\w.-])({_NAMES})=(\"[^\"]*\"|'[^']*'|[\w.]+)")
 _BARE: Final = re.compile(r"(?<![\w.-])max_shard_size(?![\w=])")
 
@@ -19,6 +19,8 @@ def as_options(text: str) -> str:
     Example:
         >>> as_options('pass overflow="saturate" or nan="zero"; x exists: force=True replaces it')
         'pass --overflow saturate or --nan zero; x exists: --force replaces it'
+        >>> as_options("or pass --raw (raw=True in Python)")
+        'or pass --raw'
         >>> as_options("pass --force to replace it (force=True); split it with max_shard_size")
         'pass --force to replace it; split it with --max-shard-size'
     """

@@ -27,7 +27,10 @@ def unfit(x: torch.Tensor) -> Obstacle | None:
     if x.is_quantized:
         return Obstacle("layout", "is quantized", "Call .dequantize() or .int_repr() first.")
     if x.layout is not torch.strided:
-        way = "Make a new one: x.to(dtype), or of tensorcast.cast(x.values(), format)."
+        way = (
+            "Make a new tensor: x.to(dtype), or one of the same layout with "
+            "tensorcast.cast(values, format) for its values."
+        )
         if x.is_mkldnn:
             way = "Call .to_dense() first, and .to_mkldnn() on the result."
         return Obstacle("layout", f"is laid out as {x.layout}", way)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tensorcast.formats import lookup
 from tensorcast.judgement import collapse_headline
 from tensorcast.words.units import count, number
 
@@ -35,9 +36,10 @@ def texts(findings: Sequence[Finding]) -> list[str]:
         ways.insert(
             0, f"--to {named.holds}, or another format, keeps the values: no scale is applied here"
         )
-        ways.append(f"--keep '{named.tensor}' leaves a tensor as it is")
+        ways.append(f"--keep '{named.tensor}' leaves a tensor as it is; a glob names several")
     if any(finding.n_overflow for finding in findings):
-        ways.append("--overflow saturate takes the nearest value there is")
+        alone = ", of values out of range; what becomes 0 stays refused" if gone else ""
+        ways.append(f"--overflow saturate takes the nearest value there is{alone}")
     if any(finding.n_infinite for finding in findings):
         ways.append("--inf keep lets infinities be; --inf saturate takes the largest value")
     if any(finding.n_nan_lost for finding in findings):
@@ -53,8 +55,11 @@ def _one(finding: Finding) -> str:
     parts: list[str] = []
     of = f"of {count(finding.n_elements)}"
     if finding.n_overflow:
-        largest = f" (largest {number(finding.amax)})" if finding.amax is not None else ""
-        parts.append(f"{count(finding.n_overflow)} {of} values out of range{largest}")
+        row = lookup(finding.target)
+        there = f" ({finding.target} holds {number(row.min)} to {number(row.max)})"
+        if finding.amax is not None and finding.amax > row.max:
+            there = f" (largest {number(finding.amax)})"
+        parts.append(f"{count(finding.n_overflow)} {of} values out of range{there}")
     if finding.n_infinite:
         parts.append(f"{count(finding.n_infinite)} {of} values infinite")
     if finding.n_nan_lost:

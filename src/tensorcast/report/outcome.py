@@ -7,7 +7,7 @@ from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from tensorcast.checkpoint.raw import SENTENCE
+from tensorcast.checkpoint.raw import SHORT
 from tensorcast.checkpoint.run import Result
 from tensorcast.loss_totals import Total, total
 from tensorcast.words.table import Column, layout
@@ -47,7 +47,7 @@ def lines(
     rows += [[Span("kept", "dim"), text] for text in _kept(result)]
     rows += rows_of_files(plan.unconverted, plan.skipped)
     if plan.request.raw:
-        rows.append([Span("raw", "warn"), SENTENCE])
+        rows.append([Span("raw", "warn"), SHORT])
     if result.resumed:
         done = plural(len(result.resumed), "file")
         rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])

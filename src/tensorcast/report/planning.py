@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tensorcast.checkpoint.plan import Plan, Step
-from tensorcast.checkpoint.raw import SENTENCE
+from tensorcast.checkpoint.raw import SHORT
 from tensorcast.words.table import Column, layout
 from tensorcast.words.text import Line, Span, line, safe
 from tensorcast.words.tree import Entry, grow
@@ -139,7 +139,7 @@ def _summary(
     rows += rows_of_files(plan.unconverted, plan.skipped, full=full)
     request = plan.request
     if request.raw:
-        say("raw", SENTENCE)
+        say("raw", SHORT)
     policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"
     if request.rounding == "stochastic":
         policy += f" (seed {request.seed})"
