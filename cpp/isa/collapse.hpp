@@ -82,10 +82,18 @@ void note_values(const Row& row, const void* codes, uint64_t n, unsigned parts, 
     }
 }
 
+// Whether every integer of the source is one of the target's.
+TC_INLINE bool holds_integers(const Row& source, const Row& target) {
+    return source.is_integer() && target.is_integer() && (target.is_signed || !source.is_signed) &&
+           target.bits - target.is_signed >= source.bits - source.is_signed;
+}
+
 // Whether what became 0 is counted on the results: else it is what underflows, which is counted
 // anyway, since no overflow gives a 0 in these formats; the results may then be out of the caches.
 TC_INLINE bool counts_results(const Cast& cast) {
-    return has_zero(cast.target) && !(cast.full && ROWS[cast.target].kind == Kind::Float);
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    return has_zero(cast.target) && !(cast.full && target.kind == Kind::Float) &&
+           !holds_integers(source, target);
 }
 
 // One block. NaNs that became 0 are among `n_to_zero` where results are counted.
