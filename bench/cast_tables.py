@@ -66,7 +66,7 @@ def cast_markdown(result: Row, provenance: Callable[[Row], str]) -> str:
 
 
 _DETAILS = (
-    ("hot", "Hot pairs against the shape roof, and memcpy of as many bytes"),
+    ("hot", "Hot pairs"),
     ("loss", "With the whole Loss"),
     ("careful", "The same statistics by torch operations"),
     ("raise", 'overflow="raise" against unchecked'),
