@@ -50,7 +50,9 @@ def open_directory(path: Path) -> Checkpoint:
     config_bytes = (
         read_small(path, "config.json") if os.path.lexists(path / "config.json") else None
     )
-    config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
+    config = None  # NaN and Infinity are no JSON, and transformers writes them
+    if config_bytes is not None:
+        config = parse_object(config_bytes, path / "config.json", constants=True)
     weights = find_weights(path, config)
     index_name = weights.index
     index_bytes: bytes | None = None
