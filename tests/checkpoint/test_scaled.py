@@ -482,3 +482,37 @@ def test_raw_of_plain_weights_changes_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "True" / name).read_bytes() == (tmp_path / "False" / name).read_bytes()
     (warning,) = plan(open_checkpoint(path), tmp_path / "x", "bfloat16", raw=True).warnings
     assert warning.startswith("raw: no scales were found")
+
+
+BROKEN = {
+    "Infinity": '{"a": Infinity, "quantization_config": {"bits": 8}}',
+    "a key twice": '{"quantization_config": {"bits": 8}, "a": 1, "a": 2}',
+    "null behind it": '{"quantization_config": {"bits": 8}, "quantization_config": null}',
+    "a mark": '\ufeff{"quantization_config": {"bits": 8}}',
+    "text behind": '{"quantization_config": {"bits": 8}} x',
+    "cut off": '{"quantization_config": {"bits": 8, "a',
+    "no JSON": "x",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_codes_beside_what_is_no_strict_json_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text(BROKEN[name], encoding="utf-8")
+    for file in ("model.safetensors", "model.fp8.safetensors", "adapter_x.safetensors"):
+        assert open_checkpoint(write(tmp_path / file, {"l.weight": f8(8, 8)})).scaled
+    (tmp_path / "config.json").rename(tmp_path / "params.json")
+    assert open_checkpoint(tmp_path / "model.safetensors").scaled
+
+
+def test_scales_that_only_the_index_names_are_signs(tmp_path: Path) -> None:
+    first = write(tmp_path / "model-00001-of-00002.safetensors", {"l.weight": f8(8, 8)})
+    names = {"l.weight": first.name, "l.weight_scale_inv": "model-00002-of-00002.safetensors"}
+    index = tmp_path / "model.safetensors.index.json"
+    text = json.dumps({"metadata": {"n": float("nan")}, "weight_map": names})
+    for written in (text, text[:-1]):
+        index.write_text(written)
+        assert open_checkpoint(first).scaled
+    index.unlink()
+    assert open_checkpoint(first).scaled is None
+    write(tmp_path / "model-00002-of-00002.safetensors", {"l.weight_scale_inv": f32(1, 1)})
+    assert open_checkpoint(first).scaled

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import UnsupportedCheckpointError
-from .beside import configs_in
+from .beside import configs_in, unread_in
 from .links import inside, read_small
 from .other_files import files_beside
 from .protocol import Checkpoint, DataFile, TensorInfo
@@ -100,7 +100,13 @@ def open_directory(path: Path) -> Checkpoint:
         index_text=None if index_bytes is None else index_bytes.decode("utf-8"),
         stem=weights.stem,
         variant=weights.variant,
-        scaled=scaled_reason(tensors, configs, others.copied, [file.metadata for file in files]),
+        scaled=scaled_reason(
+            tensors,
+            configs,
+            others.copied,
+            [file.metadata for file in files],
+            unread=unread_in(path),
+        ),
         quantizer_files=(*side_files(others.copied), *quantizers),
         remarks=tuple(remark for file in files for remark in file.remarks),
     )

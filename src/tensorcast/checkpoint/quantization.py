@@ -44,6 +44,8 @@ def _spelled(place: _Place) -> str:
 
 def describes(value: object) -> bool:
     """Whether the value of one of `CONFIG_KEYS` tells of a quantization."""
+    if isinstance(value, list):
+        return any(describes(item) for item in value)
     if not isinstance(value, str):
         return bool(value)
     text = value.strip().lower()

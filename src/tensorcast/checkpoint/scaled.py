@@ -53,6 +53,8 @@ def scaled_reason(
     metadata: Sequence[Mapping[str, str] | None] = (),
     *,
     place: str = "",
+    names: Iterable[str] = (),
+    unread: Sequence[str] = (),
 ) -> str | None:
     """Why the weights may not be cast as plain numbers, or None.
 
@@ -62,6 +64,8 @@ def scaled_reason(
         files: names of the other files beside the weights.
         metadata: of the files' headers.
         place: where configurations and files lie, " beside it" for those of one file.
+        names: of the model's tensors by its index, whose files may be missing.
+        unread: files that cannot be read; they count if there are codes.
     """
     found = from_tensors(tensors)
     reasons = [found] if found else []
@@ -71,10 +75,38 @@ def scaled_reason(
     for key in dict.fromkeys(key for each in metadata for key in header_keys(each or {})):
         reasons.append(f"the header's metadata has {shortened(key, 60)}")
     reasons += [f"the file {name!r} lies {place.strip() or 'in it'}" for name in side_files(files)]
+    if not reasons:
+        reasons += [f"the index lists {shortened(name)}" for name in _listed(names, tensors)]
+    if not reasons and unread and has_codes(tensors):
+        reasons += [f"{name!r}{place} cannot be read, and may tell of scales" for name in unread]
     shown = reasons[: _SHOWN + 1]
     if len(reasons) > len(shown):
         shown.append(f"and {len(reasons) - len(shown)} more signs")
     return "; ".join(shown) or None
+
+
+def has_codes(tensors: Iterable[TensorInfo]) -> bool:
+    """Whether a tensor can hold codes whose scales are elsewhere."""
+    return any(
+        (_is_codes(each) or (each.format.is_float and _is_codes(each, 1))) and not _is_index(each)
+        for each in tensors
+    )
+
+
+def _listed(names: Iterable[str], tensors: Sequence[TensorInfo]) -> list[str]:
+    """Names of scales of these tensors' codes, though the scales themselves are not here."""
+    codes = {f".{each.name}" for each in tensors if _is_codes(each, 1) and not _is_index(each)}
+    here = {each.name for each in tensors}
+    return [
+        name
+        for name in names
+        if name not in here
+        and any(
+            f".{name}".endswith(row.pattern)
+            and any(f".{name}"[: -len(row.pattern)] + end in codes for end in row.partners)
+            for row in _ROWS.get(f".{name}"[-_END:], ())
+        )
+    ]
 
 
 def from_tensors(tensors: Sequence[TensorInfo]) -> str | None:
