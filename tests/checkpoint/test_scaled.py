@@ -133,6 +133,9 @@ SCALED = {
     "EETQ": {"l.weight": i8(8, 8), "l.weight_scales": f16(8)},
     "a quantized cache": {"a.k_proj.weight": f8(8, 8), "a.k_scale": f32(1)},
     "QAT": {"l.weight": i8(8, 8), "l.weight_quantizer._amax": f32()},
+    "a scale in a module of its own": {"l.weight": f8(8, 8), "l.scale.weight": f32(8, 1)},
+    "a scale in a module beside": {"l.weight": f8(8, 8), "l_scale.weight": f32(8, 1)},
+    "a scale that is a value": {"l.weight": f8(8, 8), "l.weight_scale.value": f32(8, 1)},
     # names that nobody knows
     "one for all": {"l.weight": f8(8, 8), "l.foo": f32()},
     "one per row": {"l.kernel": i8(16, 8), "l.foo": f16(16)},
@@ -260,6 +263,8 @@ CONFIGS = {
     '{"quantization": "fp8"}': "'quantization'",
 }
 NO_CONFIGS = [
+    '{"quantization": {"quant_algo": null, "kv_cache_quant_algo": null}}',
+    '{"quantization_config": {"load_in_4bit": false, "load_in_8bit": false, "bnb_x": "fp4"}}',
     '{"quantization_config": null}',
     '{"quantization_config": {}}',
     '{"quantization": "none", "torch_dtype": "float32"}',

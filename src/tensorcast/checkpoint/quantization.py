@@ -46,6 +46,8 @@ def describes(value: object) -> bool:
     """Whether the value of one of `CONFIG_KEYS` tells of a quantization."""
     if isinstance(value, list):
         return any(describes(item) for item in value)
+    if isinstance(value, dict):
+        return bool(value) and not _says_none(value)
     if not isinstance(value, str):
         return bool(value)
     text = value.strip().lower()
@@ -53,6 +55,18 @@ def describes(value: object) -> bool:
         return lookup(text).bits <= 8  # "bf16" tells of none
     except FormatError:
         return text not in ("", "none", "null", "no", "false", "{}", "[]")
+
+
+def _says_none(value: Mapping[str, object]) -> bool:
+    """Whether every switch in a description is off, as bitsandbytes and TensorRT-LLM write it."""
+    if any(value.get(key) for key in ("bits", "config_groups", "quantized_layers", "layers")):
+        return False
+    method = value.get("quant_method")
+    loads = [value.get(key) for key in ("load_in_4bit", "load_in_8bit")]
+    if method in (None, "bitsandbytes") and loads == [False, False]:
+        return not value.get("_load_in_4bit") and not value.get("_load_in_8bit")
+    algorithms = [value.get(key) for key in ("quant_algo", "kv_cache_quant_algo")]
+    return method is None and "quant_algo" in value and algorithms == [None, None]
 
 
 def header_keys(metadata: Mapping[str, str]) -> list[str]:

@@ -37,6 +37,7 @@ _ROWS: Final = {
 _BORDERS: Final = re.compile(r"[./:]")
 _CUTS: Final = re.compile(r"[./:_]")
 _WORDS: Final = re.compile(r"[A-Za-z]+")
+_WRAPPED: Final = re.compile(r"(?<=scale)\.(weight|value|data)$")
 _LONG: Final = 1000
 """Characters of a name that are looked into."""
 _EXPONENTS: Final = "float8_e8m0fnu"
@@ -159,7 +160,11 @@ def _known(
     modules: set[str] | None = None
     for tensor in tensors:
         name = f".{tensor.name}"
-        for row in _ROWS.get(name[-_END:], ()):
+        wrapped = _WRAPPED.sub("", name)  # `l.weight_scale.value`, `l.scale.weight`
+        rows = list(_ROWS.get(name[-_END:], ()))
+        if wrapped != name:
+            name, rows = wrapped, [row for row in SCALE_NAMES if row.sign in ("codes", "missing")]
+        for row in rows:
             if not name.endswith(row.pattern) or not _is_kind(row, tensor.format):
                 continue
             stem = name[: -len(row.pattern)]
@@ -181,7 +186,7 @@ def _known(
                     if (partner := stem + end)[1:] in by_name
                 ]
                 counts = any(_is_pair(row, tensor, partner) for partner in partners)
-                if not partners and row.sign == "missing":
+                if not partners and row.sign == "missing" and wrapped == f".{tensor.name}":
                     if modules is None:
                         modules = {_module(each.name) for each in tensors if _is_matrix(each)}
                     counts = stem[1:] not in modules
