@@ -521,3 +521,11 @@ def test_scales_that_only_the_index_names_are_signs(tmp_path: Path) -> None:
     assert open_checkpoint(first).scaled is None
     write(tmp_path / "model-00002-of-00002.safetensors", {"l.weight_scale_inv": f32(1, 1)})
     assert open_checkpoint(first).scaled
+
+
+@pytest.mark.parametrize("key", ["prompt", "workflow", "ss_network_args"])
+def test_how_a_plain_file_was_made_is_no_configuration(tmp_path: Path, key: str) -> None:
+    metadata = {key: '{"1": {"inputs": {"quantization": "fp8_e4m3fn"}}}'}
+    plain = write(tmp_path / "a.safetensors", {"l.weight": f32(8, 8)}, metadata)
+    assert open_checkpoint(plain).scaled is None
+    assert open_checkpoint(write(plain, {"l.weight": f8(8, 8)}, metadata)).scaled

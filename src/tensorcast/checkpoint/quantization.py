@@ -69,9 +69,16 @@ def _says_none(value: Mapping[str, object]) -> bool:
     return method is None and "quant_algo" in value and algorithms == [None, None]
 
 
-def header_keys(metadata: Mapping[str, str]) -> list[str]:
-    """Keys of a header's metadata that describe a quantization."""
-    return [key for key, text in metadata.items() if _tells(key, text)]
+def header_keys(metadata: Mapping[str, str], coded: bool = True) -> list[str]:
+    """Keys of a header's metadata that describe a quantization.
+
+    Programs for images note how a file was made; of files without codes (`coded`) that says none.
+    """
+    return [
+        key
+        for key, text in metadata.items()
+        if (coded or not key.startswith(("prompt", "workflow", "ss_"))) and _tells(key, text)
+    ]
 
 
 def _tells(key: str, text: str) -> bool:

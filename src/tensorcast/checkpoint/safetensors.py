@@ -68,7 +68,7 @@ def open_file(path: Path) -> Checkpoint:
         others, metadata = headers_of(around.shards, read_header)
         scaled = scaled_reason(
             [*others, *tensors],
-            metadata=metadata,
+            metadata=[*headers, *metadata],
             names=around.names,
             unread=around.unread,
             place=" beside it",

@@ -73,12 +73,13 @@ def scaled_reason(
     for name, config in (configs or {}).items():
         for path in config_paths(config):
             reasons.append(f"{name}{place} has {shortened(path)}")
-    for key in dict.fromkeys(key for each in metadata for key in header_keys(each or {})):
+    coded = has_codes(tensors)
+    for key in dict.fromkeys(key for each in metadata for key in header_keys(each or {}, coded)):
         reasons.append(f"the header's metadata has {shortened(key, 60)}")
     reasons += [f"the file {name!r} lies {place.strip() or 'in it'}" for name in side_files(files)]
     if not reasons:
         reasons += [f"the index lists {shortened(name)}" for name in _listed(names, tensors)]
-    if not reasons and unread and has_codes(tensors):
+    if not reasons and unread and coded:
         reasons += [f"{name!r}{place} cannot be read, and may tell of scales" for name in unread]
     shown = reasons[: _SHOWN + 1]
     if len(reasons) > len(shown):
