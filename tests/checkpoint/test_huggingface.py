@@ -11,6 +11,8 @@ import pytest
 from checkpoint.handmade import write, write_directory
 
 from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.plan import plan
+from tensorcast.checkpoint.run import run
 from tensorcast.errors import CorruptFileError, UnsupportedCheckpointError
 
 INDEX = "model.safetensors.index.json"
@@ -222,3 +224,19 @@ def test_refuses_a_file_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(b"GGUF")
     with pytest.raises(UnsupportedCheckpointError, match="no kind of checkpoint"):
         open_checkpoint(tmp_path / "x.gguf")
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN"])
+def test_a_configuration_with_what_is_no_number_of_json_stays_as_it_is(
+    tmp_path: Path, number: str
+) -> None:
+    """transformers writes "time_step_limit": [0.0, Infinity] for Mamba2."""
+    text = f'{{"model_type":"mamba2",\n "dtype" : "float32", "limit": [0.0,   {number}], "b": 1e5}}'
+    path = write_directory(
+        tmp_path / "m", [{"a": np.ones((2, 2), "f4")}], extra={"config.json": text}
+    )
+    run(plan(open_checkpoint(path), tmp_path / "out", "bfloat16"))
+    out = (tmp_path / "out" / "config.json").read_text()
+    assert out == text.replace("float32", "bfloat16")
+    run(plan(open_checkpoint(tmp_path / "out"), tmp_path / "again", "float32"))
+    assert (tmp_path / "again" / "config.json").read_text() == text

@@ -133,6 +133,9 @@ SCALED = {
     "EETQ": {"l.weight": i8(8, 8), "l.weight_scales": f16(8)},
     "a quantized cache": {"a.k_proj.weight": f8(8, 8), "a.k_scale": f32(1)},
     "QAT": {"l.weight": i8(8, 8), "l.weight_quantizer._amax": f32()},
+    "a scale in a module of its own": {"l.weight": f8(8, 8), "l.scale.weight": f32(8, 1)},
+    "a scale in a module beside": {"l.weight": f8(8, 8), "l_scale.weight": f32(8, 1)},
+    "a scale that is a value": {"l.weight": f8(8, 8), "l.weight_scale.value": f32(8, 1)},
     # names that nobody knows
     "one for all": {"l.weight": f8(8, 8), "l.foo": f32()},
     "one per row": {"l.kernel": i8(16, 8), "l.foo": f16(16)},
@@ -260,6 +263,8 @@ CONFIGS = {
     '{"quantization": "fp8"}': "'quantization'",
 }
 NO_CONFIGS = [
+    '{"quantization": {"quant_algo": null, "kv_cache_quant_algo": null}}',
+    '{"quantization_config": {"load_in_4bit": false, "load_in_8bit": false, "bnb_x": "fp4"}}',
     '{"quantization_config": null}',
     '{"quantization_config": {}}',
     '{"quantization": "none", "torch_dtype": "float32"}',
@@ -482,3 +487,45 @@ def test_raw_of_plain_weights_changes_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "True" / name).read_bytes() == (tmp_path / "False" / name).read_bytes()
     (warning,) = plan(open_checkpoint(path), tmp_path / "x", "bfloat16", raw=True).warnings
     assert warning.startswith("raw: no scales were found")
+
+
+BROKEN = {
+    "Infinity": '{"a": Infinity, "quantization_config": {"bits": 8}}',
+    "a key twice": '{"quantization_config": {"bits": 8}, "a": 1, "a": 2}',
+    "null behind it": '{"quantization_config": {"bits": 8}, "quantization_config": null}',
+    "a mark": '\ufeff{"quantization_config": {"bits": 8}}',
+    "text behind": '{"quantization_config": {"bits": 8}} x',
+    "cut off": '{"quantization_config": {"bits": 8, "a',
+    "no JSON": "x",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_codes_beside_what_is_no_strict_json_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "config.json").write_text(BROKEN[name], encoding="utf-8")
+    for file in ("model.safetensors", "model.fp8.safetensors", "adapter_x.safetensors"):
+        assert open_checkpoint(write(tmp_path / file, {"l.weight": f8(8, 8)})).scaled
+    (tmp_path / "config.json").rename(tmp_path / "params.json")
+    assert open_checkpoint(tmp_path / "model.safetensors").scaled
+
+
+def test_scales_that_only_the_index_names_are_signs(tmp_path: Path) -> None:
+    first = write(tmp_path / "model-00001-of-00002.safetensors", {"l.weight": f8(8, 8)})
+    names = {"l.weight": first.name, "l.weight_scale_inv": "model-00002-of-00002.safetensors"}
+    index = tmp_path / "model.safetensors.index.json"
+    text = json.dumps({"metadata": {"n": float("nan")}, "weight_map": names})
+    for written in (text, text[:-1]):
+        index.write_text(written)
+        assert open_checkpoint(first).scaled
+    index.unlink()
+    assert open_checkpoint(first).scaled is None
+    write(tmp_path / "model-00002-of-00002.safetensors", {"l.weight_scale_inv": f32(1, 1)})
+    assert open_checkpoint(first).scaled
+
+
+@pytest.mark.parametrize("key", ["prompt", "workflow", "ss_network_args"])
+def test_how_a_plain_file_was_made_is_no_configuration(tmp_path: Path, key: str) -> None:
+    metadata = {key: '{"1": {"inputs": {"quantization": "fp8_e4m3fn"}}}'}
+    plain = write(tmp_path / "a.safetensors", {"l.weight": f32(8, 8)}, metadata)
+    assert open_checkpoint(plain).scaled is None
+    assert open_checkpoint(write(plain, {"l.weight": f8(8, 8)}, metadata)).scaled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -11,12 +12,15 @@ from typing import Final
 
 from ..errors import TensorcastError
 from .protocol import DataFile, TensorInfo
-from .scale_names import CONFIG_FILES
-from .strict_json import parse_object
+from .scale_names import CONFIG_FILES, CONFIG_KEYS
+from .strict_json import any_object
 from .weight_names import index_of
 
 _MOST_BYTES: Final = 100_000_000
 _MOST_ENTRIES: Final = 10_000
+_KEY: Final = re.compile(rf'"({"|".join(CONFIG_KEYS)})"\s*:\s*(?!null|false|"none"|{{\s*}})')
+_ENTRY: Final = re.compile(r'"([^"\n]+)"\s*:\s*"([^"\n]+\.safetensors)"')
+_SHARD: Final = re.compile(r"-\d+(-of-\d+)")
 
 ReadHeader = Callable[[Path, str], tuple[DataFile, tuple[TensorInfo, ...]]]
 
@@ -28,26 +32,33 @@ class Surroundings:
     Attributes:
         configs: configuration files by name, parsed.
         files: names of all files in the directory.
-        shards: the other files of weights that an index lists with this one.
+        shards: the other files of weights that an index lists with this one; without an index,
+            those that are numbered as it is.
+        names: of the tensors that the index lists.
+        unread: files that may say something and cannot be read.
     """
 
     configs: dict[str, dict[str, object]] = field(default_factory=dict, hash=False)
     files: tuple[str, ...] = ()
     shards: tuple[Path, ...] = ()
+    names: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
-def surroundings(path: Path) -> Surroundings:
+def surroundings(path: Path, coded: bool = False) -> Surroundings:
     """What the directory of a file says of it, where the file is part of the model there.
 
     It is, if an index lists it, if it is `model.safetensors`, or if nothing there says which
-    file is the model's. What cannot be read is passed over: the file itself is what was asked
-    for. A link is looked at where it stands and where it leads.
+    file is the model's. A file that holds codes (`coded`) is looked at in any case: its scales
+    may be anywhere. A link is looked at where it stands and where it leads.
     """
-    here, there = _around(path), _around(Path(os.path.realpath(path)))
+    here, there = (_around(each, coded) for each in (path, Path(os.path.realpath(path))))
     return Surroundings(
         configs=there.configs | here.configs,
         files=tuple(dict.fromkeys((*here.files, *there.files))),
         shards=here.shards or there.shards,
+        names=here.names or there.names,
+        unread=tuple(dict.fromkeys((*here.unread, *there.unread))),
     )
 
 
@@ -79,43 +90,68 @@ def configs_in(
     return found
 
 
-def _around(path: Path) -> Surroundings:
+def _around(path: Path, coded: bool) -> Surroundings:
     directory, name = path.parent, path.name
     try:
         with os.scandir(directory) as entries:
             files = sorted(entry.name for entry in islice(entries, _MOST_ENTRIES))
     except OSError:
-        return Surroundings()
+        return Surroundings(unread=(directory.name,))
     indexes = [file for file in files if index_of(file) is not None]
-    shards = next(
-        (listed for file in indexes if name in (listed := _listed(directory / file))), None
-    )
-    if shards is None:
+    maps = [_listed(directory / file) for file in indexes]
+    weight_map = next((each for each in maps if name in each.values()), {})
+    shards = set(weight_map.values())
+    if not shards and (number := _SHARD.search(name)):
+        ends = name[: number.start()], name[number.start(1) :]
+        shards = {
+            file
+            for file in files
+            if file.startswith(ends[0]) and file.endswith(ends[1]) and _SHARD.search(file)
+        }
+    if not weight_map and not coded:
         single = not indexes and (name == "model.safetensors" or "model.safetensors" not in files)
         if not single or name.startswith("adapter_"):
             return Surroundings()
     # a hostile index may name what lies elsewhere
-    others = sorted(
-        file for file in shards or () if file != name and os.path.basename(file) == file
-    )
+    others = sorted(file for file in shards if file != name and os.path.basename(file) == file)
     return Surroundings(
-        configs_in(directory), tuple(files), tuple(directory / file for file in others)
+        configs_in(directory),
+        tuple(files),
+        tuple(directory / file for file in others),
+        tuple(weight_map),
+        unread_in(directory, (*CONFIG_FILES, *indexes)),
     )
 
 
-def _listed(index: Path) -> set[str]:
-    """The files that an index names."""
+def unread_in(directory: Path, names: Sequence[str] = CONFIG_FILES) -> tuple[str, ...]:
+    """Those of the files that are there and cannot be read as JSON."""
+    there = (name for name in names if os.path.lexists(directory / name))
+    return tuple(name for name in there if _parsed(directory / name) is None)
+
+
+def _listed(index: Path) -> dict[str, str]:
+    """Tensors and their files, as an index names them; one that is cut off as well."""
     weight_map = (_parsed(index) or {}).get("weight_map")
     if not isinstance(weight_map, dict):
-        return set()
-    return {file for file in weight_map.values() if isinstance(file, str)}
+        return dict(_ENTRY.findall((_bytes(index) or b"").decode("utf-8", "replace")))
+    return {name: file for name, file in weight_map.items() if isinstance(file, str)}
 
 
 def _parsed(path: Path) -> dict[str, object] | None:
-    """The JSON object in a file; None for one that is not there or cannot be read."""
+    """The JSON object in a file, read leniently: of one that is broken, the key that counts."""
+    data = _bytes(path)
+    if data is None:
+        return None
+    found = any_object(data)
+    if found is None and (key := _KEY.search(data.decode("utf-8", "replace"))):
+        return {key[1]: "in broken JSON"}
+    return found
+
+
+def _bytes(path: Path) -> bytes | None:
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None
-        return parse_object(path.read_bytes(), path)
-    except (OSError, TensorcastError):
+        return path.read_bytes()
+    except OSError:
         return None

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from ..errors import UnsupportedCheckpointError
-from .beside import configs_in
+from .beside import configs_in, unread_in
 from .links import inside, read_small
 from .other_files import files_beside
 from .protocol import Checkpoint, DataFile, TensorInfo
@@ -50,7 +50,9 @@ def open_directory(path: Path) -> Checkpoint:
     config_bytes = (
         read_small(path, "config.json") if os.path.lexists(path / "config.json") else None
     )
-    config = None if config_bytes is None else parse_object(config_bytes, path / "config.json")
+    config = None  # NaN and Infinity are no JSON, and transformers writes them
+    if config_bytes is not None:
+        config = parse_object(config_bytes, path / "config.json", constants=True)
     weights = find_weights(path, config)
     index_name = weights.index
     index_bytes: bytes | None = None
@@ -98,7 +100,13 @@ def open_directory(path: Path) -> Checkpoint:
         index_text=None if index_bytes is None else index_bytes.decode("utf-8"),
         stem=weights.stem,
         variant=weights.variant,
-        scaled=scaled_reason(tensors, configs, others.copied, [file.metadata for file in files]),
+        scaled=scaled_reason(
+            tensors,
+            configs,
+            others.copied,
+            [file.metadata for file in files],
+            unread=unread_in(path),
+        ),
         quantizer_files=(*side_files(others.copied), *quantizers),
         remarks=tuple(remark for file in files for remark in file.remarks),
     )

@@ -44,6 +44,10 @@ def _spelled(place: _Place) -> str:
 
 def describes(value: object) -> bool:
     """Whether the value of one of `CONFIG_KEYS` tells of a quantization."""
+    if isinstance(value, list):
+        return any(describes(item) for item in value)
+    if isinstance(value, dict):
+        return bool(value) and not _says_none(value)
     if not isinstance(value, str):
         return bool(value)
     text = value.strip().lower()
@@ -53,9 +57,28 @@ def describes(value: object) -> bool:
         return text not in ("", "none", "null", "no", "false", "{}", "[]")
 
 
-def header_keys(metadata: Mapping[str, str]) -> list[str]:
-    """Keys of a header's metadata that describe a quantization."""
-    return [key for key, text in metadata.items() if _tells(key, text)]
+def _says_none(value: Mapping[str, object]) -> bool:
+    """Whether every switch in a description is off, as bitsandbytes and TensorRT-LLM write it."""
+    if any(value.get(key) for key in ("bits", "config_groups", "quantized_layers", "layers")):
+        return False
+    method = value.get("quant_method")
+    loads = [value.get(key) for key in ("load_in_4bit", "load_in_8bit")]
+    if method in (None, "bitsandbytes") and loads == [False, False]:
+        return not value.get("_load_in_4bit") and not value.get("_load_in_8bit")
+    algorithms = [value.get(key) for key in ("quant_algo", "kv_cache_quant_algo")]
+    return method is None and "quant_algo" in value and algorithms == [None, None]
+
+
+def header_keys(metadata: Mapping[str, str], coded: bool = True) -> list[str]:
+    """Keys of a header's metadata that describe a quantization.
+
+    Programs for images note how a file was made; of files without codes (`coded`) that says none.
+    """
+    return [
+        key
+        for key, text in metadata.items()
+        if (coded or not key.startswith(("prompt", "workflow", "ss_"))) and _tells(key, text)
+    ]
 
 
 def _tells(key: str, text: str) -> bool:

@@ -55,18 +55,24 @@ def open_file(path: Path) -> Checkpoint:
         FileNotFoundError: there is no such file.
     """
     from .beside import headers_of, surroundings
-    from .scaled import scaled_reason
+    from .scaled import has_codes, scaled_reason
     from .weight_names import weight_name
 
     data_file, tensors = read_header(path, path.name)
     name = weight_name(path.name)
-    around = surroundings(path)
+    around = surroundings(path, has_codes(tensors))
     own: tuple[TensorInfo, ...] = () if around.shards else tensors
     headers = [data_file.metadata]
     scaled = scaled_reason(own, around.configs, around.files, headers, place=" beside it")
-    if scaled is None and around.shards:  # the scales of this file's weights may lie in another
+    if scaled is None:  # the scales of this file's weights may lie in another
         others, metadata = headers_of(around.shards, read_header)
-        scaled = scaled_reason([*others, *tensors], metadata=metadata)
+        scaled = scaled_reason(
+            [*others, *tensors],
+            metadata=[*headers, *metadata],
+            names=around.names,
+            unread=around.unread,
+            place=" beside it",
+        )
     return Checkpoint(
         path=path,
         kind="safetensors",

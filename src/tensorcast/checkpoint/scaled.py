@@ -37,6 +37,7 @@ _ROWS: Final = {
 _BORDERS: Final = re.compile(r"[./:]")
 _CUTS: Final = re.compile(r"[./:_]")
 _WORDS: Final = re.compile(r"[A-Za-z]+")
+_WRAPPED: Final = re.compile(r"(?<=scale)\.(weight|value|data)$")
 _LONG: Final = 1000
 """Characters of a name that are looked into."""
 _EXPONENTS: Final = "float8_e8m0fnu"
@@ -53,6 +54,8 @@ def scaled_reason(
     metadata: Sequence[Mapping[str, str] | None] = (),
     *,
     place: str = "",
+    names: Iterable[str] = (),
+    unread: Sequence[str] = (),
 ) -> str | None:
     """Why the weights may not be cast as plain numbers, or None.
 
@@ -62,19 +65,50 @@ def scaled_reason(
         files: names of the other files beside the weights.
         metadata: of the files' headers.
         place: where configurations and files lie, " beside it" for those of one file.
+        names: of the model's tensors by its index, whose files may be missing.
+        unread: files that cannot be read; they count if there are codes.
     """
     found = from_tensors(tensors)
     reasons = [found] if found else []
     for name, config in (configs or {}).items():
         for path in config_paths(config):
             reasons.append(f"{name}{place} has {shortened(path)}")
-    for key in dict.fromkeys(key for each in metadata for key in header_keys(each or {})):
+    coded = has_codes(tensors)
+    for key in dict.fromkeys(key for each in metadata for key in header_keys(each or {}, coded)):
         reasons.append(f"the header's metadata has {shortened(key, 60)}")
     reasons += [f"the file {name!r} lies {place.strip() or 'in it'}" for name in side_files(files)]
+    if not reasons:
+        reasons += [f"the index lists {shortened(name)}" for name in _listed(names, tensors)]
+    if not reasons and unread and coded:
+        reasons += [f"{name!r}{place} cannot be read, and may tell of scales" for name in unread]
     shown = reasons[: _SHOWN + 1]
     if len(reasons) > len(shown):
         shown.append(f"and {len(reasons) - len(shown)} more signs")
     return "; ".join(shown) or None
+
+
+def has_codes(tensors: Iterable[TensorInfo]) -> bool:
+    """Whether a tensor can hold codes whose scales are elsewhere."""
+    return any(
+        (_is_codes(each) or (each.format.is_float and _is_codes(each, 1))) and not _is_index(each)
+        for each in tensors
+    )
+
+
+def _listed(names: Iterable[str], tensors: Sequence[TensorInfo]) -> list[str]:
+    """Names of scales of these tensors' codes, though the scales themselves are not here."""
+    codes = {f".{each.name}" for each in tensors if _is_codes(each, 1) and not _is_index(each)}
+    here = {each.name for each in tensors}
+    return [
+        name
+        for name in names
+        if name not in here
+        and any(
+            f".{name}".endswith(row.pattern)
+            and any(f".{name}"[: -len(row.pattern)] + end in codes for end in row.partners)
+            for row in _ROWS.get(f".{name}"[-_END:], ())
+        )
+    ]
 
 
 def from_tensors(tensors: Sequence[TensorInfo]) -> str | None:
@@ -127,7 +161,11 @@ def _known(
     modules: set[str] | None = None
     for tensor in tensors:
         name = f".{tensor.name}"
-        for row in _ROWS.get(name[-_END:], ()):
+        wrapped = _WRAPPED.sub("", name)  # `l.weight_scale.value`, `l.scale.weight`
+        rows = list(_ROWS.get(name[-_END:], ()))
+        if wrapped != name:
+            name, rows = wrapped, [row for row in SCALE_NAMES if row.sign in ("codes", "missing")]
+        for row in rows:
             if not name.endswith(row.pattern) or not _is_kind(row, tensor.format):
                 continue
             stem = name[: -len(row.pattern)]
@@ -149,7 +187,7 @@ def _known(
                     if (partner := stem + end)[1:] in by_name
                 ]
                 counts = any(_is_pair(row, tensor, partner) for partner in partners)
-                if not partners and row.sign == "missing":
+                if not partners and row.sign == "missing" and wrapped == f".{tensor.name}":
                     if modules is None:
                         modules = {_module(each.name) for each in tensors if _is_matrix(each)}
                     counts = stem[1:] not in modules

@@ -1,4 +1,7 @@
-"""JSON from files nobody vouches for: no duplicate keys, no NaN, bounded nesting."""
+"""JSON from files nobody vouches for: no duplicate keys, no NaN, bounded nesting.
+
+`any_object` reads what others would read, too: it looks for signs and vouches for nothing.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,12 @@ def _integer(text: str) -> int | float:
 
 
 def parse_object(
-    data: bytes, path: Path | str, *, offset: int = 0, convert: Convert | None = None
+    data: bytes,
+    path: Path | str,
+    *,
+    offset: int = 0,
+    convert: Convert | None = None,
+    constants: bool = False,
 ) -> dict[str, object]:
     """The members of the JSON object in `data`, in order.
 
@@ -83,6 +91,7 @@ def parse_object(
         offset: of `data` in the file, for messages.
         convert: gets the members of every object, inner ones first, and gives them back or
             what shall stand for them: a long file of small objects takes less memory so.
+        constants: NaN, Infinity and -Infinity are numbers, as Python's json writes them.
 
     Raises:
         CorruptFileError: it is not valid UTF-8, not valid JSON, nested too deeply, not an
@@ -108,7 +117,7 @@ def parse_object(
             object_pairs_hook=(
                 _no_duplicates if convert is None else lambda pairs: convert(_no_duplicates(pairs))
             ),
-            parse_constant=_no_constant,
+            parse_constant=None if constants else _no_constant,
             parse_int=_integer if b"-0" in data else None,
         )
     except _DuplicateKeyError as error:
@@ -140,6 +149,30 @@ def parse_object(
     if not isinstance(members, dict):  # it starts with "{", and was converted as a whole
         raise corrupt(path, expected="objects by name", found="one of them", offset=offset)
     return members
+
+
+def any_object(data: bytes) -> dict[str, object] | None:
+    """The JSON object that `data` begins with, read as leniently as any program might; or None.
+
+    A byte-order mark, NaN and what stands behind the object are passed over. The values of a key
+    that stands several times are a list, the members of all of them are found so.
+    """
+    try:
+        text = data.decode(json.detect_encoding(data), "replace").lstrip("\ufeff \t\r\n")
+        found, _ = json.JSONDecoder(object_pairs_hook=_gathered, strict=False).raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _gathered(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    values: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    return {key: each[0] if len(each) == 1 else each for key, each in values.items()}
 
 
 def is_text(value: object) -> bool:
