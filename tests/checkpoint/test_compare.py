@@ -237,3 +237,10 @@ def test_measures_every_floating_tensor_for_every_candidate(tmp_path: Path) -> N
     assert found["e"]["float16"].amax is None
     assert (seen[-1].phase, seen[-1].n_bytes_done) == ("measure", 3000 * 4 + 8)
     assert measure(source, ["f32"], threads=3)["h"]["float32"].is_lossless
+
+
+def test_errors_whose_squares_have_no_float64_are_not_exact(tmp_path: Path) -> None:
+    x = np.array([1e-200, 1.0, 2.0])
+    source = open_checkpoint(write(tmp_path / "x.safetensors", {"x": x}))
+    loss = run(plan(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
+    assert (loss.n_inexact, loss.max_abs_error, loss.sqnr_db) == (1, 1e-200, None)
