@@ -17,6 +17,7 @@ from tensorcast.checkpoint.plan import plan
 from tensorcast.checkpoint.run import run
 from tensorcast.checkpoint.stats import CANDIDATES, measure
 from tensorcast.formats import FORMATS
+from tensorcast.loss_totals import total
 
 RNG = np.random.default_rng(1)
 
@@ -244,3 +245,4 @@ def test_errors_whose_squares_have_no_float64_are_not_exact(tmp_path: Path) -> N
     source = open_checkpoint(write(tmp_path / "x.safetensors", {"x": x}))
     loss = run(plan(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
     assert (loss.n_inexact, loss.max_abs_error, loss.sqnr_db) == (1, 1e-200, None)
+    assert total("float32", {"x": loss}).sqnr_db is None
