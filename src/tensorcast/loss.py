@@ -158,9 +158,10 @@ class Loss:
     @property
     def sqnr_db(self) -> float | None:
         """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels: infinite
-        when nothing was lost, None if it was not counted."""
+        when no finite value changed, None if it was not counted, or the squares of the errors are
+        too small for float64."""
         if self.sum_squared_error == 0:
-            return math.inf
+            return None if self.max_abs_error else math.inf
         if self.sum_squared_error is None or self.sum_squared is None:
             return None
         if self.sum_squared == 0:

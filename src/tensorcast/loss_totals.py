@@ -164,7 +164,7 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
         n_underflow=n_underflow if counted else None,
         overflowing=tuple(name for _, name in sorted(overflowing)),
         amax=amax,
-        sqnr_db=_sqnr(squared, squared_error) if counted else None,
+        sqnr_db=_sqnr(squared, squared_error, max_abs_error) if counted else None,
         worst=worst[1] if worst and counted else None,
         worst_db=worst[0] if worst and counted else None,
         max_abs_error=max_abs_error if counted else None,
@@ -174,8 +174,8 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
     )
 
 
-def _sqnr(squared: float, squared_error: float) -> float:
-    if squared_error == 0:
-        return inf
+def _sqnr(squared: float, squared_error: float, max_abs_error: float | None) -> float | None:
+    if squared_error == 0:  # of errors that are not 0 the squares are too small for float64
+        return None if max_abs_error else inf
     # two logarithms, as in Loss: the ratio itself may overflow
     return 10 * (log10(squared) - log10(squared_error)) if squared > 0 else -inf

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tensorcast.checkpoint.plan import plan
 from tensorcast.checkpoint.run import run
 from tensorcast.checkpoint.stats import CANDIDATES, measure
 from tensorcast.formats import FORMATS
+from tensorcast.loss_totals import total
 
 RNG = np.random.default_rng(1)
 
@@ -101,6 +103,74 @@ def test_wide_integers_are_exact(tmp_path: Path) -> None:
     assert differ(tmp_path, a[:1].view("u8"), b[:1].view("u8")).max_abs_error == 1
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "decibels"),
+    [
+        ([1e-200], [0.0], 0.0),
+        ([5e-324], [0.0], 0.0),
+        ([0.0], [5e-324], -math.inf),
+        ([1e200], [1e200 * (1 + 1e-12)], 240.0),
+        ([1e-200, 1e-200], [1e-200, 0.0], 10 * math.log10(2)),
+        ([1.7e308], [-1.7e308], -20 * math.log10(2)),
+        ([1e200, 1e-200], [1e200, 0.0], 8000.0),
+        ([1e308] * 3000, [0.0] * 3000, 0.0),
+        ([1e-300] * 3000 + [1e200] * 2000, [0.0] * 3000 + [1e200] * 2000, 9998.239),
+    ],
+)
+def test_magnitudes_whose_squares_have_no_float64(
+    tmp_path: Path, a: list[float], b: list[float], decibels: float
+) -> None:
+    found = differ(tmp_path, np.array(a), np.array(b))
+    assert found.n_different == sum(x != y for x, y in zip(a, b, strict=True))
+    assert found.sqnr_db == pytest.approx(decibels, rel=1e-3, abs=1e-9)
+    same = differ(tmp_path, np.array(a), np.array(a))
+    assert (same.equal, same.sqnr_db) == (True, math.inf)
+
+
+WIDE = [
+    0, 1, -1, 5, (1 << 53) - 1, 1 << 53, (1 << 53) + 1, -(1 << 53) - 1, (1 << 62) + 3,
+    (1 << 63) - 1, -(1 << 63), -(1 << 63) + 1,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kinds", [("i8", "f8"), ("i8", "f4"), ("u8", "f8"), ("i8", "u8"),
+                                   ("i8", "i8"), ("u8", "i4")])  # fmt: skip
+def test_wide_integers_against_any_format_are_exact(tmp_path: Path, kinds) -> None:
+    def numbers(kind: str) -> list[float | int]:
+        kept = [n for n in WIDE if n >= 0 or kind[0] != "u"]
+        if kind == "i4":
+            return [n for n in kept if abs(n) < 1 << 31]
+        if kind[0] == "f":
+            parts = [0.5, -0.5, -1 - 2.0**-52, 2.0**63, 2.0**64, -(2.0**63), 5e-324, 1e300]
+            with np.errstate(over="ignore"):
+                found = np.array([*kept, *parts]).astype(kind)
+            return [float(n) for n in found if np.isfinite(n)]
+        return kept
+
+    pairs = [(x, y) for x in numbers(kinds[0]) for y in numbers(kinds[1])]
+    for one, other in ((0, 1), (1, 0)):
+        a = np.array([pair[one] for pair in pairs], kinds[one])
+        b = np.array([pair[other] for pair in pairs], kinds[other])
+        found = differ(tmp_path, a, b)
+        assert found.n_different == sum(x != y for x, y in pairs)
+        for i in range(0, len(pairs), 7):
+            x, y = Fraction(pairs[i][one]), Fraction(pairs[i][other])
+            found = differ(tmp_path, a[i : i + 1], b[i : i + 1])
+            assert found.n_different == (x != y)
+            assert (found.sqnr_db == math.inf) == (x == y)
+            assert found.max_abs_error == pytest.approx(float(abs(x - y)), rel=1e-15)
+
+
+def test_one_unit_of_a_wide_integer(tmp_path: Path) -> None:
+    a = np.array([(1 << 53) + 1], "i8")
+    for b in (np.array([2.0**53], "f8"), np.array([1 << 53], "i8"), np.array([1 << 53], "u8")):
+        found = differ(tmp_path, a, b)
+        assert (found.n_different, found.max_abs_error, found.n_special) == (1, 1, 0)
+        assert found.sqnr_db == pytest.approx(20 * math.log10(2.0**53))
+    special = differ(tmp_path, a, np.array([np.nan], "f8"))
+    assert (special.n_different, special.n_special) == (1, 1)
+
+
 def test_complex_by_component(tmp_path: Path) -> None:
     a = np.array([1 + 2j, 3 + 4j], "c8")
     b = np.array([1 + 2j, 3 + 8j], "c8")
@@ -168,3 +238,11 @@ def test_measures_every_floating_tensor_for_every_candidate(tmp_path: Path) -> N
     assert found["e"]["float16"].amax is None
     assert (seen[-1].phase, seen[-1].n_bytes_done) == ("measure", 3000 * 4 + 8)
     assert measure(source, ["f32"], threads=3)["h"]["float32"].is_lossless
+
+
+def test_errors_whose_squares_have_no_float64_are_not_exact(tmp_path: Path) -> None:
+    x = np.array([1e-200, 1.0, 2.0])
+    source = open_checkpoint(write(tmp_path / "x.safetensors", {"x": x}))
+    loss = run(plan(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
+    assert (loss.n_inexact, loss.max_abs_error, loss.sqnr_db) == (1, 1e-200, None)
+    assert total("float32", {"x": loss}).sqnr_db is None

@@ -103,6 +103,13 @@ def test_in_a_directory_that_is_missing(tmp_path: Path, file: Path) -> None:
     refused(tmp_path, file, tmp_path / "no" / "y.safetensors", "create it first", force=False)
 
 
+def test_in_what_is_no_directory(tmp_path: Path, file: Path) -> None:
+    other = write(tmp_path / "o.safetensors", ONE)
+    refused(tmp_path, file, other / "y.safetensors", "o.safetensors' is no directory", force=False)
+    with pytest.raises(DestinationError, match="'/dev/null' is no directory"):
+        run(plan(open_checkpoint(file), "/dev/null/y.safetensors", "bfloat16"))
+
+
 def test_an_existing_one_needs_force(tmp_path: Path, file: Path, directory: Path) -> None:
     match = "exists; pass --force"
     write(tmp_path / "y.safetensors", ONE)

@@ -10,7 +10,7 @@ import pytest
 
 from tensorcast.checkpoint import open_checkpoint
 from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.rules import parse_rule
+from tensorcast.checkpoint.rules import Rule, parse_rule
 from tensorcast.checkpoint.run import run
 
 torch = pytest.importorskip("torch", reason="no torch")
@@ -97,8 +97,9 @@ MIXTURES = [
     ("bfloat16", ["*_proj.weight=float8_e5m2"], "bfloat16"),
     ("bfloat16", ["*=float16"], "float16"),
     ("bfloat16", ["*=float8_e5m2"], "float32"),
-    ("bfloat16", ["*norm*=float32"], "bfloat16"),
-    ("float8_e5m2", ["model.*=float16", "*=float64"], "float32"),
+    ("bfloat16", ["*norm*=float32"], "float32"),
+    ("float16", ["*norm*=bfloat16"], "float32"),
+    ("float8_e5m2", ["model.*=float16", "*=float64"], "float64"),
 ]
 
 
@@ -136,3 +137,56 @@ def test_a_raw_output_loads(llama: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run(plan(open_checkpoint(codes), out, "bfloat16", raw=True))
     expect_loaded(out, load(out), "bfloat16")
+
+
+@pytest.mark.parametrize("said", ["float32", "float16", None])
+@pytest.mark.parametrize("to", ["float16", "float8_e4m3fn", "bfloat16"])
+@pytest.mark.parametrize("way", ["overflow", "keep"])
+def test_a_kept_tensor_does_not_overflow_when_it_is_loaded(
+    llama: Path, tmp_path: Path, to: str, said: str | None, way: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    source = source_of(llama, tmp_path / "source", "float32")
+    tensors = load_file(source / "model.safetensors")
+    tensors["model.norm.weight"][3] = torch.finfo(torch.float32).max
+    save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((source / "config.json").read_text())
+    config.pop("dtype")
+    if said is not None:
+        config |= {"dtype": said, "deeper": {"dtype": said}}
+    (source / "config.json").write_text(json.dumps(config))
+    out = tmp_path / "out"
+    options: dict[str, Any] = (
+        {"overflow": "keep"} if way == "overflow" else {"rules": [Rule("model.norm.weight", None)]}
+    )
+    result = run(plan(open_checkpoint(source), out, to, **options))
+    written = json.loads((out / "config.json").read_text())
+    text = (
+        "config.json's dtype is float32, so that tensors of float32 do not overflow when the model "
+        "is loaded"
+    )
+    if said is not None:
+        assert written["deeper"]["dtype"] == "float32"
+        assert (text in result.warnings) == (written["dtype"] != said)
+    expect_loaded(out, load(out), "float32")
+
+
+def test_no_dtype_and_one_wide_tensor(llama: Path, tmp_path: Path) -> None:
+    """Most of the source is float16, and a float32 tensor stays beside float8."""
+    from safetensors.torch import load_file, save_file
+
+    source = source_of(llama, tmp_path / "source", None)
+    tensors = {n: t.half() for n, t in load_file(source / "model.safetensors").items()}
+    tensors["model.norm.weight"] = tensors["model.norm.weight"].float() * 1e6
+    save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
+    out = tmp_path / "out"
+    run(plan(open_checkpoint(source), out, "float8_e5m2", rules=[Rule("model.norm.weight", None)]))
+    expect_loaded(out, load(out), "float32")
+
+
+def test_a_dtype_that_holds_every_tensor_stays(llama: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = run(plan(open_checkpoint(llama), out, "float32", rules=[parse_rule("*norm*=float16")]))
+    assert json.loads((out / "config.json").read_text())["dtype"] == "float32"
+    assert not [text for text in result.warnings if "dtype" in text]

@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..casting import cast_chunk
 from ..formats import FORMATS, Format
@@ -20,6 +20,10 @@ from .stream import read_chunk
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+# magnitudes whose squares, and sums of them, have a float64
+_SMALL: Final = 2.0**-400
+_LARGE: Final = 2.0**400
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Difference:
             None where the shapes differ or only one is complex, as are the next three.
         n_special: of those, elements where one is NaN or infinite and the other is not the same.
         max_abs_error: largest |a - b| where both are finite; complex: of a component.
-        sqnr_db: 10 log10(sum a^2 / sum (a - b)^2) where both are finite; infinite when no such
-            pair differs.
+        sqnr_db: 10 log10(sum a^2 / sum (a - b)^2) where both are finite, whatever their magnitude;
+            infinite when no such pair differs in value.
     """
 
     name: str
@@ -73,22 +77,44 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class _Squares:
+    """A sum of squares that neither overflows nor underflows: `total` times 4^`exponent`."""
+
+    total: float = 0.0
+    exponent: int = 0
+
+    def plus(self, later: _Squares) -> _Squares:
+        if not self.total or not later.total:
+            return later if later.total else self
+        top = max(self.exponent, later.exponent)
+        return _Squares(
+            math.ldexp(self.total, 2 * (self.exponent - top))
+            + math.ldexp(later.total, 2 * (later.exponent - top)),
+            top,
+        )
+
+    @property
+    def decibels(self) -> float:
+        return 10 * (math.log10(self.total) + 2 * self.exponent * math.log10(2))
+
+
+@dataclass(frozen=True)
 class _Part:
     """What one chunk of a pair amounts to."""
 
     n_different: int = 0
     n_special: int = 0
     max_abs_error: float | int = 0
-    sum_squared_error: float = 0.0
-    sum_squared: float = 0.0
+    sum_squared_error: _Squares = _Squares()
+    sum_squared: _Squares = _Squares()
 
     def merge(self, later: _Part) -> _Part:
         return _Part(
             self.n_different + later.n_different,
             self.n_special + later.n_special,
             max(self.max_abs_error, later.max_abs_error),
-            self.sum_squared_error + later.sum_squared_error,
-            self.sum_squared + later.sum_squared,
+            self.sum_squared_error.plus(later.sum_squared_error),
+            self.sum_squared.plus(later.sum_squared),
         )
 
 
@@ -101,8 +127,8 @@ def compare(
 ) -> Comparison:
     """Every tensor of `a` beside the one of the same name in `b`.
 
-    Tensors of different formats are compared by value, each decoded to float64; that is exact
-    but for 64-bit integers against another format.
+    Tensors of different formats are compared by value, exactly: each is decoded to float64, and
+    64-bit integers are compared as integers.
 
     Args:
         a, b: from `open_checkpoint`, or paths; `a` is the one errors are measured against.
@@ -190,11 +216,11 @@ def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> 
 
 
 def _sqnr_db(part: _Part) -> float:
-    if part.sum_squared_error == 0:
+    if not part.sum_squared_error.total:
         return math.inf
-    if part.sum_squared == 0:
+    if not part.sum_squared.total:
         return -math.inf
-    return 10 * (math.log10(part.sum_squared) - math.log10(part.sum_squared_error))
+    return part.sum_squared.decibels - part.sum_squared_error.decibels
 
 
 def _part(
@@ -208,24 +234,90 @@ def _part(
         values = x[np.isfinite(x)]
         return _Part(sum_squared=_squares(values))
     y = _decoded(other_view, other, n_elements)
+    wide = [each.is_integer and each.bits == 64 for each in (one, other)]
     with np.errstate(all="ignore"):
         finite = np.isfinite(x) & np.isfinite(y)
-        alike = (x == y) | (np.isnan(x) & np.isnan(y))
-        error = np.abs(x[finite] - y[finite])
+        if any(wide):
+            whole = [_whole(view, one), _whole(other_view, other)]
+            alike = _same_numbers(whole[0], x, whole[1], y)
+            gaps = _gaps(whole[0], x, whole[1], y)[finite]
+        else:
+            alike = (x == y) | (np.isnan(x) & np.isnan(y))
+            gaps = x[finite] - y[finite]
+        error = np.abs(gaps)
+        largest: float | int = float(error.max(initial=0.0))
+        squared_error = _squares(error)
+        if math.isinf(largest):  # a gap of two large numbers: a quarter of it has a float64
+            squared_error = _squares(np.abs(x[finite] / 4 - y[finite] / 4), 2)
         if one == other:
             n_different = _bits_differ(raw, other_raw, one, n_elements)
         else:
             n_different = int(_by_element(~alike, one).sum())
-        largest: float | int = float(error.max(initial=0.0))
-        if one == other and one.is_integer and one.bits == 64:
+        if one == other and all(wide):
             largest = _largest_gap(raw, other_raw, one)
         return _Part(
             n_different=n_different,
             n_special=int(_by_element(~finite & ~alike, one).sum()),
             max_abs_error=largest,
-            sum_squared_error=_squares(error),
+            sum_squared_error=squared_error,
             sum_squared=_squares(x[finite]),
         )
+
+
+def _whole(view: memoryview, format: Format) -> NDArray[Any] | None:
+    """64-bit integers as they are; None of any other format."""
+    import numpy as np
+
+    if not format.is_integer or format.bits != 64:
+        return None
+    return np.frombuffer(view, np.int64 if format.signed else np.uint64)
+
+
+def _same_numbers(
+    a: NDArray[Any] | None, x: NDArray[Any], b: NDArray[Any] | None, y: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """Where two tensors hold the same number, of which one or both are of 64-bit integers.
+
+    Args:
+        a, b: the integers, or None.
+        x, y: both as float64, rounded where they are integers.
+    """
+    import numpy as np
+
+    if a is None:
+        assert b is not None
+        return _same_numbers(b, y, None, x)
+    if b is not None:
+        both = (a >= 0) & (b >= 0) if a.dtype != b.dtype else np.True_
+        alike: NDArray[np.bool_] = both & (a.view(np.uint64) == b.view(np.uint64))
+        return alike
+    low, high = (0.0, 2.0**64) if a.dtype == np.uint64 else (-(2.0**63), 2.0**63)
+    fits = (y >= low) & (y < high) & (np.trunc(y) == y)
+    same: NDArray[np.bool_] = fits & (np.where(fits, y, 0.0).astype(a.dtype) == a)
+    return same
+
+
+def _gaps(
+    a: NDArray[Any] | None, x: NDArray[Any], b: NDArray[Any] | None, y: NDArray[Any]
+) -> NDArray[Any]:
+    """x - y of `_same_numbers`, rounded once where they are near: 0 of the same numbers only."""
+    import numpy as np
+
+    (top, rest), (other_top, other_rest) = _halves(a, x), _halves(b, y)
+    gaps = (top - other_top) + (rest - other_rest)
+    small = np.maximum(np.abs(x), np.abs(y)) < 2.0**53  # then both are what they stand for
+    result: NDArray[Any] = np.where(small, x - y, gaps)
+    return result
+
+
+def _halves(whole: NDArray[Any] | None, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two float64 whose exact sum is the number."""
+    import numpy as np
+
+    if whole is None:
+        return x, np.zeros_like(x)
+    low = whole & whole.dtype.type(0xFFFFFFFF)
+    return (whole - low).astype(np.float64), low.astype(np.float64)
 
 
 def _decoded(view: memoryview, format: Format, n_elements: int) -> NDArray[np.float64]:
@@ -269,9 +361,15 @@ def _largest_gap(raw: NDArray[np.uint8], other_raw: NDArray[np.uint8], format: F
     return int(gaps.max(initial=0))
 
 
-def _squares(values: NDArray[Any]) -> float:
+def _squares(values: NDArray[Any], exponent: int = 0) -> _Squares:
+    """The sum of the squares, times 4^`exponent`."""
     import numpy as np
 
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    shift = 0
+    if largest and not _SMALL < largest < _LARGE:
+        shift = math.frexp(largest)[1]
+        values = np.ldexp(values, -shift)
     # not np.dot: BLAS starts threads of its own, ten times slower here, and sums by their number
     with np.errstate(all="ignore"):
-        return float(np.einsum("i,i->", values, values))
+        return _Squares(float(np.einsum("i,i->", values, values)), exponent + shift)

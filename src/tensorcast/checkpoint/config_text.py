@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from ..errors import FormatError
-from ..formats import Format, lookup
+from ..formats import FORMATS, Format, lookup
 from .protocol import TensorInfo
 
 _KEYS: Final = ("dtype", "torch_dtype")
@@ -42,17 +42,63 @@ def model_format(pairs: Iterable[tuple[TensorInfo, TensorInfo]], to: Format) -> 
     return None
 
 
+def loading_format(
+    config: Mapping[str, object],
+    pairs: Iterable[tuple[TensorInfo, TensorInfo]],
+    named: Format | None,
+) -> Format | None:
+    """A wider format than the one that config.json would name, where floating tensors are written
+    that it does not hold: transformers casts them to it, without a word of what overflows. None
+    where it holds all, or nothing changes.
+
+    Args:
+        config: the parsed text.
+        pairs: source and output of every tensor.
+        named: from `model_format`.
+    """
+    pairs = list(pairs)
+    floats = {output.format for _, output in pairs if output.format.is_float}
+    if not floats or all(source.format == output.format for source, output in pairs):
+        return None
+    said = next((config[key] for key in _KEYS if config.get(key) is not None), None)
+    narrow = {named} if named is not None else set()
+    if said is None and "model_type" in config:  # the first weight of the file would decide
+        narrow |= {format for format in floats if format.name in _BUILT_IN}
+        if named is None:
+            narrow |= {source.format for source, _ in pairs if source.format.name in _BUILT_IN}
+    if named is None and isinstance(said, str):
+        narrow |= {FORMATS[name] for name in _BUILT_IN if _names_one(said, [FORMATS[name]])}
+    most = max(format.max for format in floats)
+    if all(format.max >= most for format in narrow):
+        return None
+    built = [format for format in floats if format.name in _BUILT_IN]
+    for name in ("float16", "bfloat16", "float32", "float64"):
+        row = FORMATS[name]
+        exact = all(row.mantissa_bits >= format.mantissa_bits for format in built)
+        if row.max >= most and exact:
+            return row
+    return None
+
+
+def too_narrow(format: Format) -> set[Format]:
+    """The formats that a model can be built in and that do not reach as far as this one."""
+    return {row for name in _BUILT_IN if (row := FORMATS[name]).max < format.max}
+
+
 def completed_config(
     config: dict[str, object],
     text: str,
     pairs: Iterable[tuple[TensorInfo, TensorInfo]],
     named: Format | None,
+    *,
+    always: bool = False,
 ) -> tuple[dict[str, object], str]:
     """A transformers configuration and its text, with a dtype where it has to have one.
 
     Without one transformers takes the format of a weight in the file, and fails where that is
     one that no model can be built in. Then the dtype is `named`, or that of most of the source's
-    values.
+    values. With `always` it is added whatever the formats are: where they are several, the first
+    weight in the file would decide.
     """
     if "model_type" not in config or any(config.get(key) is not None for key in _KEYS):
         return config, text
@@ -62,7 +108,7 @@ def completed_config(
         if source.format.is_float:
             n_elements[source.format] = n_elements.get(source.format, 0) + source.n_elements
             unbuilt |= output.format.name not in _BUILT_IN
-    if not unbuilt or not n_elements:
+    if not (unbuilt or always) or not n_elements:
         return config, text
     most = named or max(n_elements, key=lambda format: n_elements[format])
     if most.name not in _BUILT_IN:

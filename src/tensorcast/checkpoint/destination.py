@@ -21,6 +21,10 @@ def check_place(plan: Plan) -> None:
     """
     source, destination = Path(plan.source), Path(plan.destination)
     parent = destination.parent
+    if parent.exists() and not parent.is_dir():
+        raise DestinationError(
+            f"{str(destination)!r}: {str(parent)!r} is no directory; name another destination"
+        )
     if not parent.is_dir():
         raise DestinationError(
             f"{str(destination)!r}: its directory {str(parent)!r} does not exist; create it first"

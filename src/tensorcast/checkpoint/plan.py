@@ -25,7 +25,13 @@ from ..errors import (
 from ..formats import FORMATS, Format, lookup
 from ..policy import Inf, Nan, Policy, ResolvedPolicy, Rounding, changes_nothing
 from . import as_checkpoint
-from .config_text import completed_config, model_format, retyped_config
+from .config_text import (
+    completed_config,
+    loading_format,
+    model_format,
+    retyped_config,
+    too_narrow,
+)
 from .endings import check_ending
 from .plan_data import Overflow, Plan, Request, Shard, Step
 from .protocol import Checkpoint, TensorInfo, TensorSpec
@@ -144,9 +150,18 @@ def plan(
         if raw:
             config, text = raw_config(config, text)
         named = model_format(pairs, to)
-        config, text = completed_config(config, text, pairs, named)
+        wider = loading_format(config, pairs, named)
+        named = wider or named
+        config, text = completed_config(config, text, pairs, named, always=wider is not None)
         changed = {before.format for before, after in pairs if before.format != after.format}
+        if wider is not None:
+            changed |= too_narrow(wider)
         texts["config.json"] = retyped_config(config, text, named, changed)
+        if wider is not None and texts["config.json"] != source.config_text:
+            warnings.append(
+                f"config.json's dtype is {wider}, so that tensors of {_widest(pairs)} do not "
+                "overflow when the model is loaded"
+            )
         warnings += _unloadable(config, pairs)
     index = source.index_name if max_shard_size is None else None
     if index or len(shards) > 1:
@@ -240,6 +255,12 @@ def _unloadable(
     formats = {after.format for _, after in pairs if after.format.is_float}
     narrow = sorted(format.name for format in formats if format.bits < 8)
     return [f"transformers cannot load tensors of {name}" for name in narrow]
+
+
+def _widest(pairs: Sequence[tuple[TensorInfo, TensorInfo]]) -> Format:
+    """Of the floating formats that are written, the one of the largest range."""
+    floats = {after.format for _, after in pairs if after.format.is_float}
+    return max(floats, key=lambda format: (format.max, format.name))
 
 
 def _decide(tensor: TensorInfo, choice: Choice, kept: str | None) -> tuple[Format, str | None]:
