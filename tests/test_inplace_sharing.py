@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -137,7 +138,7 @@ def test_a_missing_interface_refuses(
     owner: Any, name: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(owner, name)
-    exclusivity.find_interface.cache_clear()
+    exclusivity.proved_interface.cache_clear()
     try:
         x = torch.ones(10)
         for others in ("refuse", "copy"):
@@ -147,7 +148,7 @@ def test_a_missing_interface_refuses(
         assert x.tolist() == [1.0] * 10
     finally:
         monkeypatch.undo()
-        exclusivity.find_interface.cache_clear()
+        exclusivity.proved_interface.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -165,14 +166,14 @@ def test_counts_that_do_not_tell_refuse(
             return int(count(cdata) if count.__class__.__name__ == "function" else count())
 
     monkeypatch.setattr(torch._C, "_storage_Use_Count", Count())
-    exclusivity.find_interface.cache_clear()
+    exclusivity.proved_interface.cache_clear()
     try:
         found = exclusivity.find_interface()
         assert isinstance(found, str)
         assert re.search(told, found)
     finally:
         monkeypatch.undo()
-        exclusivity.find_interface.cache_clear()
+        exclusivity.proved_interface.cache_clear()
 
 
 # ---- interrupts, and others' ends ---------------------------------------------------------------
@@ -311,3 +312,13 @@ def test_threads_that_look_meanwhile() -> None:
         thread.join()
     assert seen == {3.0}
     assert n_converted > 0
+
+
+def test_a_refusal_inside_hooks_is_not_remembered() -> None:
+    exclusivity.proved_interface.cache_clear()
+    x = torch.ones(4096)
+    with torch.autograd.graph.save_on_cpu(), contextlib.suppress(tc.InPlaceError):
+        tc.cast_(x, "float16")
+    y = torch.ones(4096)
+    assert tc.cast_(y, "float16") is y
+    assert y.dtype == torch.float16

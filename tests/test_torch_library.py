@@ -437,3 +437,38 @@ def test_stochastic_rounding_of_a_batch_is_that_of_the_batch() -> None:
 def test_traced_by_jit() -> None:
     traced = torch.jit.trace(lambda x: tc.cast(x, "int32") + 1, (torch.ones(2),))
     assert traced(torch.full((3,), 5.0)).tolist() == [6, 6, 6]
+
+
+def test_out_is_refused_while_jit_traces() -> None:
+    out = torch.zeros(2, dtype=torch.float16)
+    tc.cast(torch.ones(2), "float16", out=out)  # so that the fast way is known
+    with pytest.raises(tc.CastError, match="being traced"):
+        torch.jit.trace(lambda x: tc.cast(x, "float16", out=out) + 1, (torch.ones(2),))
+
+
+@pytest.mark.parametrize("tracer", ["make_fx", "jit"])
+@pytest.mark.parametrize("asked", ["can_cast", "measure", "report", "exact complex"])
+def test_answers_of_values_are_refused_while_a_program_is_recorded(tracer: str, asked: str) -> None:
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def program(x: torch.Tensor) -> object:
+        if asked == "can_cast":
+            return x * 2 if tc.can_cast(x, "float16") else x * 0
+        if asked == "measure":
+            return x * tc.measure(x, "float16").n_overflow
+        if asked == "report":
+            return x * tc.cast(x, "float16", report=True, overflow="ieee")[1].n_overflow
+        return tc.cast(torch.complex(x, x * 0), "float32", exact=True)
+
+    x = torch.ones(2)
+    with pytest.raises(tc.CastError, match="recorded"):
+        make_fx(program)(x) if tracer == "make_fx" else torch.jit.trace(program, (x,))
+
+
+def test_answers_of_values_go_through_modes_that_record_nothing() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    x = torch.full((2,), 1e9)
+    with FlopCounterMode(display=False):
+        assert not tc.can_cast(x, "float16")
+        assert tc.measure(x, "float16").n_overflow == 2

@@ -255,13 +255,12 @@ PyObject* declined() {
     return Py_NotImplemented;
 }
 
-bool torch_watches(const State& s, bool fresh) {
+bool torch_watches(const State& s) {
     const Native& native = s.torch.native;
     if (native.found ? native.in_function_mode() || native.in_dispatch_mode(false)
                      : !reads(s.torch.dispatch_mode, 0))
         return true;
     if (!reads(s.torch.forward_ad_level, -1)) return true;
-    if (!fresh) return false;  // a trace does not know what is written to out= in any case
     if (native.found) return native.key_included(native.tracer_key);
     PyObject* tracing = PyObject_CallNoArgs(s.torch.tracing_state);
     Py_XDECREF(tracing);
@@ -283,7 +282,7 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     const bool is_torch = type == s.torch.type;
     const bool fresh = out == Py_None;
     const int to = format_of(s, args[TO]);
-    if (to < 0 || (is_torch && torch_watches(s, fresh)) || (!fresh && Py_TYPE(out) != type)) return declined();
+    if (to < 0 || (is_torch && torch_watches(s)) || (!fresh && Py_TYPE(out) != type)) return declined();
     View source, target;
     Cast cast;
     Plan plan = Plan::Unknown;

@@ -8,8 +8,8 @@ namespace tc {
 PyObject* declined();
 
 // Whether modes that see functions or operations, or forward gradients, would miss what C does
-// behind torch's back; `fresh`: it makes a tensor.
-bool torch_watches(const State&, bool fresh);
+// behind torch's back, or a trace.
+bool torch_watches(const State&);
 
 // Whether overflow, rounding, nan, exact, seed are a policy that the fast ways take.
 bool is_policy(const State&, PyObject* const* args);

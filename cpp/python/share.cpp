@@ -53,7 +53,7 @@ bool strides_of(const View& v, int64_t* strides) {
 PyObject* from_numpy(State& s, PyObject* array, PyObject* const* args, int format) {
     View v;
     if (!s.torch.native.from_blob || !view_numpy(s, array, &v) || !v.n_elements ||
-        torch_watches(s, true))
+        torch_watches(s))
         return declined();
     if (format < 0) format = v.format;
     int64_t strides[MAX_DIMS];
@@ -92,7 +92,7 @@ int format_of_element(const char* code, Py_ssize_t n_bytes) {
 
 // Writable memory in C order; the export that keeps it in place is a memoryview's.
 PyObject* from_buffer(State& s, PyObject* data, PyObject* const* args, int to) {
-    if (!s.torch.native.from_blob || args[COPY] == Py_True || torch_watches(s, true)) return declined();
+    if (!s.torch.native.from_blob || args[COPY] == Py_True || torch_watches(s)) return declined();
     PyObject* held = PyMemoryView_FromObject(data);
     Py_buffer b;
     if (!held || PyObject_GetBuffer(held, &b, PyBUF_FORMAT | PyBUF_ND | PyBUF_WRITABLE) < 0) {

@@ -6,6 +6,7 @@ tracing and subclasses, which the custom operator calls too.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +175,7 @@ def write_elsewhere(
 
 def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
     """What the cast would lose; nothing is written and values never raise."""
-    _has_values(x)
+    _shows_values(x)
     x = x.detach()
     resolved = policy.resolve(format_of(x), target)
     x = settled(x)
@@ -201,7 +202,7 @@ def held(x: torch.Tensor) -> torch.Tensor:
 def real_part(x: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The real parts of complex elements, sharing memory, and how many imaginary parts are not
     zero."""
-    _has_values(x)
+    _shows_values(x)
     check_storage(x)
     return x.real, int(settled(x).imag.count_nonzero())
 
@@ -214,7 +215,7 @@ def copied(x: torch.Tensor) -> torch.Tensor:
 
 def visible(x: torch.Tensor) -> Buffer | None:
     """The buffer of the tensor's values, if they are in the CPU's memory."""
-    _has_values(x)
+    _shows_values(x)
     if x.device.type != "cpu":
         return None
     return buffer_of(settled(x))
@@ -504,3 +505,17 @@ def _has_values(x: torch.Tensor) -> None:
         raise CastError(f"a {type(x).__name__} has no values of its own to look at{_OUTSIDE}")
     if _is_transformed(x):
         raise CastError(f"a tensor inside torch.func has no values of its own to look at{_OUTSIDE}")
+
+
+def _shows_values(x: torch.Tensor) -> None:
+    """Raise where an answer of the values would become a constant of a recorded program."""
+    import torch
+
+    _has_values(x)
+    proxies = sys.modules.get("torch.fx.experimental.proxy_tensor")
+    recorded = proxies is not None and proxies.get_proxy_mode() is not None
+    if recorded or torch._C._get_tracing_state() is not None:
+        raise CastError(
+            "the program is being recorded, and its graph would keep the answer for these values, "
+            f"whatever comes later{_OUTSIDE}"
+        )

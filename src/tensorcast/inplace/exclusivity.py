@@ -62,9 +62,33 @@ class _SilentError(Exception):
     """The counts do not tell of this kind of sharing."""
 
 
-@cache
+class _UnprovedError(Exception):
+    """The counts prove nothing here and now."""
+
+
 def find_interface() -> Interface | str:
-    """torch's counts, or why they prove nothing here."""
+    """torch's counts, or why they prove nothing here and now."""
+    try:
+        return proved_interface()
+    except _UnprovedError as error:
+        return str(error)
+
+
+@cache
+def proved_interface() -> Interface:
+    """torch's counts, tried out. Modes, hooks and transforms that are entered change what the
+    counts say, so that only a success is kept.
+
+    Raises:
+        _UnprovedError: they prove nothing.
+    """
+    found = _tried_interface()
+    if isinstance(found, str):
+        raise _UnprovedError(found)
+    return found
+
+
+def _tried_interface() -> Interface | str:
     import torch
 
     version = f"torch {torch.__version__}"
@@ -89,7 +113,7 @@ def find_interface() -> Interface | str:
             alone, gradient = _try_out(tuple(functions))
     except _SilentError as error:
         return f"{version} does not tell by its use counts of {error}"
-    except (RuntimeError, TypeError, AttributeError) as error:
+    except (RuntimeError, TypeError, AttributeError, AssertionError) as error:
         return f"{version}: its use counts cannot be tried ({error})"
     return Interface(tuple(functions), setter, alone, gradient)
 
@@ -161,14 +185,16 @@ def _is_shared_more(functions: tuple[Any, ...], tensor: torch.Tensor, alone: Use
     return grown or not tensor.untyped_storage().resizable()
 
 
-@cache
 def numpy_is_counted() -> bool:
     """Whether the storage's count tells of a NumPy array, and not only its `resizable()`."""
+    interface = find_interface()
+    return not isinstance(interface, str) and _numpy_is_counted(interface)
+
+
+@cache
+def _numpy_is_counted(interface: Interface) -> bool:
     import torch
 
-    interface = find_interface()
-    if isinstance(interface, str):
-        return False
     tensor = torch.zeros(16, device="cpu")
     other = _to_numpy(tensor)
     return other is None or interface.uses(tensor).storage > interface.alone.storage
