@@ -417,3 +417,13 @@ def test_inside_another_mode_a_cast_in_place_is_refused_as_ever() -> None:
     x = torch.ones(5)
     with tc.trace(), Other(), pytest.raises(tc.InPlaceError, match="a dispatch mode"):
         tc.cast_(x, "float16")
+
+
+def test_an_overflow_hides_no_underflow_of_its_line() -> None:
+    x = torch.full((100,), 1e-9)
+    x[0] = 1e6
+    with tc.trace() as t:
+        x.half()
+    assert [(f.rule, f.what.split(" ")[0]) for f in t.findings] == [
+        ("overflow", "1"), ("underflow", "99"),
+    ]  # fmt: skip
