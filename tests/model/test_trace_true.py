@@ -427,3 +427,25 @@ def test_an_overflow_hides_no_underflow_of_its_line() -> None:
     assert [(f.rule, f.what.split(" ")[0]) for f in t.findings] == [
         ("overflow", "1"), ("underflow", "99"),
     ]  # fmt: skip
+
+
+def test_casts_by_other_policies_are_no_repetition() -> None:
+    x = torch.rand(64)
+    with tc.trace() as t:
+        tc.cast(x, "bfloat16", rounding="up")
+        tc.cast(x, "bfloat16", rounding="down")
+        tc.cast(x, "bfloat16", rounding="stochastic", seed=1)
+        tc.cast(x, "bfloat16", rounding="stochastic", seed=2)
+    assert rules(t) == []
+    with tc.trace() as t:
+        tc.cast(x, "bfloat16", rounding="up")
+        tc.cast(x, "bfloat16", rounding="up")
+    assert rules(t) == ["repeated-cast"]
+
+
+def test_a_way_that_loses_values_is_not_said_to_round_only() -> None:
+    with tc.trace() as t:
+        tc.cast(tc.cast(torch.full((9,), 1e5), "float16", overflow="saturate"), "float32")
+    (finding,) = (f for f in t.findings if f.rule == "round-trip")
+    assert "only rounds" not in finding.instead
+    assert "end them at its range or make them 0" in finding.instead

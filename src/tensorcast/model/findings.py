@@ -162,7 +162,8 @@ def _round_trip(site: Site) -> Finding | None:
         seen = "seen " if site.n_unchecked else ""
         what = f"{at.target} -> {site.through} -> {at.target} with nothing {seen}in between"
         instead = (
-            f"keep the {at.target} tensor: the way through {site.through} only rounds it"
+            f"if the way through {site.through} is not meant to round values, end them at its "
+            f"range or make them 0, keep the {at.target} tensor"
             if _is_narrower(site.through, at.target)
             else f"keep the {at.target} tensor: the way through {site.through} changes nothing"
         )
