@@ -281,3 +281,19 @@ def test_a_profile_says_the_same() -> None:
     assert counted["bfloat16"] == 2
     _, losses = tc.cast_(net, "bfloat16", report=True)
     assert len(losses.kept) == 5
+
+
+def test_a_saved_buffer_called_freqs_is_no_frequency_by_its_name() -> None:
+    class Learned(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            generator = torch.Generator().manual_seed(0)
+            self.register_buffer("freqs", torch.randn(8, generator=generator))
+            self.linear = torch.nn.Linear(8, 8)
+
+        def forward(self, x: Any) -> Any:
+            return self.linear(x * self.freqs)
+
+    model, losses = tc.cast_(Learned(), "bfloat16", report=True)
+    assert losses.kept == {}
+    assert model(torch.ones(2, 8, dtype=torch.bfloat16)).dtype == torch.bfloat16

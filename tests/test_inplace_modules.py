@@ -396,3 +396,34 @@ def test_a_tensor_is_cast_as_told() -> None:
     assert tc.cast_(x, "int8").tolist() == [0] * 5
     _, loss = tc.cast_(torch.tensor([0.25, 0.5]), "bool", report=True)
     assert loss.collapses
+
+
+def test_complex_tensors_are_converted_or_refused_by_name() -> None:
+    values = torch.tensor([1 + 2j, -3.5j])
+    both = {"a": values.clone(), "b": torch.ones(2)}
+    tc.cast_(both, "complex128")
+    assert both["a"].dtype == both["b"].dtype == torch.complex128
+    assert torch.equal(both["a"], values.to(torch.complex128))
+    both = {"b": torch.ones(2), "a": values.clone(), "n": torch.arange(2)}
+    for to in ("float16", "int8"):
+        with pytest.raises(tc.CastError, match="'a' is complex64"):
+            tc.cast_(both, to)
+    assert (both["a"].dtype, both["b"].dtype) == (torch.complex64, torch.float32)
+    tc.cast_(both, "float16", rules={"a": None})
+    assert (both["a"].dtype, both["b"].dtype) == (torch.complex64, torch.float16)
+    assert torch.equal(both["a"], values)
+    with pytest.raises(tc.CastError, match="'half' is complex32"):
+        tc.cast_({"half": torch.zeros(2, dtype=torch.complex32)}, "complex64")
+
+
+def test_complex_parameters_take_gradient_and_optimizer_along() -> None:
+    module = torch.nn.Module()
+    module.p = torch.nn.Parameter(torch.tensor([1 + 2j, 3 - 1j]))
+    optimizer = torch.optim.Adam(module.parameters())
+    (module.p * module.p.conj()).real.sum().backward()
+    optimizer.step()
+    with pytest.raises(tc.CastError, match="'p' is complex64"):
+        tc.cast_(module, "bfloat16", optimizer=optimizer)
+    tc.cast_(module, "complex128", optimizer=optimizer)
+    assert module.p.dtype == module.p.grad.dtype == torch.complex128
+    assert optimizer.state[module.p]["exp_avg"].dtype == torch.complex128

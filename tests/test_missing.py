@@ -287,3 +287,11 @@ def test_nulls_in_tables(name: str) -> None:
     with pytest.raises(CastError, match=r"1 of the 2 values of column 'b' are null"):
         tc.as_array(table)
     assert tc.as_array(table, null=-1).tolist() == [[1, BIG], [2, -1]]
+
+
+def test_a_format_is_named_only_where_it_holds_all() -> None:
+    with pytest.raises(tc.CastOverflowError) as error:
+        tc.as_tensor([2**63, None], null=-1)
+    assert "uint64" not in str(error.value)
+    with pytest.raises(tc.CastOverflowError, match='to="uint64"'):
+        tc.as_tensor([2**63, None], null=0)

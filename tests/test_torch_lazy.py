@@ -249,3 +249,10 @@ def test_the_rest_of_a_storage_may_go() -> None:
     x.untyped_storage().resize_(16)
     assert tc.cast(head, "float64").tolist() == [1.0, 1.0]
     assert tc.cast(x[:0], "float64").tolist() == []
+
+
+@pytest.mark.parametrize("call", [tc.cast, tc.measure, tc.can_cast], ids=lambda x: x.__name__)
+def test_a_lazy_negative_of_bool_is_refused_alike(call: Any) -> None:
+    for to in ("float32", "bool", "int8"):
+        with pytest.raises(tc.CastError, match="lazy negative of bool, which has no sign"):
+            call(torch._neg_view(torch.tensor([True])), to)

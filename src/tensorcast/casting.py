@@ -175,10 +175,27 @@ magnitude 300 at 2). Pass overflow="saturate" or "wrap", or cast to float16, whi
         n_changed = (loss.n_inexact or 0) + loss.n_nan_lost
         counted = "n_inexact" if loss.n_inexact else "n_nan_lost"
         first = _first_text(source, target, policy, counted)
+        kinds = _changed_text(loss, policy)
+        if counted == "n_nan_lost":
+            first = first.replace(" (the", "; the").removesuffix(")")
         raise InexactCastError(
             f"{label}{n_changed} of {loss.n_elements} values would change in {loss.target} "
-            f"(largest error {loss.max_abs_error:.9g}{first}). Pass exact=False to allow it."
+            f"({kinds}{first}). Pass exact=False to allow it."
         )
+
+
+def _changed_text(loss: Loss, policy: ResolvedPolicy) -> str:
+    """By how much values change, and how many have no error that is a number."""
+    target = FORMATS[loss.target].component
+    ends = not target.infinity or n_ended_infinities(loss, policy)
+    parts = []
+    if loss.max_abs_error:
+        parts.append(f"largest error {loss.max_abs_error:.9g}")
+    if ends and loss.n_inf:
+        parts.append("1 infinity" if loss.n_inf == 1 else f"{loss.n_inf} infinities")
+    if loss.n_nan_lost:
+        parts.append(f"{loss.n_nan_lost} NaN")
+    return ", ".join(parts) or f"largest error {loss.max_abs_error:.9g}"
 
 
 def n_ended_infinities(loss: Loss, policy: ResolvedPolicy) -> int:

@@ -417,3 +417,35 @@ def test_inside_another_mode_a_cast_in_place_is_refused_as_ever() -> None:
     x = torch.ones(5)
     with tc.trace(), Other(), pytest.raises(tc.InPlaceError, match="a dispatch mode"):
         tc.cast_(x, "float16")
+
+
+def test_an_overflow_hides_no_underflow_of_its_line() -> None:
+    x = torch.full((100,), 1e-9)
+    x[0] = 1e6
+    with tc.trace() as t:
+        x.half()
+    assert [(f.rule, f.what.split(" ")[0]) for f in t.findings] == [
+        ("overflow", "1"), ("underflow", "99"),
+    ]  # fmt: skip
+
+
+def test_casts_by_other_policies_are_no_repetition() -> None:
+    x = torch.rand(64)
+    with tc.trace() as t:
+        tc.cast(x, "bfloat16", rounding="up")
+        tc.cast(x, "bfloat16", rounding="down")
+        tc.cast(x, "bfloat16", rounding="stochastic", seed=1)
+        tc.cast(x, "bfloat16", rounding="stochastic", seed=2)
+    assert rules(t) == []
+    with tc.trace() as t:
+        tc.cast(x, "bfloat16", rounding="up")
+        tc.cast(x, "bfloat16", rounding="up")
+    assert rules(t) == ["repeated-cast"]
+
+
+def test_a_way_that_loses_values_is_not_said_to_round_only() -> None:
+    with tc.trace() as t:
+        tc.cast(tc.cast(torch.full((9,), 1e5), "float16", overflow="saturate"), "float32")
+    (finding,) = (f for f in t.findings if f.rule == "round-trip")
+    assert "only rounds" not in finding.instead
+    assert "end them at its range or make them 0" in finding.instead

@@ -183,12 +183,13 @@ def refused(
                 f"{target.max:.9g}, the largest value of {target.name}."
             )
         if (beyond and policy.overflow == "raise") or (outcome.overflow and unbounded):
+            numbers = [plain(each) for each in leaves(data, len(shape))]
             low, high = (
                 (x if isinstance(x, int) else f"{x:.9g}") for x in (target.min, target.max)
             )
             return CastOverflowError(
                 f"{where} lies outside {target.name} ({low} to {high}). "
-                f"{_way_out(number, target, policy, infinite)}"
+                f"{_way_out(number, numbers, target, policy, infinite)}"
             )
         if outcome.nan_lost and policy.nan == "raise":
             return CastNanError(
@@ -210,7 +211,9 @@ def _shown(number: Any) -> str:
     return text if len(text) <= 40 else f"{text[:16]}...{text[-8:]} ({len(text)} digits)"
 
 
-def _way_out(number: Any, target: Format, policy: ResolvedPolicy, infinite: bool) -> str:
+def _way_out(
+    number: Any, numbers: list[Any], target: Format, policy: ResolvedPolicy, infinite: bool
+) -> str:
     if policy.overflow == "wrap":
         return 'An infinity does not wrap: pass overflow="saturate".'
     others = ['"saturate"']
@@ -219,12 +222,13 @@ def _way_out(number: Any, target: Format, policy: ResolvedPolicy, infinite: bool
     elif target.component.infinity or target.component.has_nan:
         others.append('"ieee"')
     way = f"Pass overflow={' or '.join(others)}"
-    holds = _holding(number, target, infinite)
+    holds = _holding(number, numbers, target, infinite)
     return f'{way}, or to="{holds}", which holds it.' if holds else f"{way}."
 
 
-def _holding(number: Any, target: Format, infinite: bool) -> str | None:
-    """The narrowest everyday format with room for the number, of the target's kind first."""
+def _holding(number: Any, numbers: list[Any], target: Format, infinite: bool) -> str | None:
+    """The narrowest everyday format with room for the number and all beside it, of the target's
+    kind first."""
     if isinstance(number, complex):
         return "complex128" if target.name == "complex64" else None
     if target.is_complex:
@@ -234,9 +238,17 @@ def _holding(number: Any, target: Format, infinite: bool) -> str | None:
     names = (*whole, "float64") if target.is_integer and whole else floats
     for name in names:
         row = FORMATS[name]
-        if infinite or (number == number and row.min_exact <= number <= row.max_exact):
+        if (infinite or number == number) and all(_has_room(row, each) for each in numbers):
             return name
     return None
+
+
+def _has_room(row: Format, number: Any) -> bool:
+    if isinstance(number, complex):
+        return False
+    if number != number or number in (float("inf"), -float("inf")):
+        return row.is_float
+    return bool(row.min_exact <= number <= row.max_exact)
 
 
 def _unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from ..casting import cast_buffer, refuse
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..kernels.cpu import advise_huge
-from ..kernels.torch_lazy import check_storage, is_pending, settled
+from ..kernels.torch_lazy import check_negative, check_storage, is_pending, settled
 from ..loss import Loss, loss_of
 from ..policy import can_refuse, changes_nothing
 from .room import refuse_no_memory
@@ -331,7 +331,8 @@ def format_of(x: torch.Tensor) -> Format:
 
     Raises:
         FormatError: the dtype is none of ours.
-        CastError: the tensor is sparse, quantized or nested.
+        CastError: the tensor is sparse, quantized, nested or a lazy negative of a format without a
+            sign.
     """
     if x.is_quantized:
         raise CastError("the tensor is quantized; call .dequantize() or .int_repr() first")
@@ -339,7 +340,9 @@ def format_of(x: torch.Tensor) -> Format:
         raise CastError(f"the tensor's layout is {x.layout}; cast its .values() or .to_dense()")
     if x.is_nested:
         raise CastError("the tensor is nested; cast its parts (.unbind()) or .to_padded_tensor()")
-    return _row(x.dtype)
+    row = _row(x.dtype)
+    check_negative(x, row)
+    return row
 
 
 @cache

@@ -49,8 +49,9 @@ def cast_(
 ) -> Any:
     """The same object with its elements in another format: never twice the memory.
 
-    Of a module, floating parameters with their gradients and floating buffers are converted, of a
-    dict its floating tensors; all of them or none. Tied ones are converted once and stay tied. Of a
+    Of a module, floating and complex parameters with their gradients and such buffers are
+    converted, of a dict its floating and complex tensors; all of them or none. A complex tensor
+    is refused where the format is real. Tied ones are converted once and stay tied. Of a
     module that becomes narrower than float32, what code keeps in float32 stays so: layers with
     running statistics, frequencies (inv_freq), single numbers that are not saved, and what the
     model says itself. See docs/inplace.md; a rule decides before.

@@ -4,7 +4,8 @@ Kept is what code keeps in float32 on purpose and can take beside narrower weigh
 
 - a normalisation layer with running statistics, whole: `batch_norm` takes narrow inputs with
   float32 weights and statistics, but no mixture of both;
-- buffers that are frequencies: multiplied by positions, their rounding grows with the length;
+- buffers that are frequencies: multiplied by positions, their rounding grows with the length. A
+  name tells of what is not saved; what is saved under such a name has to be a series as well;
 - buffers of one number that are not saved: they never make a result float32;
 - what a model of transformers or diffusers says itself (`_keep_in_fp32_modules`).
 
@@ -70,7 +71,8 @@ def _of_one(module: torch.nn.Module) -> Iterator[tuple[str, str]]:
         if buffer is None or not _is_wide(buffer):
             continue
         is_saved = key not in module._non_persistent_buffers_set
-        if _FREQUENCIES.search(key) or (not is_saved and _is_series(key, buffer)):
+        is_named = _FREQUENCIES.search(key) is not None
+        if (is_named and not is_saved) or ((is_named or not is_saved) and _is_series(key, buffer)):
             yield key, "frequencies: positions multiply their rounding"
         elif not is_saved and buffer.dim() == 0:
             yield key, "one number that is not saved"

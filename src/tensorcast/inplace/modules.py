@@ -46,7 +46,7 @@ def with_gradient(name: str, tensor: torch.Tensor, target: Format) -> list[Wish]
     wishes = [Wish(name, tensor, target)]
     gradient = tensor.grad if tensor.is_leaf else None
     row = None if gradient is None else row_of(gradient)
-    if gradient is not None and (row is None or row.is_float):
+    if gradient is not None and (row is None or row.is_float or row.is_complex):
         wishes.append(Wish(f"{name}.grad", gradient, target, is_gradient=True))
     return wishes
 
@@ -113,8 +113,11 @@ def wishes_of_optimizer(optimizer: torch.optim.Optimizer, parameters: list[Wish]
             row = row_of(tensor)
             if row is None:
                 _refuse_kind(label, tensor, wish.target)
-            elif row.is_float:
-                found.append(Wish(label, tensor, wish.target, stays=wish.stays))
+            elif row.is_float or row.is_complex:
+                kind = row_of(wish.tensor)
+                is_real = row.is_float and kind is not None and kind.is_complex
+                target = wish.target.component if is_real else wish.target  # a norm of complex ones
+                found.append(Wish(label, tensor, target, stays=wish.stays))
     return found
 
 
@@ -165,7 +168,7 @@ def _refuse_kind(name: str, tensor: torch.Tensor, to: Format) -> None:
     if (
         obstacle is not None
         and not is_there
-        and (tensor.is_floating_point() or tensor.is_quantized)
+        and (tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized)
     ):
         keep = f"Or keep it by a rule: rules={{{name!r}: None}}."
         raise refusal(
@@ -176,9 +179,9 @@ def _refuse_kind(name: str, tensor: torch.Tensor, to: Format) -> None:
 def _by_rule(
     named: list[tuple[str, torch.Tensor]], to: Format, rules: Rules, kept: dict[str, str]
 ) -> list[Wish]:
-    """The first rule that matches decides, for any format; without one, floating tensors become
-    `to`, or float32 where that is kept, and all others stay. A tensor of several names goes by the
-    first. `kept` loses the names that a rule decides."""
+    """The first rule that matches decides, for any format; without one, floating and complex
+    tensors become `to`, or float32 where that is kept, and all others stay. A tensor
+    of several names goes by the first. `kept` loses the names that a rule decides."""
     patterns = [
         (
             glob,
@@ -191,7 +194,7 @@ def _by_rule(
     wishes: dict[int, list[Wish]] = {}
     for name, tensor in named:
         row = row_of(tensor)
-        stays = row is None or not row.is_float
+        stays = row is None or not (row.is_float or row.is_complex)
         target = row if stays else to
         if name in kept:
             target = KEPT_AS
@@ -204,7 +207,17 @@ def _by_rule(
         if decided:
             kept.pop(name, None)
         elif row is None:
+            if str(tensor.dtype) == "torch.complex32":
+                raise CastError(
+                    f"{name!r} is complex32, which is no format of tensorcast. Leave it as it is "
+                    f"by a rule: rules={{{name!r}: None}}."
+                )
             _refuse_kind(name, tensor, to)
+        elif row.is_complex and not (to.is_complex or to.kind == "bool"):
+            raise CastError(
+                f"{name!r} is {row.name}, and {to.name} would drop its imaginary part. Leave it as "
+                f"it is by a rule, rules={{{name!r}: None}}, or give it a complex format there."
+            )
         if target is None:  # of no format of ours: stays as it is
             continue
         if id(tensor) not in wishes:

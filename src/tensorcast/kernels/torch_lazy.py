@@ -35,6 +35,7 @@ def settled(x: torch.Tensor) -> torch.Tensor:
     check_storage(x)
     if x._is_zerotensor():
         return _zeros(x)
+    check_negative(x, _row(x))
     negates, conjugates = x.is_neg(), x.is_conj()
     import torch
 
@@ -50,6 +51,21 @@ def settled(x: torch.Tensor) -> torch.Tensor:
         codes = _codes(made, _component_bytes(made))[..., 1]
         codes.bitwise_xor_(_sign(8 * _component_bytes(made)))
     return made
+
+
+def check_negative(x: torch.Tensor, row: Format | None) -> None:
+    """Raise for a pending negation of a format without a sign.
+
+    Raises:
+        CastError: of bool, or of a float that has no sign.
+    """
+    if row is None or row.is_integer or (row.signed and row.component.is_float):
+        return
+    if x.is_neg():
+        raise CastError(
+            f"the tensor is a lazy negative of {row.name}, which has no sign; cast the tensor it "
+            "is a view of"
+        )
 
 
 def check_storage(x: torch.Tensor) -> None:
@@ -92,11 +108,6 @@ def _negate(made: torch.Tensor) -> None:
         if row.is_packed:
             codes.bitwise_and_((1 << row.bits) - 1)
         return
-    if row is not None and not (row.signed and row.component.is_float):
-        raise CastError(
-            f"the tensor is a lazy negative of {row.name}, which has no sign; cast the tensor it "
-            "is a view of"
-        )
     if row is not None and row.component.nan == "negative-zero":
         magnitude = codes.bitwise_and(0x7F)
         codes.bitwise_xor_((magnitude != 0).to(codes.dtype) << 7)  # 0 and NaN have no sign

@@ -59,17 +59,22 @@ def findings_of(sites: Iterable[Site]) -> tuple[Finding, ...]:
     found: dict[tuple[object, ...], Finding] = {}
     for site in sites:
         follows = site.what.phase != "forward" or site.is_torchs_own
+        overflows = False
         for rule in _LOST if follows else _RULES:
             finding = rule(site)
             if finding is None:
                 continue
+            if overflows and rule not in _LOST:
+                break
             where: object = (finding.where, finding.called_from)
             if finding.rule == "repeated-cast" and finding.parameter:
                 where = finding.called_from or finding.where  # one for all the lines of a model
             key = (finding.rule, finding.what, where, finding.instead)
             before = found.get(key)
             found[key] = finding if before is None else _joined(before, finding)
-            break
+            if rule is not _overflow:  # values may become 0 there as well
+                break
+            overflows = True
     return tuple(sorted(found.values(), key=_order))
 
 
@@ -157,7 +162,8 @@ def _round_trip(site: Site) -> Finding | None:
         seen = "seen " if site.n_unchecked else ""
         what = f"{at.target} -> {site.through} -> {at.target} with nothing {seen}in between"
         instead = (
-            f"keep the {at.target} tensor: the way through {site.through} only rounds it"
+            f"if the way through {site.through} is not meant to round values, end them at its "
+            f"range or make them 0, keep the {at.target} tensor"
             if _is_narrower(site.through, at.target)
             else f"keep the {at.target} tensor: the way through {site.through} changes nothing"
         )

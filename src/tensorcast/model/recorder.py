@@ -28,6 +28,7 @@ MAX_TIMELINE: Final = 20_000
 _MAX_KNOWN: Final = 4096
 _MAX_FORWARD: Final = 100_000
 _MAX_FAILURES: Final = 20
+_POLICY: Final = ("overflow", "rounding", "nan", "inf", "seed")
 
 
 @dataclass(slots=True)
@@ -200,7 +201,8 @@ class Recorder:
         if target == lookup(source.dtype) and not moves:
             return
         kind: Kind = "transfer" if moves else "cast"
-        facts = self._trace_back(kind, source, result) if is_tensor else {}
+        rules = tuple(repr(kwargs.get(name)) for name in _POLICY)
+        facts = self._trace_back(kind, source, result, rules) if is_tensor else {}
         if self._values and kind == "cast":
             facts.update(loses(source, target, loss=loss, is_told=True))
         what = self._record(
@@ -432,9 +434,11 @@ class Recorder:
             return None
         return made
 
-    def _trace_back(self, kind: str, source: Any, result: Any) -> dict[str, Any]:
-        """Compares a conversion with those before it on the same data."""
-        facts: dict[str, Any] = self._repeats(source, result)
+    def _trace_back(
+        self, kind: str, source: Any, result: Any, rules: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
+        """Compares a conversion with those before it on the same data; rules: its policy."""
+        facts: dict[str, Any] = self._repeats(source, result, rules)
         origin = self._origin(source)
         if origin is None:
             return facts
@@ -454,8 +458,8 @@ class Recorder:
             facts["n_moved_wide"] = 1
         return facts
 
-    def _repeats(self, source: Any, result: Any) -> dict[str, Any]:
-        """Whether a cast reads what another to the same format read before."""
+    def _repeats(self, source: Any, result: Any, rules: tuple[str, ...]) -> dict[str, Any]:
+        """Whether a cast reads what another to the same format and by the same policy read."""
         storage, version = storage_of(source), _version(source)
         if storage is None or version is None:
             return {}
@@ -471,6 +475,7 @@ class Recorder:
             source.stride(),
             result.dtype,
             result.device,
+            rules,
         )
         is_new = key not in read.digests
         before, now = read.digests.get(key), self._contents.of(source)
