@@ -35,9 +35,9 @@ FORMATS = ("float32", "float16", "bfloat16", "float64", "int32", "int8", "uint8"
 
 @tried_first("cast")
 def fast(x: object, to: object, *, overflow: object = "raise", rounding: object = None,
-         nan: object = "raise", exact: object = False, seed: object = 0, out: object = None,
-         memory_format: object = None, device: object = None, report: object = False,
-         packed: object = False) -> Any:  # fmt: skip
+         nan: object = "raise", inf: object = "keep", exact: object = False, seed: object = 0,
+         out: object = None, memory_format: object = None, device: object = None,
+         report: object = False, packed: object = False) -> Any:  # fmt: skip
     """What C makes of a cast, or NotImplemented."""
     return NotImplemented
 

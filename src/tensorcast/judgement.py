@@ -66,7 +66,7 @@ def verdict(
         return "exact"
     if not lookup(target).is_float:  # evenly spaced: the error says it all
         underflow_share = 0.0
-    if sqnr_db is not None and (sqnr_db < LOST_DB or underflow_share > LOST_SHARE):
+    if underflow_share > LOST_SHARE or (sqnr_db is not None and sqnr_db < LOST_DB):
         return "loses"
     return "coarse" if sqnr_db is not None and sqnr_db < COARSE_DB else "fits"
 

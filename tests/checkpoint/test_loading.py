@@ -97,7 +97,7 @@ MIXTURES = [
     ("bfloat16", ["*_proj.weight=float8_e5m2"], "bfloat16"),
     ("bfloat16", ["*=float16"], "float16"),
     ("bfloat16", ["*=float8_e5m2"], "float32"),
-    ("bfloat16", ["*norm*=float32"], "float32"),
+    ("bfloat16", ["*norm*=float32"], "bfloat16"),
     ("float16", ["*norm*=bfloat16"], "float32"),
     ("float8_e5m2", ["model.*=float16", "*=float64"], "float64"),
 ]

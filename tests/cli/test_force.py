@@ -177,6 +177,23 @@ def test_checkpoints_with_what_stands_beside_them_are_replaced(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "precious",
+    ["sdxl.safetensors", "loras/mine.safetensors", "README-notes.docx", "vocabulary.xlsx",
+     "checkpoint-500/optimizer.pt", "optimizer.pt"],
+)  # fmt: skip
+def test_a_collection_is_no_checkpoint(
+    tensorcast: Run, directory: Path, tmp_path: Path, precious: str
+) -> None:
+    out = write_directory(tmp_path / "out", [ONE], extra={precious: "mine"})
+    done = tensorcast("convert", directory, out, "--to", "f16", "--force")
+    assert done.returncode == 1
+    assert f"holds more than a checkpoint: {precious!r} would be lost" in " ".join(
+        done.stderr.split()
+    )
+    assert (out / precious).read_text() == "mine"
+
+
 # -- in a race ---------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from math import frexp
 from typing import Final
 
 from ..errors import FormatError
@@ -68,21 +69,27 @@ def loading_format(
             narrow |= {source.format for source, _ in pairs if source.format.name in _BUILT_IN}
     if named is None and isinstance(said, str):
         narrow |= {FORMATS[name] for name in _BUILT_IN if _names_one(said, [FORMATS[name]])}
-    most = max(format.max for format in floats)
-    if all(format.max >= most for format in narrow):
+    most = max(map(_reach, floats))
+    if all(_reach(format) >= most for format in narrow):
         return None
     built = [format for format in floats if format.name in _BUILT_IN]
     for name in ("float16", "bfloat16", "float32", "float64"):
         row = FORMATS[name]
         exact = all(row.mantissa_bits >= format.mantissa_bits for format in built)
-        if row.max >= most and exact:
+        if _reach(row) >= most and exact:
             return row
     return None
 
 
 def too_narrow(format: Format) -> set[Format]:
     """The formats that a model can be built in and that do not reach as far as this one."""
-    return {row for name in _BUILT_IN if (row := FORMATS[name]).max < format.max}
+    return {row for name in _BUILT_IN if _reach(row := FORMATS[name]) < _reach(format)}
+
+
+def _reach(format: Format) -> int:
+    """The exponent of the largest value. bfloat16 reaches as far as float32: all but the last 0.4%,
+    and norms kept in float32 beside bfloat16 weights are everyday."""
+    return frexp(float(format.max))[1]
 
 
 def completed_config(

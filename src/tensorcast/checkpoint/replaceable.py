@@ -21,10 +21,11 @@ _KINDS: Final = (
 _WEIGHTS: Final = ".safetensors"
 # files that stand beside the weights of a checkpoint, by name
 _USUAL: Final = (
-    # weights, whole or in shards, and what training leaves
-    *"*.safetensors *.safetensors.index*.json pytorch_model*.bin pytorch_model*.json".split(),
-    *"adapter_model.bin model*.onnx *.gguf tf_model*.h5 flax_model*.msgpack rust_model.ot".split(),
-    *"openvino_* training_args.bin optimizer.pt scheduler.pt scaler.pt rng_state*.pth".split(),
+    # weights of one model, whole or in shards; of other names they are somebody's collection
+    *"model*.safetensors diffusion_pytorch_model*.safetensors consolidated*.safetensors".split(),
+    *"pytorch_model*.safetensors adapter_model.safetensors *.safetensors.index*.json".split(),
+    *"pytorch_model*.bin pytorch_model*.json adapter_model.bin model*.onnx *.gguf".split(),
+    *"tf_model*.h5 flax_model*.msgpack rust_model.ot openvino_* training_args.bin".split(),
     # configuration
     *"*config*.json generation_config.json modules.json model_index.json".split(),
     *"trainer_state.json quanto_qmap.json quant_model_description.json mel_filters.npz".split(),
@@ -39,6 +40,11 @@ _USUAL: Final = (
     *".gitattributes .gitignore".split(),
 )
 _PATTERN: Final = re.compile("|".join(translate(glob) for glob in _USUAL))
+# and of them those that end so: vocab.xlsx and README-notes.docx are somebody's work
+_ENDINGS: Final = frozenset(
+    ".safetensors .bin .onnx .gguf .h5 .msgpack .ot .xml .json .npz .txt .model .spm .tiktoken "
+    ".bpe .jinja .py .md .rst .vocab".split()
+)
 _CACHE: Final = os.path.join(".cache", "huggingface") + os.sep  # what a download leaves
 _NAMED: Final = 3
 
@@ -123,7 +129,11 @@ def _strange(root: str, written: Collection[str]) -> Iterator[str]:
 
 def _usual(name: str, written: Collection[str]) -> bool:
     last = os.path.basename(name)
-    return bool(_PATTERN.match(last)) or name in written or name.startswith(_CACHE)
+    if name in written or name.startswith(_CACHE):
+        return True
+    stem, ending = os.path.splitext(last)
+    fits = ending.lower() in _ENDINGS or not ending or stem.startswith("LICEN") or not stem
+    return fits and bool(_PATTERN.match(last))
 
 
 def _stuck(root: str) -> str | None:
