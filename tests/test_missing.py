@@ -295,3 +295,18 @@ def test_a_format_is_named_only_where_it_holds_all() -> None:
     assert "uint64" not in str(error.value)
     with pytest.raises(tc.CastOverflowError, match='to="uint64"'):
         tc.as_tensor([2**63, None], null=0)
+
+
+def test_integers_of_a_list_with_nan_for_what_is_missing_are_float64_or_refused() -> None:
+    torch = pytest.importorskip("torch")
+    found = tc.as_tensor([2**24 + 1, None], null=float("nan"))
+    assert found.dtype == torch.float64
+    assert found[0].item() == 2**24 + 1
+    assert found[1].isnan()
+    for make in (tc.as_tensor, tc.as_array, tc.tensor, tc.array):
+        with pytest.raises(CastError):
+            make([2**53 + 1, None], null=float("nan"))
+        with pytest.raises(CastError):
+            make([[2**53 + 1], [np.ma.masked]], null=0.5)
+    assert tc.as_array([2**53 + 1, None], null=-1).tolist() == [2**53 + 1, -1]
+    assert tc.tensor([0.5, None], null=float("nan")).dtype == torch.get_default_dtype()

@@ -573,3 +573,10 @@ def test_what_torch_cannot_hold_is_refused() -> None:
         tc.tensor([1.0], "float6_e2m3fn")
     assert tc.tensor([1, -8], "int4").view(torch.uint8).tolist()[0] == 1
     assert sequences.shape_of([[1, 2]]) == ((1, 2), 1)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_a_list_inside_a_jit_trace_is_refused() -> None:
+    for make in (lambda a: tc.tensor([a[0], a[1]], "float64"), lambda a: tc.as_tensor([a, a])):
+        with pytest.raises(CastError, match=r"torch\.jit\.trace does not record"):
+            torch.jit.trace(make, (torch.ones(2),))

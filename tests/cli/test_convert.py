@@ -551,6 +551,14 @@ def test_a_tensor_that_would_be_mostly_zero(
     assert told["findings"][0]["collapse"] == "4 of 7 non-zero values become 0"
 
 
+def test_a_name_forges_no_lines_of_a_refusal(tensorcast: Run, tmp_path: Path) -> None:
+    path = write_safetensors(tmp_path / "m.safetensors", {"w\nverified  all good": float32(7e4)})
+    done = tensorcast("convert", path, "out.safetensors", "--to", "f16")
+    assert done.returncode == 1
+    assert not any(line.strip().startswith("verified") for line in done.stderr.splitlines())
+    assert "w\\x0averified" in done.stderr
+
+
 def test_one_value_for_several(tensorcast: Run, tmp_path: Path) -> None:
     path = write_safetensors(
         tmp_path / "m.safetensors", {"w": float32(0.5, -3.0), "ones": float32(1.0, 1.0)}

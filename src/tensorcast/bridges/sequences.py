@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -84,6 +85,12 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if "torch" not in sys.modules:
         load("torch")
+    if sys.modules["torch"]._C._get_tracing_state() is not None:
+        raise CastError(
+            "torch.jit.trace does not record how a list becomes a tensor, and the program would give "
+            "whatever the memory holds: make the tensor outside of what is traced, or by "
+            "torch.stack and tensorcast.cast"
+        )
     result: torch.Tensor = _build(data, to, policy, _TORCH, null)
     if device is None:
         return result
@@ -233,6 +240,9 @@ def _built(data: object, to: object, policy: Policy, library: _Library, null: ob
     if isinstance(data, range):
         data = list(data)
     if null is not None:
+        if row is None and isinstance(null, float) and _all_integers(data, 0):
+            # integers are not made floats on the way: float64, if it holds each of them
+            row, policy = FORMATS["float64"], replace(policy, exact=True)
         data = _without_nulls(data, null, policy, 0)
     shape, first = shape_of(data)
     if _is_others(first):
@@ -285,6 +295,13 @@ def _without_nulls(data: Any, null: object, policy: Policy, depth: int) -> Any:
         return null
     columns = columns_of(data)
     return data if columns is None else filled(columns, null, None, policy)
+
+
+def _all_integers(data: Any, depth: int) -> bool:
+    """Whether something is missing among Python integers, and nothing else is there."""
+    if isinstance(data, (list, tuple)) and depth <= MAX_DIMS:
+        return all(_all_integers(each, depth + 1) for each in data)
+    return data is None or refusal.is_masked(data) or type(data) is int
 
 
 def _too_deep() -> CastError:

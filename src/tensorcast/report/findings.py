@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tensorcast.formats import lookup
 from tensorcast.judgement import collapse_headline
+from tensorcast.words.text import safe
 from tensorcast.words.units import count, number
 
 from .document import Json
@@ -29,14 +30,15 @@ def texts(findings: Sequence[Finding]) -> list[str]:
     found += [_one(finding) for finding in findings]
     lost = [f for f in findings if f.n_overflow or f.n_nan_lost or f.collapse]
     ways = [
-        f"--rule '{each.tensor}={each.holds}' gives a tensor another format" for each in lost[:1]
+        f"--rule '{safe(each.tensor)}={each.holds}' gives a tensor another format"
+        for each in lost[:1]
     ]
     if gone:
         named = next(finding for finding in findings if finding.collapse)
         ways.insert(
             0, f"--to {named.holds}, or another format, keeps the values: no scale is applied here"
         )
-        ways.append(f"--keep '{named.tensor}' leaves a tensor as it is; a glob names several")
+        ways.append(f"--keep '{safe(named.tensor)}' leaves a tensor as it is; a glob names several")
     if any(finding.n_overflow for finding in findings):
         alone = ", of values out of range; what becomes 0 stays refused" if gone else ""
         ways.append(f"--overflow saturate takes the nearest value there is{alone}")
@@ -67,7 +69,7 @@ def _one(finding: Finding) -> str:
     holds = f"; {finding.holds} holds them" if finding.n_overflow or finding.n_nan_lost else ""
     if finding.collapse:
         parts.append(finding.collapse)
-    return f"  {finding.tensor}: {', '.join(parts)}{holds}"
+    return f"  {safe(finding.tensor)}: {', '.join(parts)}{holds}"
 
 
 def describe(findings: Sequence[Finding]) -> list[Json]:
