@@ -87,7 +87,7 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
         load("torch")
     if sys.modules["torch"]._C._get_tracing_state() is not None:
         raise CastError(
-            "torch.jit.trace does not record how a list becomes a tensor, and the program would give "
+            "torch.jit.trace does not record how a list becomes a tensor; the program would give "
             "whatever the memory holds: make the tensor outside of what is traced, or by "
             "torch.stack and tensorcast.cast"
         )
