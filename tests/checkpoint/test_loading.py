@@ -157,6 +157,8 @@ def test_a_kept_tensor_does_not_overflow_when_it_is_loaded(
         config |= {"dtype": said, "deeper": {"dtype": said}}
     (source / "config.json").write_text(json.dumps(config))
     out = tmp_path / "out"
+    # a rule says nothing of values, and bfloat16 has float32's exponents
+    dtype = "bfloat16" if (to, way) == ("bfloat16", "keep") else "float32"
     options: dict[str, Any] = (
         {"overflow": "keep"} if way == "overflow" else {"rules": [Rule("model.norm.weight", None)]}
     )
@@ -166,6 +168,9 @@ def test_a_kept_tensor_does_not_overflow_when_it_is_loaded(
         "config.json's dtype is float32, so that tensors of float32 do not overflow when the model "
         "is loaded"
     )
+    if dtype != "float32":
+        assert load(out).dtype == torch.bfloat16
+        return
     if said is not None:
         assert written["deeper"]["dtype"] == "float32"
         assert (text in result.warnings) == (written["dtype"] != said)

@@ -47,6 +47,8 @@ def loading_format(
     config: Mapping[str, object],
     pairs: Iterable[tuple[TensorInfo, TensorInfo]],
     named: Format | None,
+    *,
+    overflowed: bool = False,
 ) -> Format | None:
     """A wider format than the one that config.json would name, where floating tensors are written
     that it does not hold: transformers casts them to it, without a word of what overflows. None
@@ -56,8 +58,11 @@ def loading_format(
         config: the parsed text.
         pairs: source and output of every tensor.
         named: from `model_format`.
+        overflowed: tensors were kept because they hold values that the target does not: then every
+            value counts, where else exponents do.
     """
     pairs = list(pairs)
+    reach = _largest if overflowed else _reach
     floats = {output.format for _, output in pairs if output.format.is_float}
     if not floats or all(source.format == output.format for source, output in pairs):
         return None
@@ -69,24 +74,28 @@ def loading_format(
             narrow |= {source.format for source, _ in pairs if source.format.name in _BUILT_IN}
     if named is None and isinstance(said, str):
         narrow |= {FORMATS[name] for name in _BUILT_IN if _names_one(said, [FORMATS[name]])}
-    most = max(map(_reach, floats))
-    if all(_reach(format) >= most for format in narrow):
+    most = max(map(reach, floats))
+    if all(reach(format) >= most for format in narrow):
         return None
     built = [format for format in floats if format.name in _BUILT_IN]
     for name in ("float16", "bfloat16", "float32", "float64"):
         row = FORMATS[name]
         exact = all(row.mantissa_bits >= format.mantissa_bits for format in built)
-        if _reach(row) >= most and exact:
+        if reach(row) >= most and exact:
             return row
     return None
 
 
 def too_narrow(format: Format) -> set[Format]:
     """The formats that a model can be built in and that do not reach as far as this one."""
-    return {row for name in _BUILT_IN if _reach(row := FORMATS[name]) < _reach(format)}
+    return {row for name in _BUILT_IN if (row := FORMATS[name]).max < format.max}
 
 
-def _reach(format: Format) -> int:
+def _largest(format: Format) -> float:
+    return float(format.max)
+
+
+def _reach(format: Format) -> float:
     """The exponent of the largest value. bfloat16 reaches as far as float32: all but the last 0.4%,
     and norms kept in float32 beside bfloat16 weights are everyday."""
     return frexp(float(format.max))[1]

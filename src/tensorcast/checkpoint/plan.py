@@ -150,7 +150,7 @@ def plan(
         if raw:
             config, text = raw_config(config, text)
         named = model_format(pairs, to)
-        wider = loading_format(config, pairs, named)
+        wider = loading_format(config, pairs, named, overflowed=bool(kept))
         named = wider or named
         config, text = completed_config(config, text, pairs, named, always=wider is not None)
         changed = {before.format for before, after in pairs if before.format != after.format}
