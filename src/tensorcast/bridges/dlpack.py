@@ -108,11 +108,6 @@ def buffer_of(x: Any) -> Buffer:
     return buffer_of_capsule(capsule, capsule)
 
 
-def is_capsule(x: object) -> bool:
-    """Whether an object is a bare DLPack capsule, which nobody has taken over yet."""
-    return any(address_in(x, name) is not None for name in _NAMES)
-
-
 class Taken:
     """A bare capsule that was handed over, and what frees its memory.
 
