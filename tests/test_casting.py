@@ -9,7 +9,7 @@ from codes import interesting_codes
 from oracle import cast_array
 
 from tensorcast.buffer import Buffer, numpy_buffer
-from tensorcast.casting import (
+from tensorcast.core.block import (
     cast_buffer,
     cast_chunk,
     holding_format,
@@ -17,9 +17,9 @@ from tensorcast.casting import (
     refuse,
     value_at,
 )
+from tensorcast.core.loss import Loss
 from tensorcast.errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from tensorcast.formats import FORMATS, Format
-from tensorcast.loss import Loss
 from tensorcast.policy import Policy
 
 

@@ -9,7 +9,7 @@ from oracle import cast_array, expect_same_collapse, statistics
 from test_kernels import buffer_of, targets_of
 
 import tensorcast as tc
-from tensorcast.casting import cast_chunk
+from tensorcast.core.block import cast_chunk
 from tensorcast.formats import FORMATS, Format
 from tensorcast.judgement import can_collapse
 from tensorcast.kernels import cpu

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import tensorcast as tc
-from tensorcast import tensors
+from tensorcast.api import casts
 from tensorcast.kernels.fast import tried_first
 
 torch = pytest.importorskip("torch")
@@ -43,7 +43,7 @@ def fast(x: object, to: object, *, overflow: object = "raise", rounding: object 
 
 
 def general(x: object, to: Any, **options: object) -> Any:
-    return tensors._cast(x, to, *{**DEFAULTS, **options}.values())
+    return casts._cast(x, to, *{**DEFAULTS, **options}.values())
 
 
 needs_exchange = pytest.mark.skipif(
@@ -495,7 +495,7 @@ code = '''
 from tensorcast.kernels import cpu
 from tensorcast.formats import FORMATS
 from tensorcast.policy import Policy
-from tensorcast.tensors import cast
+from tensorcast.api.casts import cast
 source, target = FORMATS["float32"], FORMATS["float16"]
 policy = Policy(overflow="saturate").resolve(source, target)
 for n in (4, 1 << 18):  # alone, and on the threads of the pool, which all interpreters share

@@ -16,17 +16,9 @@ from hypothesis import strategies as st
 
 import tensorcast as tc
 from tensorcast.bridges.numpy import dtype_of
+from tensorcast.core.pixels import AFFINE, QUOTIENT, TABLE, Scaling, _sticky, channel_of, table_of
 from tensorcast.errors import CastError, CastOverflowError, FormatError, PolicyError
 from tensorcast.formats import FORMATS, Format
-from tensorcast.image_table import (
-    AFFINE,
-    QUOTIENT,
-    TABLE,
-    Scaling,
-    _sticky,
-    channel_of,
-    table_of,
-)
 from tensorcast.kernels import cpu
 from tensorcast.policy import Policy
 from tensorcast.reference import encode
@@ -441,7 +433,7 @@ def test_pil_images_in_several_blocks(
     """Read in strips of rows; Pillow's block is 16 MB, and is made small here."""
     torch = pytest.importorskip("torch")
     pil = pytest.importorskip("PIL.Image")
-    from tensorcast.bridges import images
+    from tensorcast.bridges import pixels as images
 
     monkeypatch.setattr(images, "_STRIP_BYTES", 2000)
     before = pil.core.get_block_size()

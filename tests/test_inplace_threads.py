@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="torch is not installed")
 PROGRAM = """
 import random, threading
 import torch, tensorcast as tc
-from tensorcast.bridges.torch_library import cast_op
-from tensorcast.model.value_reading import values_of
+from tensorcast.bridges.torch.operators import cast_op
+from tensorcast.model.profile.value_reading import values_of
 from tensorcast.policy import Policy
 
 torch.set_num_threads(1)

@@ -12,10 +12,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tensorcast.casting import cast_chunk
+from tensorcast.core.block import cast_chunk
+from tensorcast.core.loss import Loss
 from tensorcast.formats import FORMATS
 from tensorcast.kernels import cpu
-from tensorcast.loss import Loss
 from tensorcast.policy import Policy
 
 SUM_ERROR = 2.0**-19  # the relative error that Loss states for its sums of squares

@@ -11,10 +11,7 @@ from codes import interesting_codes
 from oracle import cast_array
 
 from tensorcast import reference
-from tensorcast.buffer import numpy_buffer
-from tensorcast.errors import CastError, CastOverflowError, FormatError
-from tensorcast.formats import FORMATS, Format
-from tensorcast.packed import (
+from tensorcast.api.packed import (
     PackedTensor,
     cast_into_packed,
     cast_packed,
@@ -22,6 +19,9 @@ from tensorcast.packed import (
     pack,
     unpack,
 )
+from tensorcast.buffer import numpy_buffer
+from tensorcast.errors import CastError, CastOverflowError, FormatError
+from tensorcast.formats import FORMATS, Format
 from tensorcast.policy import Policy
 
 SUB_BYTE = [row for row in FORMATS.values() if row.bits < 8]
@@ -222,7 +222,7 @@ def test_pairs_of_float4_become_float32_and_come_back() -> None:
     wide, loss = cast_packed(packed, "float32", Policy(), report=True)
     assert loss.is_lossless
     assert wide.tolist() == [[0, 0.5, 1, 1.5, 2, 3, 4, 6], [0, -0.5, -1, -1.5, -2, -3, -4, -6]]
-    from tensorcast.bridges.torch import buffer_of
+    from tensorcast.bridges.torch.tensor import buffer_of
 
     again, _ = cast_into_packed(buffer_of(wide), "float4_e2m1fn", Policy(), like=wide)
     back = again.to_torch()

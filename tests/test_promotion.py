@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import tensorcast
+from tensorcast.core.promotion import _answer, promote
+from tensorcast.core.promotion_rules import RULES, Framework, Operand, Scalar
 from tensorcast.errors import CastError, FormatError
 from tensorcast.formats import FORMATS
-from tensorcast.promotion import _answer, promote
-from tensorcast.promotion_rules import RULES, Framework, Operand, Scalar
 
 SCALARS: dict[Scalar, Any] = {"bool": True, "int": 1, "float": 1.5, "complex": 1j}
 TENSORS = [Operand(row) for row in FORMATS.values()]

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import tensorcast as tc
 from tensorcast import reference
+from tensorcast.core.loss import Loss
 from tensorcast.formats import FORMATS, Format
 from tensorcast.kernels import cpu
-from tensorcast.loss import Loss
 from tensorcast.testing import as_array, assert_cast_close, codes_of, edge_values
 from tensorcast.testing.comparison import _order
 

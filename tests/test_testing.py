@@ -14,11 +14,11 @@ from codes import interesting_codes
 from oracle import cast_array
 
 from tensorcast import reference
+from tensorcast.api.casts import cast
+from tensorcast.api.packed import pack
 from tensorcast.errors import CastError, CastOverflowError
 from tensorcast.formats import FORMATS, Format
-from tensorcast.packed import pack
 from tensorcast.policy import Policy
-from tensorcast.tensors import cast
 from tensorcast.testing import (
     all_codes,
     as_array,

@@ -70,7 +70,7 @@ def test_traced_derivatives_are_the_eager_ones(name: str, to: str) -> None:
 
 
 def test_the_operator_itself_has_them() -> None:
-    from tensorcast.bridges.torch_library import cast_op
+    from tensorcast.bridges.torch.operators import cast_op
     from tensorcast.policy import Policy
 
     for name, program in PROGRAMS.items():

@@ -173,7 +173,7 @@ def test_tensors_of_zeros_without_memory() -> None:
 
 SHRUNK = """
 import numpy as np, torch, tensorcast as tc
-from tensorcast.bridges.torch_library import cast_op
+from tensorcast.bridges.torch.operators import cast_op
 from tensorcast.policy import Policy
 from tensorcast.testing import codes_of
 

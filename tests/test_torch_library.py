@@ -8,14 +8,14 @@ import sys
 import pytest
 
 import tensorcast as tc
-from tensorcast.bridges import torch_library
+from tensorcast.bridges.torch import operators
 from tensorcast.policy import Policy
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 
 def op(x: object, to: str, **policy: object) -> torch.Tensor:
-    return torch_library.cast_op(x, tc.lookup(to), Policy(**policy))
+    return operators.cast_op(x, tc.lookup(to), Policy(**policy))
 
 
 VALUES = [0.0, -0.0, 1.0, -1.5, 1 / 3, 300.0, -70000.0, 1e-30]
@@ -221,7 +221,7 @@ def test_inductor() -> None:
 )
 @pytest.mark.parametrize("inf", [(), ("saturate",)])  # programs saved without one still load
 def test_opcheck(x: torch.Tensor, to: str, inf: tuple[str, ...]) -> None:
-    torch_library.register()
+    operators.register()
     tail = ("saturate", None, "raise", False, 0, *inf)
     torch.library.opcheck(torch.ops.tensorcast.cast.default, (x, to, *tail))
     torch.library.opcheck(torch.ops.tensorcast.cast_report.default, (x, to, *tail))

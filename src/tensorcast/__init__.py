@@ -19,10 +19,16 @@ if TYPE_CHECKING:
     from . import formats as formats
     from . import policy as policy
     from . import testing as testing
-    from .arrays import as_array, as_tensor, explain
+    from .api.arrays import as_array, as_tensor, explain
+    from .api.casts import can_cast, cast, measure
+    from .api.images import image_to_tensor
+    from .api.libraries import to_arrow, to_cupy, to_jax, to_numpy, to_pil, to_tensorflow
+    from .api.packed import PackedTensor, pack, unpack
     from .bridges.sequences import array, tensor
     from .capability.data import Capability
     from .capability.process import bench
+    from .core.loss import Loss
+    from .core.promotion import Promotion, promote
     from .errors import (
         CastError,
         CastNanError,
@@ -41,58 +47,52 @@ if TYPE_CHECKING:
         TensorcastError,
         UnsupportedCheckpointError,
     )
-    from .exports import to_arrow, to_cupy, to_jax, to_numpy, to_pil, to_tensorflow
     from .formats import FORMATS, Format, lookup
-    from .images import image_to_tensor
     from .inplace import cast_
     from .kernels.fast import huge_pages
-    from .loss import Loss
-    from .model.forbidding import ForbiddenError, forbid
-    from .model.graphs import GraphTrace, trace_graph
-    from .model.profile_data import Profile
-    from .model.profiling import profile
-    from .model.tracing import Trace, trace
-    from .packed import PackedTensor, pack, unpack
+    from .model.profile.data import Profile
+    from .model.profile.profiling import profile
+    from .model.trace.forbidding import ForbiddenError, forbid
+    from .model.trace.graphs import GraphTrace, trace_graph
+    from .model.trace.tracing import Trace, trace
     from .policy import Policy
-    from .promotion import Promotion, promote
     from .report.html.writing import write_report
-    from .sharing import Verdict
-    from .tensors import can_cast, cast, measure
+    from .share.verdict import Verdict
     from .testing import assert_cast_close
 
 _MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
 _NAMES = {
     "Capability": "capability.data",
     "bench": "capability.process",
-    "as_array": "arrays",
-    "as_tensor": "arrays",
-    "explain": "arrays",
-    "Verdict": "sharing",
-    "to_arrow": "exports",
-    "to_cupy": "exports",
-    "to_jax": "exports",
-    "to_numpy": "exports",
-    "to_pil": "exports",
-    "to_tensorflow": "exports",
-    "ForbiddenError": "model.forbidding",
-    "forbid": "model.forbidding",
-    "Profile": "model.profile_data",
-    "profile": "model.profiling",
-    "GraphTrace": "model.graphs",
-    "trace_graph": "model.graphs",
-    "Trace": "model.tracing",
-    "trace": "model.tracing",
+    "as_array": "api.arrays",
+    "as_tensor": "api.arrays",
+    "explain": "api.arrays",
+    "Verdict": "share.verdict",
+    "to_arrow": "api.libraries",
+    "to_cupy": "api.libraries",
+    "to_jax": "api.libraries",
+    "to_numpy": "api.libraries",
+    "to_pil": "api.libraries",
+    "to_tensorflow": "api.libraries",
+    "ForbiddenError": "model.trace.forbidding",
+    "forbid": "model.trace.forbidding",
+    "Profile": "model.profile.data",
+    "profile": "model.profile.profiling",
+    "GraphTrace": "model.trace.graphs",
+    "trace_graph": "model.trace.graphs",
+    "Trace": "model.trace.tracing",
+    "trace": "model.trace.tracing",
     "FORMATS": "formats",
     "Format": "formats",
     "lookup": "formats",
-    "PackedTensor": "packed",
-    "pack": "packed",
-    "unpack": "packed",
+    "PackedTensor": "api.packed",
+    "pack": "api.packed",
+    "unpack": "api.packed",
     "assert_cast_close": "testing",
     "Policy": "policy",
-    "Loss": "loss",
-    "Promotion": "promotion",
-    "promote": "promotion",
+    "Loss": "core.loss",
+    "Promotion": "core.promotion",
+    "promote": "core.promotion",
     "CastError": "errors",
     "CastNanError": "errors",
     "CastOverflowError": "errors",
@@ -110,13 +110,13 @@ _NAMES = {
     "TensorcastError": "errors",
     "UnsupportedCheckpointError": "errors",
     "array": "bridges.sequences",
-    "image_to_tensor": "images",
+    "image_to_tensor": "api.images",
     "tensor": "bridges.sequences",
-    "can_cast": "tensors",
-    "cast": "tensors",
+    "can_cast": "api.casts",
+    "cast": "api.casts",
     "cast_": "inplace",
     "huge_pages": "kernels.fast",
-    "measure": "tensors",
+    "measure": "api.casts",
     "write_report": "report.html.writing",
 }
 

@@ -468,7 +468,7 @@ def _complex_to_bool(components: list[_Parts]) -> list[Outcome]:
 
 
 class Statistics(TypedDict):
-    """What `tensorcast.loss.Loss` holds, exactly.
+    """What `tensorcast.core.loss.Loss` holds, exactly.
 
     Every count but n_elements is of components: two per complex element. min, max and amax are
     over the finite source values, None if there are none; the errors and sums over the finite

@@ -11,13 +11,14 @@ import pytest
 from bits import numpy_dtype
 from checkpoint.handmade import STORABLE, packed, write, write_directory
 
-from tensorcast.checkpoint import chunks, open_checkpoint
-from tensorcast.checkpoint.compare import Difference, compare
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.run import run
-from tensorcast.checkpoint.stats import CANDIDATES, measure
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.work import chunks
+from tensorcast.checkpoint.work.difference import Difference, compare
+from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint.work.losses import CANDIDATES, measure
+from tensorcast.core.totals import total
 from tensorcast.formats import FORMATS
-from tensorcast.loss_totals import total
 
 RNG = np.random.default_rng(1)
 

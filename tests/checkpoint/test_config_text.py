@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tensorcast.checkpoint.config_text import retyped_config
+from tensorcast.checkpoint.decide.config import retyped_config
 from tensorcast.formats import FORMATS
 
 F32 = FORMATS["float32"]

@@ -18,14 +18,15 @@ import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
 from checkpoint.streams import READING, WRITING, Stream, intercept
 
-from tensorcast.checkpoint import chunks, open_checkpoint, syscalls
-from tensorcast.checkpoint import job as job_module
-from tensorcast.checkpoint.convert import Progress
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.decide.planning import plan
 from tensorcast.checkpoint.errors import Interrupted, TensorOverflowError
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.reading import ReadError
-from tensorcast.checkpoint.run import Result, run
-from tensorcast.checkpoint.workspace import Workspace, workspace_path
+from tensorcast.checkpoint.store import syscalls
+from tensorcast.checkpoint.store.reading import ReadError
+from tensorcast.checkpoint.store.workspace import Workspace, workspace_path
+from tensorcast.checkpoint.work import chunks, progress
+from tensorcast.checkpoint.work.execution import Result, run
+from tensorcast.checkpoint.work.worker import Progress
 from tensorcast.errors import CorruptFileError, DestinationError
 from tensorcast.kernels.cpu import Streamed
 
@@ -438,7 +439,7 @@ def test_a_finished_shard_in_a_folder_is_taken_up(tmp_path: Path, monkeypatch) -
         raise DestinationError("not yet")
 
     with monkeypatch.context() as patch:
-        patch.setattr(job_module.Job, "write_others", fail)
+        patch.setattr(progress.Job, "write_others", fail)
         with pytest.raises(DestinationError, match="not yet"):
             convert(source, tmp_path / "out")
     assert convert(source, tmp_path / "out").resumed == (f"sub/{FIRST}", f"sub/{SECOND}")
@@ -566,13 +567,13 @@ def test_a_read_that_fails_says_where(source: Path, tmp_path: Path, monkeypatch)
 
 def test_a_source_that_is_cut_off_during_the_run(source, tmp_path: Path, monkeypatch) -> None:
     made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
-    real = job_module.Job.convert
+    real = progress.Job.convert
 
     def convert_after_cut(self, **options) -> None:
         os.truncate(source / FIRST, 1000)
         real(self, **options)
 
-    monkeypatch.setattr(job_module.Job, "convert", convert_after_cut)
+    monkeypatch.setattr(progress.Job, "convert", convert_after_cut)
     match = rf"{FIRST}', tensor 'n', byte \d+: expected 1024 more bytes, found the end of the file"
     with pytest.raises(CorruptFileError, match=match):
         run(made)
@@ -684,7 +685,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(DestinationError, match=r"too little space for .*nothing was written"):
         convert(source, out)
     assert os.listdir(small_disk) == []
-    monkeypatch.setattr(job_module, "check_space", lambda *_, **__: None)
+    monkeypatch.setattr(progress, "check_space", lambda *_, **__: None)
     with pytest.raises(DestinationError, match="No space left on device; free some space"):
         convert(source, out)
     assert os.listdir(small_disk) == []

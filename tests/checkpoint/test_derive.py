@@ -16,9 +16,9 @@ import pytest
 from checkpoint.handmade import write, write_directory
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import Plan, plan
-from tensorcast.checkpoint.rules import Rule
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint.decide.rules import Rule
+from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import CheckpointError, CorruptFileError
 from tensorcast.formats import FORMATS
 

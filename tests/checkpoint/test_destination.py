@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from checkpoint.handmade import write, write_directory
 
-from tensorcast.checkpoint import destination, open_checkpoint, syscalls
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.decide import destination
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.store import syscalls
+from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import DestinationError
 
 ONE = {"a": np.ones(3, "f4")}
@@ -236,7 +238,7 @@ def test_too_little_space_is_found_before_the_first_byte(tmp_path, directory, mo
 
 
 def test_a_file_where_the_workspace_shall_be(tmp_path: Path, file: Path) -> None:
-    from tensorcast.checkpoint.workspace import workspace_path
+    from tensorcast.checkpoint.store.workspace import workspace_path
 
     place = workspace_path(str(tmp_path / "y.safetensors"))
     place.write_text("mine")

@@ -11,7 +11,7 @@ from checkpoint.handmade import write, write_directory
 from cli.program import patched
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import plan
+from tensorcast.checkpoint.decide.planning import plan
 from tensorcast.errors import DestinationError
 
 ONE = {"a": np.ones(8, "f4"), "b": np.ones(8, "f4")}

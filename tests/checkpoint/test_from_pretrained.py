@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.work.execution import run
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")

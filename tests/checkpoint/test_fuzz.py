@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.huggingface import open_directory
-from tensorcast.checkpoint.safetensors import MAX_HEADER_BYTES
+from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES
+from tensorcast.checkpoint.folders.huggingface import open_directory
 from tensorcast.errors import CorruptFileError, UnsupportedCheckpointError
 
 DTYPES = {"F32": 32, "BF16": 16, "F8_E4M3": 8, "F4": 4, "F6_E2M3": 6, "I64": 64, "BOOL": 8}

@@ -11,8 +11,8 @@ import pytest
 from checkpoint.handmade import write, write_directory
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import CorruptFileError, UnsupportedCheckpointError
 
 INDEX = "model.safetensors.index.json"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.rules import Rule, parse_rule
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.decide.rules import Rule, parse_rule
+from tensorcast.checkpoint.work.execution import run
 
 torch = pytest.importorskip("torch", reason="no torch")
 transformers = pytest.importorskip("transformers", reason="no transformers")

@@ -11,12 +11,12 @@ import pytest
 from checkpoint.handmade import header_of, write, write_directory
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import Plan, plan
+from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint.decide.rules import Rule
+from tensorcast.checkpoint.decide.shards import split
+from tensorcast.checkpoint.files.safetensors import SafetensorsWriter
+from tensorcast.checkpoint.folders.weight_names import shard_names
 from tensorcast.checkpoint.protocol import TensorSpec
-from tensorcast.checkpoint.rules import Rule
-from tensorcast.checkpoint.safetensors import SafetensorsWriter
-from tensorcast.checkpoint.sharding import split
-from tensorcast.checkpoint.weight_names import shard_names
 from tensorcast.errors import CheckpointError
 from tensorcast.formats import FORMATS
 

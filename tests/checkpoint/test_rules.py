@@ -9,8 +9,8 @@ import pytest
 from checkpoint.handmade import write
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import Plan, plan
-from tensorcast.checkpoint.rules import Rule, parse_rule
+from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint.decide.rules import Rule, parse_rule
 from tensorcast.errors import CastError, CheckpointError, FormatError, PolicyError
 from tensorcast.formats import FORMATS
 

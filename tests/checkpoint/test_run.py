@@ -22,15 +22,16 @@ from checkpoint.handmade import (
 )
 from oracle import cast_array
 
-from tensorcast.casting import cast_chunk
-from tensorcast.checkpoint import chunks, open_checkpoint
-from tensorcast.checkpoint.compare import compare
-from tensorcast.checkpoint.convert import TensorState
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint.decide.rules import Rule
 from tensorcast.checkpoint.errors import TensorCollapseError, TensorNanError, TensorOverflowError
-from tensorcast.checkpoint.plan import Plan, plan
-from tensorcast.checkpoint.rules import Rule
-from tensorcast.checkpoint.run import Result, run
-from tensorcast.checkpoint.stats import measure
+from tensorcast.checkpoint.work import chunks
+from tensorcast.checkpoint.work.difference import compare
+from tensorcast.checkpoint.work.execution import Result, run
+from tensorcast.checkpoint.work.losses import measure
+from tensorcast.checkpoint.work.worker import TensorState
+from tensorcast.core.block import cast_chunk
 from tensorcast.errors import CastNanError, CastOverflowError, CheckpointError, CollapseError
 from tensorcast.formats import FORMATS
 from tensorcast.policy import Policy

@@ -12,8 +12,8 @@ from checkpoint.handmade import STORABLE, container, header_of, member, packed, 
 from cli.program import Run, tensorcast
 
 from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES, SafetensorsWriter, holds
 from tensorcast.checkpoint.protocol import TensorSpec
-from tensorcast.checkpoint.safetensors import MAX_HEADER_BYTES, SafetensorsWriter, holds
 from tensorcast.errors import CheckpointError, CorruptFileError
 from tensorcast.formats import FORMATS
 

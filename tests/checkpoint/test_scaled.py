@@ -12,8 +12,8 @@ import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import Plan, plan
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import UnsupportedCheckpointError
 from tensorcast.formats import FORMATS
 

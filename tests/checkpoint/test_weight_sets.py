@@ -11,9 +11,9 @@ import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
 
 from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.run import Result, run
-from tensorcast.checkpoint.weight_names import WeightName, index_of, weight_name
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.folders.weight_names import WeightName, index_of, weight_name
+from tensorcast.checkpoint.work.execution import Result, run
 from tensorcast.errors import CheckpointError, UnsupportedCheckpointError
 
 ONE = {"a": np.ones(8, "f4"), "b": np.full(8, 2, "f4")}

@@ -14,10 +14,11 @@ import pytest
 from checkpoint.handmade import write, write_directory
 from cli.program import Run, patched
 
-from tensorcast.checkpoint import open_checkpoint, syscalls
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.run import run
-from tensorcast.checkpoint.workspace import workspace_path
+from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.store import syscalls
+from tensorcast.checkpoint.store.workspace import workspace_path
+from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import DestinationError
 
 ONE = {"a": np.ones(3, "f4")}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tensorcast.checkpoint.convert import Progress
+from tensorcast.checkpoint.work.worker import Progress
 from tensorcast.cli.progress import Tracker
 from tensorcast.report.meter import Meter, bar
 

@@ -49,7 +49,7 @@ builtins.__import__ = imported
         ("tensorcast.report", ["formats"]),
         ("options", ["inspect", "x"]),
         ("tensorcast.checkpoint", ["inspect", "x"]),
-        ("tensorcast.checkpoint.plan", ["convert", "x", "y", "--to", "bf16"]),
+        ("tensorcast.checkpoint.decide.planning", ["convert", "x", "y", "--to", "bf16"]),
         ("pages", ["trace", "x.py"]),
         ("pages", ["profile", "x.py:f"]),
     ],

@@ -7,8 +7,8 @@ from math import inf
 
 import pytest
 
-from tensorcast.loss import Loss
-from tensorcast.loss_totals import total
+from tensorcast.core.loss import Loss
+from tensorcast.core.totals import total
 
 CLEAN = Loss(
     "float32",

@@ -10,10 +10,10 @@ import pytest
 from checkpoint.handmade import write_directory
 from cli.program import patched
 
-from tensorcast.checkpoint import job as job_module
-from tensorcast.checkpoint.plan import plan
-from tensorcast.checkpoint.reading import ReadError
-from tensorcast.checkpoint.run import run
+from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.store.reading import ReadError
+from tensorcast.checkpoint.work import progress
+from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import CorruptFileError, DestinationError
 
 FIRST = "model-00001-of-00002.safetensors"
@@ -150,7 +150,7 @@ def test_a_read_that_fails(source: Path, tmp_path: Path, name: str, after: int, 
 
 def test_a_file_that_shrinks_while_it_is_copied(source: Path, tmp_path: Path, monkeypatch) -> None:
     made = plan(source, tmp_path / "out", "bf16")
-    monkeypatch.setattr(job_module, "_COPY_BYTES", 64)
+    monkeypatch.setattr(progress, "_COPY_BYTES", 64)
     real = os.pread
 
     def pread(descriptor: int, n: int, offset: int) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import tensorcast as tc  # noqa: E402
-from tensorcast.model.value_ranges import Values  # noqa: E402
+from tensorcast.model.profile.value_ranges import Values  # noqa: E402
 
 
 def tied() -> Any:

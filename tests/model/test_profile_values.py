@@ -11,12 +11,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tensorcast.bridges.torch import dtype_of  # noqa: E402
+from tensorcast.bridges.torch.tensor import dtype_of  # noqa: E402
 from tensorcast.errors import CastError  # noqa: E402
 from tensorcast.formats import FORMATS, Format  # noqa: E402
 from tensorcast.kernels import cpu  # noqa: E402
-from tensorcast.model.value_ranges import Values  # noqa: E402
-from tensorcast.model.value_reading import _by_torch, values_of  # noqa: E402
+from tensorcast.model.profile.value_ranges import Values  # noqa: E402
+from tensorcast.model.profile.value_reading import _by_torch, values_of  # noqa: E402
 
 BLOCK = 2048  # as in cpp/isa/ranges.cpp
 FLOATS = ("float16", "bfloat16", "float32", "float64")

@@ -16,8 +16,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import tensorcast as tc  # noqa: E402
-from tensorcast.model import recorder  # noqa: E402
-from tensorcast.model.places import Place  # noqa: E402
+from tensorcast.model.trace import recorder  # noqa: E402
+from tensorcast.model.watch.places import Place  # noqa: E402
 
 
 def line_of(mark: str) -> int:
@@ -190,7 +190,7 @@ def test_what_was_seen_is_kept_when_the_code_raises() -> None:
 
 
 def test_an_error_of_the_trace_is_no_error_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tensorcast.model import recorder
+    from tensorcast.model.trace import recorder
 
     def broken(tensor: Any) -> int:
         raise LookupError("on purpose")

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tensorcast.loss import Loss
-from tensorcast.loss_totals import total
-from tensorcast.model.findings import Finding
-from tensorcast.model.places import Place
-from tensorcast.model.profile_data import Candidate, Peak, Profile, Size, TensorProfile
-from tensorcast.model.sites import Site, What
-from tensorcast.model.tracing import Trace
-from tensorcast.model.value_ranges import Values
+from tensorcast.core.loss import Loss
+from tensorcast.core.totals import total
+from tensorcast.model.profile.data import Candidate, Peak, Profile, Size, TensorProfile
+from tensorcast.model.profile.value_ranges import Values
+from tensorcast.model.trace.findings import Finding
+from tensorcast.model.trace.sites import Site, What
+from tensorcast.model.trace.tracing import Trace
+from tensorcast.model.watch.places import Place
 
 HOSTILE = (
     "</script><script>document.title='owned'</script>",

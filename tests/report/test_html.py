@@ -174,8 +174,8 @@ def test_the_same_trace_gives_the_same_bytes() -> None:
 
 
 def test_a_report_is_of_what_has_one() -> None:
-    from tensorcast.model.graphs import GraphTrace
-    from tensorcast.model.tracing import Trace
+    from tensorcast.model.trace.graphs import GraphTrace
+    from tensorcast.model.trace.tracing import Trace
 
     assert page(GraphTrace()) == page(Trace())
     with pytest.raises(TypeError, match=r"a report is of a trace, .* not of str"):

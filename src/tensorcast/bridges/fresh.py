@@ -65,7 +65,7 @@ def empty_aligned(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
 @cache
 def torch_dtype(name: str) -> torch.dtype:
     """torch's dtype of a format, by the format's name."""
-    from .torch import dtype_of
+    from .torch.tensor import dtype_of
 
     return dtype_of(FORMATS[name])
 

@@ -96,7 +96,7 @@ def as_torch(buffer: Buffer) -> torch.Tensor:
     import numpy as np
     import torch
 
-    from .torch import dtype_of
+    from .torch.tensor import dtype_of
 
     dtype = dtype_of(buffer.format)
     if buffer.n_elements == 0:
@@ -135,8 +135,8 @@ def empty(like: Buffer, row: Format, target: Literal["torch", "numpy"]) -> tuple
 def _empty_pairs(shape: tuple[int, ...], row: Format) -> tuple[Any, Buffer]:
     import torch
 
-    from .torch import buffer_of, dtype_of
-    from .torch_packed import pairs_shape
+    from .torch.pairs import pairs_shape
+    from .torch.tensor import buffer_of, dtype_of
 
     dtype = dtype_of(row)
     in_bytes = pairs_shape(shape, "tensorcast.as_array keeps a byte for each")

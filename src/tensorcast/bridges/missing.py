@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..buffer import numpy_buffer, refuse_masked
-from ..casting import cast_buffer
+from ..core.block import cast_buffer
 from ..errors import CastError, FormatError, InexactCastError
 from ..formats import Format, lookup
 from ..policy import Policy

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..buffer import Buffer, numpy_buffer, refuse_masked
-from ..casting import cast_buffer
+from ..core.block import cast_buffer
 from ..errors import CastError
 from ..formats import Format
 from ..policy import changes_nothing
@@ -14,7 +14,7 @@ from ..policy import changes_nothing
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..loss import Loss
+    from ..core.loss import Loss
     from ..policy import Policy
 
 

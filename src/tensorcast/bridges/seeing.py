@@ -25,7 +25,7 @@ def see(data: Any) -> Seen | None:
         CastError: it is an array, but its memory cannot be seen, or holds no numbers.
     """
     if is_torch(data):
-        from .torch import buffer_of, is_plain
+        from .torch.tensor import buffer_of, is_plain
 
         if not is_plain(data):
             raise CastError("the tensor is being traced or transformed, and has no memory to share")
@@ -85,8 +85,8 @@ def _taken(data: Any, where: str, take: Callable[[Any], torch.Tensor]) -> torch.
 def tensor_seen(tensor: torch.Tensor, data: Any) -> Seen:
     """A tensor's elements wherever they are, without their address: of the data that it stands
     for."""
-    from .torch import format_of
-    from .torch_packed import is_pairs, logical_shape
+    from .torch.pairs import is_pairs, logical_shape
+    from .torch.tensor import format_of
 
     row, shape = format_of(tensor), logical_shape(tensor)
     packed = is_pairs(tensor.dtype)

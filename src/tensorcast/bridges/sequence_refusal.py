@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from ..buffer import Buffer, contiguous_strides
-from ..casting import cast_buffer
+from ..core.block import cast_buffer
 from ..errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from ..formats import FORMATS, Format
 from ..kernels import cpu

@@ -94,7 +94,7 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     result: torch.Tensor = _build(data, to, policy, _TORCH, null)
     if device is None:
         return result
-    from .torch import torch_device
+    from .torch.tensor import torch_device
 
     goal = torch_device(device)
     try:
@@ -580,7 +580,7 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
             f"{refusal.name_of(path)} is a {what} tensor; a list is read from the CPU's dense "
             "tensors, so move it there, or use torch.stack and tensorcast.cast"
         )
-    from .torch import buffer_of, is_plain
+    from .torch.tensor import buffer_of, is_plain
 
     if not is_plain(x):
         raise CastError(

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..api.casts import cast
 from ..formats import Format, lookup
-from ..tensors import cast
 from .libraries import Library, numpy_dtype
 
 PAIRS: Final = (

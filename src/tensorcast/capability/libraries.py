@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..arrays import as_tensor
+from ..api.arrays import as_tensor
+from ..api.casts import cast
 from ..errors import CastError, MissingLibraryError
-from ..tensors import cast
 
 OTHERS: Final = ("torch", "numpy", "tensorflow", "jax")
 

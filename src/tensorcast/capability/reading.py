@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from ..checkpoint.strict_json import corrupt, is_count, is_text, parse_object, shortened
+from ..checkpoint.files.strict_json import corrupt, is_count, is_text, parse_object, shortened
 from ..errors import CorruptFileError, DestinationError
 from ..formats import FORMATS
 from .data import (

@@ -1,7 +1,7 @@
 """Checkpoints: opened without trust, planned as data, converted as a stream.
 
-`open_checkpoint` reads the headers; `tensorcast.checkpoint.plan.plan` decides,
-`tensorcast.checkpoint.run.run` acts; `compare.compare` and `stats.measure` look.
+`open_checkpoint` reads the headers; `decide.planning.plan` decides, `work.execution.run` acts;
+`work.difference.compare` and `work.losses.measure` look.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         UnsupportedCheckpointError: it is none of the kinds this tensorcast reads, or could be
             read in more than one way.
     """
-    from .huggingface import HuggingFaceReader
+    from .files.safetensors import SafetensorsReader, begins_like_one
+    from .folders.huggingface import HuggingFaceReader
     from .protocol import Reader
-    from .safetensors import SafetensorsReader, begins_like_one
 
     path = Path(path)
     try:

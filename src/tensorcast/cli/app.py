@@ -14,10 +14,9 @@ from typing import Any, Final
 
 import click
 
-from tensorcast import __version__
-from tensorcast.errors import FormatError, PolicyError, TensorcastError
-from tensorcast.words.text import Span, line, safe, wrap
-
+from .. import __version__
+from ..errors import FormatError, PolicyError, TensorcastError
+from ..words.text import Span, line, safe, wrap
 from . import take_interruptions
 from .terminal import screen, show, write
 
@@ -130,7 +129,7 @@ def _print_traceback(error: BaseException) -> None:
 def _message(error: BaseException) -> list[str]:
     findings = getattr(error, "findings", None)
     if findings:
-        from tensorcast.report.findings import texts
+        from ..report.findings import texts
 
         return texts(findings)
     if isinstance(error, OSError) and error.strerror:
@@ -167,8 +166,8 @@ def _fail(
     show([line(Span("error:", "bad"), texts[0].removeprefix("error:"))], sys.stderr)
     show([line(text) for text in texts[1:]], sys.stderr)
     if "--json" in arguments:
-        from tensorcast.report import findings
-        from tensorcast.report.document import document, dump
+        from ..report import findings
+        from ..report.document import document, dump
 
         named = next((a for a in arguments if a in COMMANDS), "")
         body = {"kind": kind, "message": "\n".join(message), "exit_code": code}

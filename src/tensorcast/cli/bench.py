@@ -70,8 +70,7 @@ def command(
             )
     if out is not None:
         _check_place(out)
-    from tensorcast.capability.process import bench
-
+    from ..capability.process import bench
     from .progress import steps
 
     with steps("measuring") as tracker:
@@ -88,7 +87,7 @@ def command(
     if as_json:
         write(found.to_json() + "\n")
     else:
-        from tensorcast.capability.wording import lines
+        from ..capability.wording import lines
 
         show(lines(found, screen(sys.stdout).width))
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.plan import Plan, plan
-from tensorcast.checkpoint.rules import Rule, parse_rule
-from tensorcast.errors import TensorcastError
-from tensorcast.formats import Format
-from tensorcast.policy import INFS, NANS, ROUNDINGS
-from tensorcast.words.units import parse_bytes
-
+from ..checkpoint import open_checkpoint
+from ..checkpoint.decide.planning import Plan, plan
+from ..checkpoint.decide.rules import Rule, parse_rule
+from ..errors import TensorcastError
+from ..formats import Format
+from ..policy import INFS, NANS, ROUNDINGS
+from ..words.units import parse_bytes
 from .options import FormatType, SourceType, output_options, run_options
 from .terminal import screen, show, write
 
@@ -209,8 +208,8 @@ def _is_directory(destination: Path) -> bool:
 
 
 def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
-    from tensorcast.checkpoint.destination import check_place, check_replaceable, space
-    from tensorcast.report import planning
+    from ..checkpoint.decide.destination import check_place, check_replaceable, space
+    from ..report import planning
 
     check_place(made)
     check_replaceable(made, force=force)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from tensorcast import __version__
-from tensorcast.checkpoint import open_checkpoint
-
+from .. import __version__
+from ..checkpoint import open_checkpoint
 from .options import SourceType, output_options
 from .terminal import screen, show, write
 
@@ -32,9 +31,8 @@ def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool)
     0: all bits equal (with --min-sqnr also: every difference is small enough), no tensor missing
     or extra; 1: otherwise.
     """
-    from tensorcast.checkpoint.compare import compare
-    from tensorcast.report import difference
-
+    from ..checkpoint.work.difference import compare
+    from ..report import difference
     from .progress import progress
 
     first, second = open_checkpoint(a), open_checkpoint(b)
@@ -42,7 +40,7 @@ def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool)
         found = compare(first, second, progress=tracker)
     code = 0 if difference.acceptable(found, min_sqnr) else 1
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         body = {
             "a": str(a),

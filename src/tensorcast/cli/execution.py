@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from tensorcast import __version__
-from tensorcast.checkpoint.plan import Plan
-from tensorcast.words.text import Span, line, safe
-
+from .. import __version__
+from ..checkpoint.decide.planning import Plan
+from ..words.text import Span, line, safe
 from .memory import n_bytes_peak
 from .terminal import screen, show, write
 
@@ -28,8 +27,7 @@ def execute(
     command: str,
 ) -> None:
     """Runs the plan with progress on stderr, prints the result on stdout."""
-    from tensorcast.checkpoint.run import run
-
+    from ..checkpoint.work.execution import run
     from .progress import progress
 
     show([line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings], sys.stderr)
@@ -37,11 +35,11 @@ def execute(
         result = run(
             plan, force=force, verify=verify, report=report, threads=threads, progress=tracker
         )
-    from tensorcast.report import outcome
+    from ..report import outcome
 
     peak = n_bytes_peak()
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         body = outcome.describe(result, n_bytes_peak=peak)
         write(dump(document(command, body, version=__version__)) + "\n")

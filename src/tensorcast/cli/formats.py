@@ -6,10 +6,9 @@ import sys
 
 import click
 
-from tensorcast import __version__
-from tensorcast.formats import FORMATS, Format
-from tensorcast.report import format_table
-
+from .. import __version__
+from ..formats import FORMATS, Format
+from ..report import format_table
 from .options import FormatType, output_options
 from .terminal import screen, show, write
 
@@ -24,7 +23,7 @@ def command(name: Format | None, markdown: bool, as_json: bool) -> None:
     NAME is any spelling: bfloat16, BF16, torch.bfloat16, F8_E4M3, half.
     """
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         rows = FORMATS.values() if name is None else [name]
         body = {"formats": [format_table.describe(row) for row in rows]}

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 
-from tensorcast import __version__
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.formats import Format
-from tensorcast.report import inspection
-
+from .. import __version__
+from ..checkpoint import open_checkpoint
+from ..formats import Format
+from ..report import inspection
 from .options import FormatType, SourceType, output_options
 from .terminal import screen, show, write
 
@@ -44,18 +43,17 @@ def command(
     source = open_checkpoint(path)
     losses: inspection.Losses | None = None
     if stats or candidates:
-        from tensorcast.checkpoint.stats import CANDIDATES, measure
-
+        from ..checkpoint.work.losses import CANDIDATES, measure
         from .progress import progress
 
         with progress() as tracker:
             losses = measure(source, candidates or CANDIDATES, progress=tracker)
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         body = inspection.describe(source, losses)
         if losses is not None:
-            from tensorcast.report import candidates as what_if
+            from ..report import candidates as what_if
 
             body["candidates"] = what_if.describe(source, losses)
         write(dump(document("inspect", body, version=__version__)) + "\n")
@@ -63,6 +61,6 @@ def command(
     width = screen(sys.stdout).width
     show(inspection.lines(source, width=width, full=full, losses=losses))
     if losses is not None:
-        from tensorcast.report import candidates as what_if
+        from ..report import candidates as what_if
 
         show([(), *what_if.lines(source, losses, width=width)])

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from tensorcast.errors import FormatError
-from tensorcast.formats import FORMATS, Format, lookup
+from ..errors import FormatError
+from ..formats import FORMATS, Format, lookup
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
@@ -120,6 +120,6 @@ def need_torch() -> None:
     Raises:
         MissingLibraryError: it is.
     """
-    from tensorcast.bridges.outward import load
+    from ..bridges.outward import load
 
     load("torch")

@@ -6,20 +6,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tensorcast.words.text import line, safe
-from tensorcast.words.units import human_bytes
-
+from ..words.text import line, safe
+from ..words.units import human_bytes
 from .terminal import show
 
 if TYPE_CHECKING:
-    from tensorcast.model.profile_data import Profile
-    from tensorcast.model.tracing import Trace
+    from ..model.profile.data import Profile
+    from ..model.trace.tracing import Trace
 
 
 def refuse_others(path: Path | None) -> None:
     """Refuses a path where something else than a report stands, before the user's code runs."""
     if path is not None:
-        from tensorcast.report.html.writing import check_destination
+        from ..report.html.writing import check_destination
 
         check_destination(path)
 
@@ -28,7 +27,7 @@ def write_html(path: Path | None, seen: Trace | Profile, *, title: str) -> None:
     """Writes what was seen, as `tensorcast.write_report` does; no path: nothing."""
     if path is None:
         return
-    from tensorcast.report.html.writing import write_report
+    from ..report.html.writing import write_report
 
     size = write_report(path, seen, title=title).stat().st_size
     show([line(f"report  {safe(str(path))} ({human_bytes(size)})")], sys.stderr)

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorcast import __version__
-from tensorcast.formats import Format
-
+from .. import __version__
+from ..formats import Format
 from .options import FormatType, html_option, need_torch, output_options
 from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
-    from tensorcast.model.profile_data import Profile
+    from ..model.profile.data import Profile
 
 _FORM = "write it as package.module:function or path/to/file.py:function"
 
@@ -77,7 +76,7 @@ def command(
 
 def _profiled(made: Any, candidates: tuple[Format, ...], no_grad: bool) -> Profile | None:
     """The profile of what the user's function gives; None where it failed, and said so."""
-    from tensorcast.model.profiling import CANDIDATES, grad_mode, profile
+    from ..model.profile.profiling import CANDIDATES, grad_mode, profile
 
     if callable(made) and (isinstance(made, type) or not hasattr(made, "named_modules")):
         try:
@@ -190,10 +189,10 @@ def _print(error: Exception) -> None:
 def _report(profiled: Profile, as_json: bool) -> None:
     sys.stdout.flush()
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         write(dump(document("profile", profiled.to_dict(), version=__version__)) + "\n")
     else:
-        from tensorcast.model.profile_text import lines
+        from ..model.profile.wording import lines
 
         show(lines(profiled, screen(sys.stdout).width))

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
-from tensorcast.report.meter import Meter, bar
-from tensorcast.words.text import Span, columns, line, safe, shorten
-
+from ..report.meter import Meter, bar
+from ..words.text import Span, columns, line, safe, shorten
 from .terminal import Screen, draw, screen, write
 
 if TYPE_CHECKING:
-    from tensorcast.checkpoint.convert import Progress
+    from ..checkpoint.work.worker import Progress
 
 # phase of a job -> what a person reads
 _VERBS: Final = {

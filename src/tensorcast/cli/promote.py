@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tensorcast import __version__
-from tensorcast.errors import CastError, FormatError
-from tensorcast.formats import lookup
-from tensorcast.promotion import FRAMEWORKS
-from tensorcast.promotion import promote as promoted
-from tensorcast.report import promotion
-
+from .. import __version__
+from ..core.promotion import FRAMEWORKS
+from ..core.promotion import promote as promoted
+from ..errors import CastError, FormatError
+from ..formats import lookup
+from ..report import promotion
 from .options import output_options
 from .terminal import screen, show, write
 
@@ -62,7 +61,7 @@ def command(operands: tuple[object, ...], like: Any, as_json: bool) -> None:
     tensorcast promote uint8 300 --like torch
     """
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         body = promoted(*operands).to_dict()
         write(dump(document("promote", body, version=__version__)) + "\n")

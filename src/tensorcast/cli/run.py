@@ -8,9 +8,8 @@ from typing import Final
 
 import click
 
-from tensorcast.checkpoint.plan import Plan
-from tensorcast.errors import CheckpointError
-
+from ..checkpoint.decide.planning import Plan
+from ..errors import CheckpointError
 from .execution import execute
 from .options import SourceType, output_options, run_options
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TextIO
 
-from tensorcast.words.text import ASCII_GLYPHS, Line, Style, plain
+from ..words.text import ASCII_GLYPHS, Line, Style, plain
 
 _AT_ONCE: Final = 2000  # lines
 _ANSI: Final[dict[Style, str]] = {

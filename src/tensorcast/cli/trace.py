@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tensorcast import __version__
-
+from .. import __version__
 from .options import html_option, need_torch, output_options
 from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
-    from tensorcast.model.tracing import Trace
+    from ..model.trace.tracing import Trace
 
 
 _RUNPY = "<frozen runpy>"
@@ -57,7 +56,7 @@ def command(
         raise click.UsageError(f"there is no file {script!r}; a module's name goes with -m")
     refuse_others(html)
     need_torch()
-    from tensorcast.model.tracing import trace
+    from ..model.trace.tracing import trace
 
     traced = trace()
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
@@ -113,10 +112,10 @@ def _as_main(script: str, args: tuple[str, ...], as_module: bool) -> Iterator[No
 def _report(traced: Trace, as_json: bool) -> None:
     sys.stdout.flush()
     if as_json:
-        from tensorcast.report.document import document, dump
+        from ..report.document import document, dump
 
         write(dump(document("trace", traced.to_dict(), version=__version__)) + "\n")
     else:
-        from tensorcast.report import tracing
+        from ..report import tracing
 
         show(tracing.lines(traced, screen(sys.stdout).width))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from ..bridges.torch import buffer_of, dtype_of, format_of
-from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
+from ..bridges.torch.pairs import is_pairs, logical_shape, pairs_shape
+from ..bridges.torch.tensor import buffer_of, dtype_of, format_of
 from ..buffer import Buffer
 from ..errors import CastError, FormatError, InPlaceError, InPlaceWarning
 from ..formats import Format

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from ..bridges.torch import dtype_of, measure, visible
-from ..bridges.torch_packed import is_pairs, logical_shape, pairs_shape
-from ..casting import cast_buffer, may_refuse, refuse
+from ..bridges.torch.pairs import is_pairs, logical_shape, pairs_shape
+from ..bridges.torch.tensor import dtype_of, measure, visible
+from ..core.block import cast_buffer, may_refuse, refuse
+from ..core.loss import Loss
 from ..errors import CollapseError, InPlaceError
 from ..judgement import can_collapse, collapse_headline
 from ..kernels.replacing import Conversion, Proof, Swap, replace_all
-from ..loss import Loss
 from ..policy import Policy, changes_nothing
 from .blocks import (
     Block,

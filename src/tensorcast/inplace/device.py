@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..bridges.torch import dtype_of, format_of
-from ..bridges.torch_packed import is_pairs
-from ..casting import may_refuse, refuse
+from ..bridges.torch.pairs import is_pairs
+from ..bridges.torch.tensor import dtype_of, format_of
+from ..core.block import may_refuse, refuse
+from ..core.loss import Loss, loss_of
 from ..errors import InPlaceError
 from ..judgement import can_collapse
 from ..kernels import torch_ops
 from ..kernels.replacing import CHUNK_BYTES
-from ..loss import Loss, loss_of
 from ..policy import Policy, ResolvedPolicy
 from .blocks import Wish, refusal
 from .exclusivity import Interface, Mappings, Obstacle

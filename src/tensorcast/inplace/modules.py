@@ -10,9 +10,9 @@ from fnmatch import translate
 from typing import TYPE_CHECKING, Any, Final
 
 from ..bridges import is_torch
+from ..core.loss import Loss
 from ..errors import CastError, InPlaceError
 from ..formats import Format, lookup, lookup_target
-from ..loss import Loss
 from ..words.globs import unmatched
 from .blocks import Wish, refusal, row_of
 from .kept import KEPT_AS, kept_in_float32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..bridges.torch import is_plain
+from ..bridges.torch.tensor import is_plain
 from .exclusivity import Interface, Mappings, Obstacle
 
 if TYPE_CHECKING:

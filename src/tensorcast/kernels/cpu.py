@@ -1,7 +1,8 @@
 """The C++ kernels: contiguous chunks and strided tensors on the CPU.
 
 Nothing here decides or raises for values: results come back as `RawStats`, and
-`tensorcast.casting` turns them into a `Loss` or an error. The GIL is released while a kernel runs.
+`tensorcast.core.block` turns them into a `Loss` or an error. The GIL is released while a kernel
+runs.
 """
 
 from __future__ import annotations

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from tensorcast.checkpoint.protocol import Checkpoint
-from tensorcast.formats import lookup
-from tensorcast.loss_table import table, verdicts
-from tensorcast.loss_totals import Total, total
-from tensorcast.words.text import Line, Span, line
-from tensorcast.words.units import number, plural
-
+from ..checkpoint.protocol import Checkpoint
+from ..core.loss_table import table, verdicts
+from ..core.totals import Total, total
+from ..formats import lookup
+from ..words.text import Line, Span, line
+from ..words.units import number, plural
 from .document import Json
 from .inspection import Losses
 

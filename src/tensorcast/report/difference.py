@@ -5,11 +5,10 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from tensorcast.checkpoint.compare import Comparison, Difference
-from tensorcast.words.table import Column, layout
-from tensorcast.words.text import Line, Span, line, safe
-from tensorcast.words.units import count, decibels, number, percent, plural, shape
-
+from ..checkpoint.work.difference import Comparison, Difference
+from ..words.table import Column, layout
+from ..words.text import Line, Span, line, safe
+from ..words.units import count, decibels, number, percent, plural, shape
 from .document import Json
 
 _MANY: Final = 10

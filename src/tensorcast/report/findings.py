@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorcast.formats import lookup
-from tensorcast.judgement import collapse_headline
-from tensorcast.words.text import safe
-from tensorcast.words.units import count, number
-
+from ..formats import lookup
+from ..judgement import collapse_headline
+from ..words.text import safe
+from ..words.units import count, number
 from .document import Json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tensorcast.checkpoint.errors import Finding
+    from ..checkpoint.errors import Finding
 
 
 def texts(findings: Sequence[Finding]) -> list[str]:

@@ -9,11 +9,10 @@ from fractions import Fraction
 from math import gcd
 from typing import Final
 
-from tensorcast.formats import FORMATS, READERS, READINGS, Format
-from tensorcast.words.table import Column, layout
-from tensorcast.words.text import Line, Span, line
-from tensorcast.words.units import number
-
+from ..formats import FORMATS, READERS, READINGS, Format
+from ..words.table import Column, layout
+from ..words.text import Line, Span, line
+from ..words.units import number
 from .document import Json
 
 _LIBRARIES: Final = ("torch", "numpy", "ml_dtypes", "safetensors", "gguf", "onnx", "jax")

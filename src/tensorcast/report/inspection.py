@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from tensorcast.checkpoint.protocol import Checkpoint, TensorInfo
-from tensorcast.words.table import Column, layout, stream
-from tensorcast.words.text import Line, Span, line, safe, shorten
-from tensorcast.words.tree import Entry, grow
-from tensorcast.words.units import count, human_bytes, number, plural, shape
-
+from ..checkpoint.protocol import Checkpoint, TensorInfo
+from ..words.table import Column, layout, stream
+from ..words.text import Line, Span, line, safe, shorten
+from ..words.tree import Entry, grow
+from ..words.units import count, human_bytes, number, plural, shape
 from .document import Json
 from .other_files import rows_of_files
 
 if TYPE_CHECKING:
-    from tensorcast.loss import Loss
+    from ..core.loss import Loss
 
 Losses = Mapping[str, Mapping[str, "Loss"]]
 

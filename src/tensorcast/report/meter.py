@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from tensorcast.words.units import duration, human_bytes
+from ..words.units import duration, human_bytes
 
 _WINDOW_SECONDS = 5.0
 _TELLING_SECONDS = 1.0  # before that, opening files is most of the time

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from tensorcast.words.text import Span, safe, shorten
+from ..words.text import Span, safe, shorten
 
 _NAMED: Final = 20  # of one reason
 _LONG: Final = 100

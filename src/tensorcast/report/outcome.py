@@ -7,18 +7,17 @@ from dataclasses import asdict
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from tensorcast.checkpoint.raw import SHORT
-from tensorcast.checkpoint.run import Result
-from tensorcast.loss_totals import Total, total
-from tensorcast.words.table import Column, layout
-from tensorcast.words.text import Line, Span, line, safe
-from tensorcast.words.units import count, decibels, duration, human_bytes, number, percent, plural
-
+from ..checkpoint.decide.raw import SHORT
+from ..checkpoint.work.execution import Result
+from ..core.totals import Total, total
+from ..words.table import Column, layout
+from ..words.text import Line, Span, line, safe
+from ..words.units import count, decibels, duration, human_bytes, number, percent, plural
 from .document import Json
 from .other_files import rows_of_files
 
 if TYPE_CHECKING:
-    from tensorcast.loss import Loss
+    from ..core.loss import Loss
 
 WORST: Final = 10
 

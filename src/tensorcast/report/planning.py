@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tensorcast.checkpoint.plan import Plan, Step
-from tensorcast.checkpoint.raw import SHORT
-from tensorcast.words.table import Column, layout
-from tensorcast.words.text import Line, Span, line, safe
-from tensorcast.words.tree import Entry, grow
-from tensorcast.words.units import count, human_bytes, percent, plural, shape
-
+from ..checkpoint.decide.planning import Plan, Step
+from ..checkpoint.decide.raw import SHORT
+from ..words.table import Column, layout
+from ..words.text import Line, Span, line, safe
+from ..words.tree import Entry, grow
+from ..words.units import count, human_bytes, percent, plural, shape
 from .other_files import rows_of_files
 
 _MANY = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from tensorcast.promotion import Answer, Promotion
-from tensorcast.words.table import Column, layout
-from tensorcast.words.text import Line, Span, line
+from ..core.promotion import Answer, Promotion
+from ..words.table import Column, layout
+from ..words.text import Line, Span, line
 
 _TITLES: Final = {
     "torch": "torch",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tensorcast.model.findings import WRONG
-from tensorcast.model.wording import details, headline, totals
-from tensorcast.words.text import Line, Span, Style, line, safe, wrap
-from tensorcast.words.units import count, duration, human_bytes, plural
+from ..model.trace.findings import WRONG
+from ..model.trace.wording import details, headline, totals
+from ..words.text import Line, Span, Style, line, safe, wrap
+from ..words.units import count, duration, human_bytes, plural
 
 if TYPE_CHECKING:
-    from tensorcast.model.findings import Finding
-    from tensorcast.model.tracing import Trace
+    from ..model.trace.findings import Finding
+    from ..model.trace.tracing import Trace
 
 _WIDE = 100
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..api.packed import PackedTensor, unpack
 from ..bridges import Kind, kind_of
 from ..buffer import check_dims, refuse_masked
 from ..errors import CastError
 from ..formats import Format, lookup
 from ..kernels.torch_lazy import check_storage, settled
-from ..packed import PackedTensor, unpack
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ def codes_of(x: Any) -> tuple[Format, np.ndarray]:
 def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
     import torch
 
-    from ..bridges.torch import format_of
+    from ..bridges.torch.tensor import format_of
 
     row = format_of(x)
     check_dims(x.dim())
@@ -86,7 +86,7 @@ def as_array(codes: np.ndarray, format: Format | str, *, kind: Kind = "numpy") -
         return codes.reshape(-1).view(dtype_of(row)).reshape(shape)
     import torch
 
-    from ..bridges.torch import dtype_of as torch_dtype_of
+    from ..bridges.torch.tensor import dtype_of as torch_dtype_of
 
     dtype = torch_dtype_of(row)
     if row.is_packed and row.is_float:

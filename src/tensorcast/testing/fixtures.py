@@ -1,6 +1,6 @@
 """Fixtures for pytest: import them into a conftest.py, or into the test file itself.
 
-from tensorcast.testing.fixtures import no_hidden_casts
+from ..testing.fixtures import no_hidden_casts
 
 def test_the_model_stays_in_its_dtype(no_hidden_casts):
     model(inputs)
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..model.tracing import Trace, trace
+from ..model.trace.tracing import Trace, trace
 
 
 @pytest.fixture

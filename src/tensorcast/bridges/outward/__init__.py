@@ -8,8 +8,8 @@ Every module has:
     fit(row, shape)            how the library takes elements of a format and shape
     inferred(row)              formats the library gives Python numbers that NumPy gives `row`
     wrap(buffer)               an object of the library on the buffer's memory, which meets what
-                               `sharing.DEMANDS` asks, or a copy of any memory where `fit` says
-                               that the library makes its own
+                               `share.verdict.DEMANDS` asks, or a copy of any memory where
+                               `fit` says that the library makes its own
 
 and those whose arrays live on several devices:
 

@@ -1,5 +1,5 @@
 """TensorFlow tensors over memory, by DLPack, which TensorFlow reads without checking alignment:
-its kernels end the process for less than `sharing.DEMANDS` asks.
+its kernels end the process for less than `share.verdict.DEMANDS` asks.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ def is_own(x: object) -> bool:
 
 def fit(row: Format, shape: tuple[int, ...]) -> Fit:
     """Formats that torch has; float4_e2m1fn in pairs."""
-    from ..torch import dtype_of
-    from ..torch_packed import is_pairs, pairs_shape
+    from ..torch.pairs import is_pairs, pairs_shape
+    from ..torch.tensor import dtype_of
 
     try:
         if is_pairs(dtype_of(row)):
@@ -44,6 +44,6 @@ def wrap(buffer: Buffer) -> Any:
 
 def device_name(device: Any) -> str:
     """torch's own name, with its index."""
-    from ..torch import torch_device
+    from ..torch.tensor import torch_device
 
     return str(torch_device(device))

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from tensorcast.report.document import finite
-from tensorcast.words.text import safe, shorten
+from ...report.document import finite
+from ...words.text import safe, shorten
 
 MAX_NAME: Final = 160
 """Characters of a name; a longer one is cut in its middle."""

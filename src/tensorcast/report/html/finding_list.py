@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from tensorcast.model.findings import WRONG
-from tensorcast.words.units import count, human_bytes, plural
-
+from ...model.trace.findings import WRONG
+from ...words.units import count, human_bytes, plural
 from .embedding import MAX_SENTENCE, short_path, shown
 
 if TYPE_CHECKING:
-    from tensorcast.model.findings import Finding
-    from tensorcast.model.places import Place
+    from ...model.trace.findings import Finding
+    from ...model.watch.places import Place
 
 MAX_BYTES: Final = 70_000
 _LABELS: Final = {

@@ -9,10 +9,9 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from tensorcast import __version__
-from tensorcast.model.profile_data import Profile
-from tensorcast.model.tracing import Trace
-
+from ... import __version__
+from ...model.profile.data import Profile
+from ...model.trace.tracing import Trace
 from .embedding import as_json, shown
 from .finding_list import finding_list, is_cost
 from .profile_part import profile_part
@@ -21,7 +20,7 @@ from .trace_part import trace_part
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tensorcast.model.findings import Finding
+    from ...model.trace.findings import Finding
 
 MAX_BYTES: Final = 500_000
 BEGIN: Final = "<!doctype html>\n<!-- tensorcast report -->\n"

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from math import log1p, log2
 from typing import TYPE_CHECKING, Any, Final
 
-from tensorcast.formats import lookup
-from tensorcast.words.units import number
-
+from ...formats import lookup
+from ...words.units import number
 from .embedding import MAX_SENTENCE, Texts, short_path, shown, within
 
 if TYPE_CHECKING:
-    from tensorcast.loss import Loss
-    from tensorcast.model.findings import Finding
-    from tensorcast.model.profile_data import Candidate, Profile, Size, TensorProfile
-    from tensorcast.model.value_ranges import Values
+    from ...core.loss import Loss
+    from ...model.profile.data import Candidate, Profile, Size, TensorProfile
+    from ...model.profile.value_ranges import Values
+    from ...model.trace.findings import Finding
 
 SIZES_BYTES: Final = 60_000
 TENSORS_BYTES: Final = 100_000
@@ -159,7 +158,7 @@ def _values(values: Values) -> list[Any]:
 
 
 def _loss(loss: Loss) -> list[Any]:
-    from tensorcast.model.profile_data import verdict_of
+    from ...model.profile.data import verdict_of
 
     return [
         loss.n_overflow, loss.n_underflow, loss.n_nan_lost, _short(loss.sqnr_db),

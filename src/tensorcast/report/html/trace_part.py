@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from .embedding import Texts, short_path, within
 
 if TYPE_CHECKING:
-    from tensorcast.model.findings import Finding
-    from tensorcast.model.sites import Site
-    from tensorcast.model.tracing import Trace
+    from ...model.trace.findings import Finding
+    from ...model.trace.sites import Site
+    from ...model.trace.tracing import Trace
 
 LINES_BYTES: Final = 110_000
 TIMELINE_BYTES: Final = 60_000

@@ -7,13 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tensorcast.errors import DestinationError
-
+from ...errors import DestinationError
 from .page import BEGIN, page
 
 if TYPE_CHECKING:
-    from tensorcast.model.profile_data import Profile
-    from tensorcast.model.tracing import Trace
+    from ...model.profile.data import Profile
+    from ...model.trace.tracing import Trace
 
 
 def write_report(path: str | os.PathLike[str], *seen: Trace | Profile, title: str = "") -> Path:

@@ -1,0 +1,1 @@
+"""The public verbs on tensors and arrays; the package hands them on."""

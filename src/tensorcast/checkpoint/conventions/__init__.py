@@ -1,0 +1,1 @@
+"""Who names and packs the scales of weights how, and how that is noticed."""

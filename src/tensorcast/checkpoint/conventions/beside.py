@@ -1,0 +1,157 @@
+"""What lies beside one file of weights and says how its numbers are meant."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from ...errors import TensorcastError
+from ..files.strict_json import any_object
+from ..folders.weight_names import index_of
+from ..protocol import DataFile, TensorInfo
+from .scale_names import CONFIG_FILES, CONFIG_KEYS
+
+_MOST_BYTES: Final = 100_000_000
+_MOST_ENTRIES: Final = 10_000
+_KEY: Final = re.compile(rf'"({"|".join(CONFIG_KEYS)})"\s*:\s*(?!null|false|"none"|{{\s*}})')
+_ENTRY: Final = re.compile(r'"([^"\n]+)"\s*:\s*"([^"\n]+\.safetensors)"')
+_SHARD: Final = re.compile(r"-\d+(-of-\d+)")
+
+ReadHeader = Callable[[Path, str], tuple[DataFile, tuple[TensorInfo, ...]]]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The rest of the model that a file belongs to, as far as it is there and can be read.
+
+    Attributes:
+        configs: configuration files by name, parsed.
+        files: names of all files in the directory.
+        shards: the other files of weights that an index lists with this one; without an index,
+            those that are numbered as it is.
+        names: of the tensors that the index lists.
+        unread: files that may say something and cannot be read.
+    """
+
+    configs: dict[str, dict[str, object]] = field(default_factory=dict, hash=False)
+    files: tuple[str, ...] = ()
+    shards: tuple[Path, ...] = ()
+    names: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def surroundings(path: Path, coded: bool = False) -> Surroundings:
+    """What the directory of a file says of it, where the file is part of the model there.
+
+    It is, if an index lists it, if it is `model.safetensors`, or if nothing there says which
+    file is the model's. A file that holds codes (`coded`) is looked at in any case: its scales
+    may be anywhere. A link is looked at where it stands and where it leads.
+    """
+    here, there = (_around(each, coded) for each in (path, Path(os.path.realpath(path))))
+    return Surroundings(
+        configs=there.configs | here.configs,
+        files=tuple(dict.fromkeys((*here.files, *there.files))),
+        shards=here.shards or there.shards,
+        names=here.names or there.names,
+        unread=tuple(dict.fromkeys((*here.unread, *there.unread))),
+    )
+
+
+def headers_of(
+    shards: Sequence[Path], read_header: ReadHeader
+) -> tuple[list[TensorInfo], list[dict[str, str] | None]]:
+    """The tensors and the metadata of those files that are there and sound."""
+    tensors: list[TensorInfo] = []
+    metadata: list[dict[str, str] | None] = []
+    for path in shards:
+        try:
+            data_file, found = read_header(path, path.name)
+        except (OSError, TensorcastError):
+            continue
+        tensors += found
+        metadata.append(data_file.metadata)
+    return tensors, metadata
+
+
+def configs_in(
+    directory: Path, names: tuple[str, ...] = CONFIG_FILES
+) -> dict[str, dict[str, object]]:
+    """The configuration files of a directory that can be read, parsed."""
+    found: dict[str, dict[str, object]] = {}
+    for name in names:
+        parsed = _parsed(directory / name)
+        if parsed is not None:
+            found[name] = parsed
+    return found
+
+
+def _around(path: Path, coded: bool) -> Surroundings:
+    directory, name = path.parent, path.name
+    try:
+        with os.scandir(directory) as entries:
+            files = sorted(entry.name for entry in islice(entries, _MOST_ENTRIES))
+    except OSError:
+        return Surroundings(unread=(directory.name,))
+    indexes = [file for file in files if index_of(file) is not None]
+    maps = [_listed(directory / file) for file in indexes]
+    weight_map = next((each for each in maps if name in each.values()), {})
+    shards = set(weight_map.values())
+    if not shards and (number := _SHARD.search(name)):
+        ends = name[: number.start()], name[number.start(1) :]
+        shards = {
+            file
+            for file in files
+            if file.startswith(ends[0]) and file.endswith(ends[1]) and _SHARD.search(file)
+        }
+    if not weight_map and not coded:
+        single = not indexes and (name == "model.safetensors" or "model.safetensors" not in files)
+        if not single or name.startswith("adapter_"):
+            return Surroundings()
+    # a hostile index may name what lies elsewhere
+    others = sorted(file for file in shards if file != name and os.path.basename(file) == file)
+    return Surroundings(
+        configs_in(directory),
+        tuple(files),
+        tuple(directory / file for file in others),
+        tuple(weight_map),
+        unread_in(directory, (*CONFIG_FILES, *indexes)),
+    )
+
+
+def unread_in(directory: Path, names: Sequence[str] = CONFIG_FILES) -> tuple[str, ...]:
+    """Those of the files that are there and cannot be read as JSON."""
+    there = (name for name in names if os.path.lexists(directory / name))
+    return tuple(name for name in there if _parsed(directory / name) is None)
+
+
+def _listed(index: Path) -> dict[str, str]:
+    """Tensors and their files, as an index names them; one that is cut off as well."""
+    weight_map = (_parsed(index) or {}).get("weight_map")
+    if not isinstance(weight_map, dict):
+        return dict(_ENTRY.findall((_bytes(index) or b"").decode("utf-8", "replace")))
+    return {name: file for name, file in weight_map.items() if isinstance(file, str)}
+
+
+def _parsed(path: Path) -> dict[str, object] | None:
+    """The JSON object in a file, read leniently: of one that is broken, the key that counts."""
+    data = _bytes(path)
+    if data is None:
+        return None
+    found = any_object(data)
+    if found is None and (key := _KEY.search(data.decode("utf-8", "replace"))):
+        return {key[1]: "in broken JSON"}
+    return found
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return None
+        return path.read_bytes()
+    except OSError:
+        return None

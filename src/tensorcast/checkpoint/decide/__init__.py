@@ -1,0 +1,1 @@
+"""What a conversion will do, as data: nothing here writes."""

@@ -1,0 +1,1 @@
+"""Which files of a directory make one checkpoint."""

@@ -1,0 +1,1 @@
+"""Files on this machine: read a range, write, commit."""

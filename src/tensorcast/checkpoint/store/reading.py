@@ -1,0 +1,40 @@
+"""A read that fails, told as what it is: which file, and where in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import CheckpointError
+
+
+class ReadError(CheckpointError, OSError):
+    """A file cannot be read: no permission, or the system fails the read."""
+
+
+@contextmanager
+def reading(path: Path, offset: int | None = None, *, tensor: str | None = None) -> Iterator[None]:
+    """Turns an OSError of the block into a ReadError that says where."""
+    try:
+        yield
+    except (CheckpointError, FileNotFoundError):
+        raise
+    except OSError as error:
+        raise read_error(error, path, offset, tensor=tensor) from error
+
+
+def read_error(
+    error: OSError, path: Path, offset: int | None = None, *, tensor: str | None = None
+) -> ReadError:
+    """The error for a read that failed."""
+    where = f"{str(path)!r}"
+    if tensor is not None:
+        where += f", tensor {tensor!r}"
+    if offset is not None:
+        where += f", byte {offset}"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    failed = ReadError(f"{where}: reading failed: {reason}")
+    failed.errno = error.errno
+    return failed

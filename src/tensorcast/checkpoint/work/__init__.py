@@ -1,0 +1,1 @@
+"""A conversion at work: chunks read, cast, counted and written."""

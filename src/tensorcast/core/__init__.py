@@ -1,0 +1,1 @@
+"""One cast of one block: checked, chosen, run, counted."""

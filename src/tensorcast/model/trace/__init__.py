@@ -1,0 +1,1 @@
+"""Every cast, promotion, transfer and synchronisation of code that runs, by line."""
