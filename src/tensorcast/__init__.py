@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from .api.libraries import to_arrow, to_cupy, to_jax, to_numpy, to_pil, to_tensorflow
     from .api.packed import PackedTensor, pack, unpack
     from .bridges.sequences import array, tensor
-    from .capability.data import Capability
     from .capability.process import bench
+    from .capability.result import Capability
     from .core.loss import Loss
     from .core.promotion import Promotion, promote
     from .errors import (
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 _MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
 _NAMES = {
-    "Capability": "capability.data",
+    "Capability": "capability.result",
     "bench": "capability.process",
     "as_array": "api.arrays",
     "as_tensor": "api.arrays",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tensorcast.capability.data import (
-    Capability,
     CastMeasurement,
     Machine,
     Measurement,
@@ -11,6 +10,7 @@ from tensorcast.capability.data import (
     Missing,
     Spread,
 )
+from tensorcast.capability.result import Capability
 
 
 def spread(median: float, noise: float = 0.02) -> Spread:

@@ -27,9 +27,10 @@ from .casts import (
     of_misfits,
     values,
 )
-from .data import BASELINE, Capability, CastMeasurement, Measurement, Misfit, Missing
+from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing
 from .libraries import OTHERS, Library, library, numpy_dtype, tensorcast
 from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
+from .result import Capability
 from .timing import Clock, Contender, HostClock, race
 
 PARTS: Final = ("cast", *OPERATIONS)

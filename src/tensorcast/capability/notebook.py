@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..words.text import Style
-from .data import Capability
 from .wording import Table, busy, heading, missing_of, tables
+
+if TYPE_CHECKING:
+    from .result import Capability
 
 _CELL: Final = "padding:.15em .7em;border-top:1px solid rgba(128,128,128,.35);text-align"
 _TABLE: Final = "border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1em 0 .3em"

@@ -12,9 +12,9 @@ from typing import Any
 
 from .. import errors
 from ..errors import TensorcastError
-from .data import Capability
 from .measuring import FULL_SECONDS, PARTS, QUICK_SECONDS, Plan
-from .reading import capability_of
+from .reading import members_of
+from .result import Capability
 
 
 def bench(
@@ -105,7 +105,7 @@ def run(plan: Plan, progress: Callable[[float, str], None]) -> Capability:
             child.kill()
             child.wait()
     if "result" in last:
-        return capability_of(last["result"], "the measuring process")
+        return Capability(**members_of(last["result"], "the measuring process"))
     if "error" in last:
         kind, message = last["error"]
         raised = getattr(errors, kind, TensorcastError)

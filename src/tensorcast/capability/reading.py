@@ -15,7 +15,6 @@ from ..errors import CorruptFileError, DestinationError
 from ..formats import FORMATS
 from .data import (
     SCHEMA,
-    Capability,
     CastMeasurement,
     Machine,
     Measurement,
@@ -33,8 +32,8 @@ _LIBRARIES: Final = ("tensorcast", "torch", "numpy", "tensorflow", "jax", "copy"
 _T = TypeVar("_T")
 
 
-def read(path: Path) -> Capability:
-    """The capability in a file.
+def read(path: Path) -> dict[str, Any]:
+    """The members of the capability in a file, as `members_of` gives them.
 
     Raises:
         CorruptFileError: it is too large, not JSON, or not such a document.
@@ -43,10 +42,10 @@ def read(path: Path) -> Capability:
         data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
         raise corrupt(path, expected=f"at most {_MAX_BYTES:,} bytes", found="more")
-    return capability_of(parse_object(data, path), path)
+    return members_of(parse_object(data, path), path)
 
 
-def write(capability: Capability, path: Path) -> None:
+def write(text: str, path: Path) -> None:
     """Writes a temporary sibling and renames it.
 
     Raises:
@@ -57,7 +56,7 @@ def write(capability: Capability, path: Path) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(capability.to_json() + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
             umask = os.umask(0)
@@ -81,9 +80,9 @@ def dump(document: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(members) + "\n}"
 
 
-def capability_of(document: object, path: Path | str) -> Capability:
-    """The document's capability, every member checked. Members it does not know are ignored, as
-    a later version may add some.
+def members_of(document: object, path: Path | str) -> dict[str, Any]:
+    """The members of the document's capability by name, each checked. Those it does not know are
+    ignored, as a later version may add some.
 
     Raises:
         CorruptFileError: what is expected where, and what was found.
@@ -95,8 +94,8 @@ def capability_of(document: object, path: Path | str) -> Capability:
         found = f"schema {schema}, command {shortened(head.text('command'))}"
         raise corrupt(path, expected=f"schema {SCHEMA} of command 'bench'", found=found)
     machine = top.inner("machine")
-    return Capability(
-        Machine(
+    return {
+        "machine": Machine(
             machine.choice("device", ("cpu", "cuda")),
             machine.text("name"),
             tuple(machine.texts("flags")),
@@ -107,16 +106,16 @@ def capability_of(document: object, path: Path | str) -> Capability:
             machine.text("compute_capability"),
             machine.text("system"),
         ),
-        dict(top.inner("versions").all(_is_text, "a version")),
-        top.count("n_threads"),
-        top.text("date"),
-        top.number("seconds"),
-        top.take(
+        "versions": dict(top.inner("versions").all(_is_text, "a version")),
+        "n_threads": top.count("n_threads"),
+        "date": top.text("date"),
+        "seconds": top.number("seconds"),
+        "n_cpus_others": top.take(
             "n_cpus_others", lambda x: x is None or _is_number(x), "a number from 0 on or null"
         ),
-        tuple(_measurement(m) for m in top.items("measurements")),
-        tuple(_cast(m) for m in top.items("casts")),
-        tuple(
+        "measurements": tuple(_measurement(m) for m in top.items("measurements")),
+        "casts": tuple(_cast(m) for m in top.items("casts")),
+        "misfits": tuple(
             Misfit(
                 m.choice("source", FORMATS),
                 m.choice("target", FORMATS),
@@ -126,11 +125,11 @@ def capability_of(document: object, path: Path | str) -> Capability:
             )
             for m in top.items("misfits")
         ),
-        tuple(
+        "missing": tuple(
             Missing(*(m.text(key) for key in ("operation", "case", "format", "way", "reason")))
             for m in top.items("missing")
         ),
-    )
+    }
 
 
 def _measurement(m: _Members) -> Measurement:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from .data import BASELINE, Capability, CastMeasurement, Measurement, Ratio, ratio_of
+from .data import BASELINE, CastMeasurement, Measurement, Ratio, ratio_of
+
+if TYPE_CHECKING:
+    from .result import Capability
 
 State = Literal["faster", "slower", "alike", "unclear"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ..words.table import Column, layout
 from ..words.text import Line, Span, Style, line, safe, wrap
 from ..words.units import duration, human_bytes, plural
-from .data import BASELINE, Capability, CastMeasurement, Measurement, Misfit, Missing, Spread
+from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing, Spread
 from .verdicts import TITLES, Comparison, comparisons, factor, label_of, percent_of
+
+if TYPE_CHECKING:
+    from .result import Capability
 
 _WIDE: Final = 100
 _LEGEND: Final = (

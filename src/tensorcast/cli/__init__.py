@@ -6,8 +6,6 @@ is called.
 
 from __future__ import annotations
 
-_INTERRUPTED = 3
-
 
 def main() -> None:
     """Runs the command line of this process and exits with its code.
@@ -17,41 +15,19 @@ def main() -> None:
     import os
     import sys
 
+    from .interruption import INTERRUPTED, exit_at_once, interrupted
+
     try:
-        _exit_at_once()
+        exit_at_once()
         _open_standard_streams()
         from .app import run
 
         code = run(sys.argv[1:])
-        if code != _INTERRUPTED:
+        if code != INTERRUPTED:
             sys.exit(code)
     except KeyboardInterrupt:  # before `run` could answer it, or once more while it did
-        _interrupted()
-    os._exit(_INTERRUPTED)  # all is said and tidied up; the interpreter's own end is interruptible
-
-
-def _exit_at_once() -> None:
-    """Nothing is done before a command begins, and an exception in the middle of an import may be
-    lost or become another one; so an interruption ends the process then."""
-    import signal
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _interrupted)
-
-
-def take_interruptions() -> None:
-    """From now on an interruption is a KeyboardInterrupt again: a command begins."""
-    import signal
-
-    if signal.getsignal(signal.SIGINT) is _interrupted:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def _interrupted(*_: object) -> None:
-    import os
-
-    os.write(2, b"error: interrupted\n")
-    os._exit(_INTERRUPTED)
+        interrupted()
+    os._exit(INTERRUPTED)  # all is said and tidied up; the interpreter's own end is interruptible
 
 
 def _open_standard_streams() -> None:

@@ -17,13 +17,12 @@ import click
 from .. import __version__
 from ..errors import FormatError, PolicyError, TensorcastError
 from ..words.text import Span, line, safe, wrap
-from . import take_interruptions
+from .interruption import INTERRUPTED, take_interruptions
 from .terminal import screen, show, write
 
 OK: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
-INTERRUPTED: Final = 3
 
 # Command -> (its module, its line in --help). The modules load when the command is called, so
 # that --help answers at once.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..errors import CastError
 from ..formats import Format
 from ..policy import ResolvedPolicy
 
@@ -270,3 +271,47 @@ def _mask(bits: int) -> int:
 def _signed(code: int) -> int:
     """The int64 with the bits of a code."""
     return code - (1 << 64) if code >> 63 == 1 else code
+
+
+def codes_of(x: torch.Tensor, row: Format) -> torch.Tensor:
+    """The codes of a tensor as signed integers (uint8 for bytes) of its width, sharing memory.
+
+    Complex tensors get a last dimension of 2.
+    """
+    import torch
+
+    if row.name == "float4_e2m1fn":
+        raise CastError(
+            "float4_e2m1fn_x2 holds two elements to a byte; tensorcast.unpack its bytes first"
+        )
+    if row.is_complex:
+        x = torch.view_as_real(x)
+    name = {8: "uint8", 16: "int16", 32: "int32", 64: "int64"}[row.component.container_bits]
+    return x.view(getattr(torch, name))
+
+
+def flat_codes(x: torch.Tensor, row: Format) -> torch.Tensor:
+    """`codes_of` in C order: [n], or [n, 2] for a complex format; a copy if `x` has gaps."""
+    codes = codes_of(x.contiguous(), row)
+    return codes.reshape(-1, 2) if row.is_complex else codes.reshape(-1)
+
+
+def widened(codes: torch.Tensor, row: Format) -> torch.Tensor:
+    """Codes as int64, the bits above the format's own zero."""
+    import torch
+
+    codes = codes.to(torch.int64)
+    return codes if row.bits == 64 else codes & ((1 << row.bits) - 1)
+
+
+def narrowed(codes: torch.Tensor, row: Format) -> torch.Tensor:
+    """int64 codes in the integers that `codes_of` gives."""
+    import torch
+
+    bits = row.container_bits
+    if bits == 8:
+        return codes.to(torch.uint8)
+    if bits == 64:
+        return codes
+    half = 1 << (bits - 1)  # within the narrow type's range, so that no cast has to wrap
+    return ((codes ^ half) - half).to(torch.int16 if bits == 16 else torch.int32)

@@ -64,7 +64,7 @@ def cast_tensor(
     """
     import torch
 
-    from .torch_ops import codes_of, flat_codes
+    from .torch_codes import codes_of, flat_codes
 
     codes = flat_codes(x, source).view(-1)
     fresh = None
