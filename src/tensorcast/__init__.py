@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     from .formats import FORMATS, Format, lookup
     from .inplace import cast_
     from .kernels.fast import huge_pages
-    from .model.profile.data import Profile
     from .model.profile.profiling import profile
+    from .model.profile.result import Profile
     from .model.trace.forbidding import ForbiddenError, forbid
     from .model.trace.graphs import GraphTrace, trace_graph
     from .model.trace.tracing import Trace, trace
@@ -76,7 +76,7 @@ _NAMES = {
     "to_tensorflow": "api.libraries",
     "ForbiddenError": "model.trace.forbidding",
     "forbid": "model.trace.forbidding",
-    "Profile": "model.profile.data",
+    "Profile": "model.profile.result",
     "profile": "model.profile.profiling",
     "GraphTrace": "model.trace.graphs",
     "trace_graph": "model.trace.graphs",

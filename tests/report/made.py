@@ -8,7 +8,8 @@ from typing import Any
 
 from tensorcast.core.loss import Loss
 from tensorcast.core.totals import total
-from tensorcast.model.profile.data import Candidate, Peak, Profile, Size, TensorProfile
+from tensorcast.model.profile.data import Candidate, Peak, Size, TensorProfile
+from tensorcast.model.profile.result import Profile
 from tensorcast.model.profile.value_ranges import Values
 from tensorcast.model.trace.findings import Finding
 from tensorcast.model.trace.sites import Site, What

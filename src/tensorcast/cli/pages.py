@@ -11,7 +11,7 @@ from ..words.units import human_bytes
 from .terminal import show
 
 if TYPE_CHECKING:
-    from ..model.profile.data import Profile
+    from ..model.profile.result import Profile
     from ..model.trace.tracing import Trace
 
 

@@ -21,7 +21,7 @@ from .pages import refuse_others, write_html
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
-    from ..model.profile.data import Profile
+    from ..model.profile.result import Profile
 
 _FORM = "write it as package.module:function or path/to/file.py:function"
 

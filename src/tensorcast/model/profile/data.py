@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from math import isinf, isnan
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ...core.loss import Loss
 from ...core.totals import Total
-from ..trace.findings import Finding
 from ..watch.places import Place
 from .value_ranges import Values
-
-SCHEMA: Final = 1
 
 Role = Literal["parameter", "buffer", "gradient", "optimizer", "input", "activation", "tensor"]
 """tensor: of a state dict, or given alone."""
@@ -171,74 +168,6 @@ class Candidate:
             "n_bytes_before": self.n_bytes_before,
             "n_bytes_after": self.n_bytes_after,
         }
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a model takes and holds: `tensorcast.profile` makes one. Printed, findings come first.
-
-    Attributes:
-        model: the model's class; "state dict" or "tensor" where it is one.
-        torch: the version of torch.
-        has_inputs: whether the model ran.
-        with_grad: whether it ran with gradients on.
-        tensors: each of them, with ranges and losses.
-        sizes: bytes by role, module, format and device; they add up to the memory that is taken.
-        peak: of the forward; None where nothing ran.
-        candidates: what other formats would make of the weights and of the activations.
-        findings: what is worth a change, wrong values first, then the largest.
-        notes: what could not be seen, and why.
-        error: what the forward raised; None where it went through.
-        seconds: the profile took.
-    """
-
-    model: str
-    torch: str
-    has_inputs: bool
-    with_grad: bool
-    tensors: tuple[TensorProfile, ...]
-    sizes: tuple[Size, ...]
-    peak: Peak | None
-    candidates: tuple[Candidate, ...]
-    findings: tuple[Finding, ...]
-    notes: tuple[str, ...] = ()
-    error: Exception | None = field(default=None, compare=False)
-    seconds: float = field(default=0.0, compare=False)
-
-    def n_bytes_of(self, *roles: Role) -> int:
-        """Bytes of these roles, of all without any; of activations those at the peak."""
-        return sum(size.n_bytes for size in self.sizes if not roles or size.role in roles)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, as JSON's own types; within one "schema" number keys are only added."""
-        roles = dict.fromkeys(size.role for size in self.sizes)
-        return {
-            "schema": SCHEMA,
-            "model": self.model,
-            "torch": self.torch,
-            "has_inputs": self.has_inputs,
-            "with_grad": self.with_grad,
-            "seconds": self.seconds,
-            "n_bytes": {role: self.n_bytes_of(role) for role in roles},
-            "findings": [finding.to_dict() for finding in self.findings],
-            "candidates": [candidate.to_dict() for candidate in self.candidates],
-            "sizes": [asdict(size) for size in self.sizes],
-            "peak": asdict(self.peak) if self.peak else None,
-            "tensors": [tensor.to_dict() for tensor in self.tensors],
-            "notes": list(self.notes),
-            "error": f"{type(self.error).__name__}: {self.error}" if self.error else None,
-        }
-
-    def __str__(self) -> str:
-        from ...words.text import plain as text_of
-        from .wording import lines
-
-        return "\n".join(text_of(line) for line in lines(self, width=100))
-
-    def _repr_html_(self) -> str:
-        from .notebook import as_html
-
-        return as_html(self)
 
 
 def verdict_of(loss: Loss) -> str:

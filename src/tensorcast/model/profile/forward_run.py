@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-from ..watch.alive import Alive
-from ..watch.allocators import AllocatorPeak, Reading, allocator_peak
 from ..watch.holdings import storage_of, storages_of
 from ..watch.places import Place
 from ..watch.places import look as look_at_stack
+from .alive import Alive
+from .allocators import AllocatorPeak, Reading, allocator_peak
 from .data import Peak, TensorProfile
 from .inventory import tensors_in
 from .judging import format_name, look

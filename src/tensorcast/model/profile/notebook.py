@@ -12,7 +12,7 @@ from .wording import ROLES, is_news, title
 
 if TYPE_CHECKING:
     from ..trace.findings import Finding
-    from .data import Profile
+    from .result import Profile
 
 _EDGE: Final = "border-top:1px solid rgba(128,128,128,.35)"
 _CELL: Final = f"padding:.15em .8em;{_EDGE};text-align"

@@ -12,13 +12,14 @@ from ...checkpoint.work import losses
 from ...errors import CastError
 from ...formats import lookup
 from ...inplace.kept import kept_in_float32
-from ..watch.alive import sizes_at_peak, work_space
 from ..watch.holdings import Holdings, storages_of
-from .data import Profile, TensorProfile
+from .alive import sizes_at_peak, work_space
+from .data import TensorProfile
 from .findings import findings_of, raised, unread
 from .forward_run import Forward, Outcome
 from .inventory import Held, not_opened, of_inputs, of_model, of_optimizer, of_tensors
 from .judging import Kept, candidates_of, judged, sizes_of, with_hidden
+from .result import Profile
 
 if TYPE_CHECKING:
     from ...formats import Format

@@ -17,7 +17,8 @@ from ..trace.wording import details, headline
 
 if TYPE_CHECKING:
     from ..trace.findings import Finding
-    from .data import Profile, Size
+    from .data import Size
+    from .result import Profile
 
 _SHOWN: Final = 0.01  # of the memory: a module that takes less stands within its parent
 ROLES: Final = {

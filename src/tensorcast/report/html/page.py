@@ -10,7 +10,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import __version__
-from ...model.profile.data import Profile
+from ...model.profile.result import Profile
 from ...model.trace.tracing import Trace
 from .embedding import as_json, shown
 from .finding_list import finding_list, is_cost

@@ -13,7 +13,8 @@ from .embedding import MAX_SENTENCE, Texts, short_path, shown, within
 
 if TYPE_CHECKING:
     from ...core.loss import Loss
-    from ...model.profile.data import Candidate, Profile, Size, TensorProfile
+    from ...model.profile.data import Candidate, Size, TensorProfile
+    from ...model.profile.result import Profile
     from ...model.profile.value_ranges import Values
     from ...model.trace.findings import Finding
 

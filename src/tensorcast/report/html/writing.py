@@ -11,7 +11,7 @@ from ...errors import DestinationError
 from .page import BEGIN, page
 
 if TYPE_CHECKING:
-    from ...model.profile.data import Profile
+    from ...model.profile.result import Profile
     from ...model.trace.tracing import Trace
 
 

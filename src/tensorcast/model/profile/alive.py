@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..profile.data import Peak, Size
-from .holdings import parts_of, storage_of
+from ..watch.holdings import parts_of, storage_of
+from .data import Peak, Size
 
 _WORTH: Final = 0.01
 
