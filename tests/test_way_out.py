@@ -677,7 +677,7 @@ class Gpu:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
-    from tensorcast.bridges.outward import cupy
+    from tensorcast.bridges import cupy
 
     made = Gpu()
     monkeypatch.setattr(cupy, "load", lambda: made)
@@ -710,7 +710,7 @@ def test_cupy_without_a_device(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_cupy_stands_on_a_tensor(gpu: Gpu) -> None:
-    from tensorcast.bridges.outward import cupy
+    from tensorcast.bridges import cupy
 
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.zeros(3, dtype=dtype)  # as one on a GPU
@@ -742,7 +742,7 @@ def test_what_a_gpu_tensor_becomes(target: str) -> None:
     from importlib import import_module
 
     x = torch.from_numpy(aligned(np.zeros(16, np.float32)))
-    result = import_module(f"tensorcast.bridges.outward.{target}").from_torch(x)
+    result = import_module(f"tensorcast.bridges.{target}").from_torch(x)
     x[1] = 3
     assert float(result[1]) == 3
 

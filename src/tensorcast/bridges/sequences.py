@@ -21,11 +21,11 @@ from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
-from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
-from .outward import load
+from .protocol import load
 from .room import refuse_no_memory
+from .seeing import see_foreign
 
 if TYPE_CHECKING:
     import numpy as np

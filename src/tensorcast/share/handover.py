@@ -14,9 +14,11 @@ from ..bridges.boundary import refuse_unreadable
 from ..bridges.columns import columns_of
 from ..bridges.dlpack import Taken
 from ..bridges.missing import filled
-from ..bridges.outward import bridge_to
+from ..bridges.protocol import Seen
+from ..bridges.registry import bridge_to
 from ..bridges.room import refuse_no_memory
-from ..bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
+from ..bridges.seeing import see, tensor_elsewhere
+from ..bridges.torch.wrapping import tensor_seen
 from ..buffer import Buffer, contiguous_strides
 from ..core.block import cast_buffer, refuse
 from ..errors import CastError, CastOverflowError
@@ -60,7 +62,7 @@ class Plan:
         seen: its elements.
         wish: what they are to become.
         decision: what is to be done.
-        bridge: the target's module of `bridges.outward`.
+        bridge: the target's module of `bridges`.
         tensor: the data as a torch tensor, where torch does the work: for a tensor that is to be
             one, and for what lies on a GPU.
     """
