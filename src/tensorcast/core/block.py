@@ -334,7 +334,7 @@ def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
         others.append('"ieee"')
     way = f"Pass overflow={' or '.join(others)}"
     holds = None
-    if loss.largest_overflow is not None and target.name != "float8_e8m0fnu":
+    if loss.largest_overflow is not None and target.has_zero:
         holds = holding_format(loss.largest_overflow, loss.source)
     if holds is None or (infinite and holds == loss.source):
         return f"{way}."

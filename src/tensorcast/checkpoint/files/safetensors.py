@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...errors import CheckpointError, CorruptFileError
-from ...formats import Format, spelled_by
+from ...formats import FORMATS, Format, spelled_by
 from ..protocol import Checkpoint, DataFile, Layout, TensorInfo, TensorSpec
 from ..store.reading import reading
 from .strict_json import corrupt, is_count, is_text, parse_object, shortened
@@ -26,14 +26,13 @@ from .strict_json import corrupt, is_count, is_text, parse_object, shortened
 MAX_HEADER_BYTES: Final = 100_000_000
 _ALIGNMENT: Final = 8
 
-# The reference library's dtypes "in increasing alignment order"; its writer sorts by this rank,
-# highest first, then by name.
-_DTYPES: Final = (
-    "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ "
-    "I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64"
-).split()
-_RANK: Final = {dtype: rank for rank, dtype in enumerate(_DTYPES)}
-_SPELLED: Final = {dtype: dtype for dtype in _DTYPES}  # one string for all tensors
+# the reference library's writer sorts by this rank, highest first, then by name
+_RANK: Final = {
+    row.spellings["safetensors"]: row.safetensors_rank
+    for row in FORMATS.values()
+    if row.safetensors_rank is not None
+}
+_SPELLED: Final = {dtype: dtype for dtype in _RANK}  # one string for all tensors
 _SHOWN: Final = 3
 # ,:{"dtype":"F8_E4M3FNUZ","shape":[],"data_offsets":[,]}, and two offsets of 19 digits
 _ENTRY_BYTES: Final = 96
@@ -266,7 +265,7 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             path,
             tensor=name,
             offset=8,
-            expected=f"a dtype of {', '.join(_DTYPES)}",
+            expected=f"a dtype of {', '.join(sorted(_RANK, key=_RANK.__getitem__))}",
             found=shortened(dtype),
         )
     format = spelled_by("safetensors", dtype)
@@ -409,6 +408,6 @@ def _dtype(spec: TensorSpec) -> str:
     if dtype not in _RANK:
         raise CheckpointError(
             f"{spec.name!r}: safetensors has no dtype for {spec.format}; "
-            f"it has {', '.join(_DTYPES)}"
+            f"it has {', '.join(sorted(_RANK, key=_RANK.__getitem__))}"
         )
     return dtype
