@@ -9,15 +9,10 @@ from codes import interesting_codes
 from oracle import cast_array
 
 from tensorcast.buffer import Buffer, numpy_buffer
-from tensorcast.core.block import (
-    cast_buffer,
-    cast_chunk,
-    holding_format,
-    is_lossless_pair,
-    refuse,
-    value_at,
-)
+from tensorcast.core.block import cast_buffer, cast_chunk
 from tensorcast.core.loss import Loss
+from tensorcast.core.pairs import is_lossless_pair
+from tensorcast.core.refusal import refuse, value_at
 from tensorcast.errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from tensorcast.formats import FORMATS, Format
 from tensorcast.policy import Policy
@@ -167,15 +162,6 @@ def test_a_chunk_never_raises_and_counts_from_its_index() -> None:
     assert np.frombuffer(out, np.float16).tolist() == [1, 2, 65504, 65504]
     with pytest.raises(CastOverflowError, match="largest magnitude 10000000 at 103"):
         refuse(loss, policy)
-
-
-def test_the_format_that_would_hold_them() -> None:
-    assert holding_format(600.0, "float32") == "float16"
-    assert holding_format(65505.0, "float32") == "bfloat16"
-    assert holding_format(3.4e38, "float32") == "float32"
-    assert holding_format(1e300, "float64") == "float64"
-    assert holding_format(40000.0, "int64") == "int32"
-    assert holding_format(2.0**63, "uint64") == "uint64"
 
 
 @pytest.mark.parametrize(

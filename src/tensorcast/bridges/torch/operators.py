@@ -19,8 +19,8 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.block import loses_nothing
 from ...core.loss import Loss, nothing_lost
+from ...core.pairs import loses_nothing
 from ...errors import CastError
 from ...formats import FORMATS, Format, lookup, lookup_target
 from ...policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding, changes_nothing

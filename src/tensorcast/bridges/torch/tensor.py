@@ -11,8 +11,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ...buffer import Buffer, check_dims
-from ...core.block import cast_buffer, refuse
+from ...core.block import cast_buffer
 from ...core.loss import Loss, loss_of
+from ...core.refusal import refuse
 from ...errors import CastError
 from ...formats import Format, lookup
 from ...kernels.cpu import advise_huge

@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ...core.block import n_ended_infinities, n_out_of_range
 from ...core.loss import Loss
+from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CorruptFileError
 from ...policy import ends_infinities
 from .. import open_checkpoint
