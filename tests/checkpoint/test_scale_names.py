@@ -178,6 +178,14 @@ model_fc.qdata i8 64x64, model_fc.scale_inverse f32
 scale.model.fc f32 64, model.fc f8 64x64
 fc.codes u8 64x64, fc.levels f32 64
 x.fc.weight f4 64x64, x.fc.block_scale f8 64x4
+l.kernel:0 i8 64x64, l.kernel_scale:0 f32 64
+l.weight i8 64x64, l.weight-scale f32 64
+l.weight f8 64x64, quant_state.l.scale f32
+l.weight f8 64x64, l_descale f32
+l.weight f8 64x64, weight_descale.l f32
+l.weight f8 64x64, l.fp8_meta.scale_fwd f32 3
+l.weight i8 64x64, l.qparams f32 64x2
+l.weight f8 64x64, amax.l f32
 """
 PLAIN = """
 # names alone, and nothing that could be codes
@@ -248,6 +256,9 @@ weight_g f8 8x1, weight_v f8 8x8
 parametrizations.weight.original0 f32 8x1, parametrizations.weight.original1 f8 8x8
 embed_tokens.weight f8 32x8, embed_scale f32, head.weight f8 8x8
 relative_attention_bias.weight f8 32x4, k.weight f8 8x8, layer_norm.weight f32 8
+x.scale_embed.weight bf 8x8, x.embed.weight f8 8x8
+scheduler.scale f32, unet.conv.weight f8 8x8x3x3
+time_scale f32, emb.weight f8 8x8
 snake.alpha f32 8, conv.weight f8 8x8x3, snake.beta f32 8
 """
 

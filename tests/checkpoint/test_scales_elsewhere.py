@@ -14,7 +14,7 @@ from tensorcast.checkpoint.plan import plan
 from tensorcast.checkpoint.run import run
 from tensorcast.errors import UnsupportedCheckpointError
 
-CODES = "l.weight f8 64x64, l.bias bf 64, norm.weight bf 64"
+CODES = "l.weight f8 64x64, l.shift f8 64, l.bias bf 64, norm.weight bf 64"
 PACKED = "l.weight i32 64x8, norm.weight bf 64"
 WIDE = "l.weight bf 64x64, l.bias bf 64, norm.weight f32 64"
 
@@ -60,6 +60,10 @@ def test_scales_in_another_format_are_seen(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     refused(path, name)
     refused(tmp_path, name)
+    (tmp_path / name).unlink()
+    (tmp_path / "scales").mkdir()
+    (tmp_path / "scales" / "l.npy").write_bytes(b"x")
+    refused(tmp_path, "scales/l.npy")
 
 
 def test_scales_are_seen_through_a_link(tmp_path: Path) -> None:
@@ -81,6 +85,7 @@ def test_scales_are_seen_through_a_link(tmp_path: Path) -> None:
         ("vision.safetensors", "logit_scale f32, b.query_norm.scale f32 64"),
         ("other.safetensors", "l.weight f8 64x128, l.weight_scale f32 64x1"),  # a model of its own
         ("upscale.safetensors", "up.weight f32 8x8"),
+        ("biases.safetensors", "l.shift f32 64"),
         ("broken.safetensors", ""),
     ],
 )
@@ -155,7 +160,10 @@ DESCRIPTION = {"quantization_config": {"quant_method": "fp8"}}
         "meta.json",
     ],
 )
-@pytest.mark.parametrize("content", [DESCRIPTION, {"a": [{"b": DESCRIPTION}]}])
+@pytest.mark.parametrize(
+    "content",
+    [DESCRIPTION, {"a": [{"b": DESCRIPTION}]}, {"quantization": {}, "a": DESCRIPTION}],
+)
 @pytest.mark.parametrize("single", [True, False])
 def test_any_configuration_beside_codes_counts(
     tmp_path: Path, name: str, content: object, single: bool

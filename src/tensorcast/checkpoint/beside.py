@@ -12,6 +12,7 @@ from typing import Final
 
 from ..errors import TensorcastError
 from .protocol import DataFile, TensorInfo
+from .quantization import is_description
 from .scale_names import CONFIG_FILES, CONFIG_KEYS
 from .strict_json import any_object
 from .weight_names import index_of
@@ -21,6 +22,7 @@ _MOST_ENTRIES: Final = 10_000
 _KEY: Final = re.compile(rf'"({"|".join(CONFIG_KEYS)})"\s*:\s*(?!null|false|"none"|{{\s*}})')
 _ENTRY: Final = re.compile(r'"([^"\n]+)"\s*:\s*"([^"\n]+\.safetensors)"')
 _SHARD: Final = re.compile(r"(?:^|(?<=[-_.]))\d+([-_]of[-_](\d+))")
+_MOST_OTHERS: Final = 500
 _MOST_OTHER_BYTES: Final = 20_000_000
 
 ReadHeader = Callable[[Path, str], tuple[DataFile, tuple[TensorInfo, ...]]]
@@ -99,13 +101,12 @@ def configs_in(directory: Path, coded: bool) -> dict[str, dict[str, object]]:
             found[name] = parsed
     if not coded:
         return found
-    for name in _names_in(directory):
-        if name.endswith(".json") and name not in found and index_of(name) is None:
-            data = _bytes(directory / name, _MOST_OTHER_BYTES) or b""
-            if any(f'"{key}"'.encode() in data for key in CONFIG_KEYS):
-                objects = _objects(any_object(data) or {})
-                if objects:
-                    found[name] = objects
+    others = (each for each in _names_in(directory) if each.endswith(".json"))
+    for name in islice((each for each in others if each not in found), _MOST_OTHERS):
+        data = _bytes(directory / name, _MOST_OTHER_BYTES) or b""
+        said = any(f'"{key}"'.encode() in data for key in CONFIG_KEYS)
+        if said and (objects := _objects(any_object(data) or {})):
+            found[name] = objects
     return found
 
 
@@ -116,8 +117,9 @@ def _objects(config: dict[str, object]) -> dict[str, object]:
         node = pending.pop()
         if isinstance(node, dict):
             for key in CONFIG_KEYS:
-                if isinstance(node.get(key), dict):
-                    return {key: node[key]}
+                value = node.get(key)
+                if isinstance(value, dict) and is_description(key, value):
+                    return {key: value}
             pending += node.values()
         elif isinstance(node, list):
             pending += node

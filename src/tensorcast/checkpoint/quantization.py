@@ -158,6 +158,5 @@ def scale_files(files: Iterable[str]) -> list[str]:
     return [
         name
         for name in files
-        if name.endswith(_TENSOR_FILES)
-        and FILE_WORDS & set(_FILE_WORD.findall(name.rsplit("/", 1)[-1].lower()))
+        if name.endswith(_TENSOR_FILES) and FILE_WORDS & set(_FILE_WORD.findall(name.lower()))
     ]

@@ -100,7 +100,8 @@ SCALE_NAMES: Final = (
 )
 
 SCALE_WORDS: Final = frozenset(
-    "scale scales scaling qscale qscales wscale wscales absmax amax scb zeros zero qzeros".split()
+    "scale scales scaling qscale qscales wscale wscales descale descales absmax amax scb zeros "
+    "zero qzeros".split()
 )
 """Words that only a scale or a zero point is called, where it stands beside codes."""
 
@@ -113,7 +114,7 @@ WRAPPER_WORDS: Final = frozenset(
 
 COMPANION_WORDS: Final = frozenset(
     "point points inv inverse factor factors global block channel per group row column tensor "
-    "dequant dequantization act activation input output nested".split()
+    "dequant dequantization act activation input output nested state meta fwd forward stats".split()
 )
 """Words that stand beside `SCALE_WORDS` and may belong to them: `weight_scale_inv`."""
 

@@ -16,8 +16,7 @@ from .scale_shapes import fits_as_scale
 from .strict_json import shortened
 
 _SHOWN: Final = 3
-_MOST_FILES: Final = 200
-_WIDEST: Final = 8  # bytes of an element
+_MOST_FILES: Final = 64
 _HEADER_BYTES: Final = 1_000_000
 
 
@@ -51,7 +50,7 @@ def scales_beside(
         for name in others
         if name.endswith(".safetensors") and name not in said
         for path in _there(directories, name)
-        if (size := path.stat().st_size) <= _WIDEST * n + _HEADER_BYTES
+        if (size := path.stat().st_size) <= n + _HEADER_BYTES
     ]
     for _, path in sorted(small)[:_MOST_FILES]:
         try:
@@ -72,10 +71,14 @@ def _there(directories: Iterable[Path], name: str) -> list[Path]:
 
 def _scales(found: Sequence[TensorInfo], codes: Sequence[TensorInfo]) -> Iterable[str]:
     by_name = {each.name: each for each in codes}
-    if found and all(
-        each.name in by_name and fits_as_scale(each.shape, by_name[each.name].shape)
-        for each in found
-    ):
+    if found and all(_is_smaller(each, by_name.get(each.name)) for each in found):
         yield found[0].name
     for name, _ in named_alike(found, codes):
         yield name
+
+
+def _is_smaller(tensor: TensorInfo, codes: TensorInfo | None) -> bool:
+    """Whether a tensor of the same name is smaller and shaped like a scale."""
+    if codes is None or tensor.n_elements >= codes.n_elements:
+        return False
+    return fits_as_scale(tensor.shape, codes.shape)
