@@ -186,6 +186,13 @@ l.weight f8 64x64, weight_descale.l f32
 l.weight f8 64x64, l.fp8_meta.scale_fwd f32 3
 l.weight i8 64x64, l.qparams f32 64x2
 l.weight f8 64x64, amax.l f32
+quantized_weight.l i8 64x64, quantization_scale.l f32 64
+l.bias i8 64, l.bias_scale f32
+l_q i8 64x64, l_s f32 64
+l.Wq i8 64x64, l.Ws f32 64
+position i8 32x8, position_scale f32 32x1
+l.offset i8 64x64, l.offset_scale f32 64
+count.weight i8 64x64, count.scale f32 64
 """
 PLAIN = """
 # names alone, and nothing that could be codes

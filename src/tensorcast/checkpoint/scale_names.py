@@ -114,7 +114,8 @@ WRAPPER_WORDS: Final = frozenset(
 
 COMPANION_WORDS: Final = frozenset(
     "point points inv inverse factor factors global block channel per group row column tensor "
-    "dequant dequantization act activation input output nested state meta fwd forward stats".split()
+    "dequant dequantization act activation input output nested quantization state meta fwd "
+    "forward stats".split()
 )
 """Words that stand beside `SCALE_WORDS` and may belong to them: `weight_scale_inv`."""
 
@@ -134,6 +135,9 @@ NO_SCALE_WORDS: Final = frozenset(
 )
 """Words in the names of parameters that are no scale of the tensor beside them, whatever their
 shape is: biases, learned scales of logits, norms and adapters, tokens, positions."""
+
+NORM_WORDS: Final = frozenset("norm norms ln layernorm rmsnorm groupnorm batchnorm".split())
+"""Words of vectors that are no codes, although a scale is called as they are."""
 
 NO_SCALE_NAMES: Final = frozenset(
     "weight kernel w weight_g original0 D A_log gate inited initialized cluster_size "

@@ -18,6 +18,7 @@ from .scale_names import (
     NO_CODES_WORDS,
     NO_SCALE_NAMES,
     NO_SCALE_WORDS,
+    NORM_WORDS,
     SCALE_WORDS,
     SHORT_CODES,
     SHORT_SCALES,
@@ -240,8 +241,7 @@ def _fits(tensor: TensorInfo, codes: TensorInfo) -> bool:
     if not _can_scale(tensor, codes) and module_of(tensor.name) != module_of(codes.name):
         return False
     if len(codes.shape) == 1:
-        last = _last(codes.name)
-        exempt = _words(last) & NO_SCALE_WORDS or _words(_last(tensor.name)) & NO_SCALE_WORDS
+        exempt = (_words(_last(codes.name)) | _words(_last(tensor.name))) & NORM_WORDS
         return not exempt and fits_as_scale(tensor.shape, codes.shape)
     return tensor.n_elements < codes.n_elements or fits_as_scale(tensor.shape, codes.shape)
 

@@ -135,7 +135,9 @@ def from_tensors(
     others = chain(
         _exponents(tensors, codes),
         in_one_module(tensors, by_name, codes),
-        named_alike(tensors, [each for each in vectors if each.n_elements > 1]),
+        named_alike(
+            tensors, [each for each in tensors if is_codes(each, 1) and each.n_elements > 1]
+        ),
     )
     found = list(islice(known, _COUNTED)) or list(islice(others, _COUNTED))
     if not found:
