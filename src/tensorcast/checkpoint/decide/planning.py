@@ -118,7 +118,8 @@ def plan(
     warnings += more
     skipped, extra_files = dict(source.skipped), source.extra_files
     if raw:
-        groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
+        if source.scaled:
+            groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
         warnings += raw_warnings(source)
         skipped |= raw_skipped(source)
         extra_files = tuple(name for name in extra_files if name not in skipped)
@@ -141,7 +142,7 @@ def plan(
     texts: dict[str, str] = {}
     if source.config is not None and source.config_text is not None:
         config, text = source.config, source.config_text
-        if raw:
+        if raw and source.scaled:
             config, text = raw_config(config, text)
         named = model_format(pairs, to)
         wider = loading_format(config, pairs, named, overflowed=bool(kept))

@@ -55,22 +55,36 @@ def open_file(path: Path) -> Checkpoint:
     """
     from ..conventions.beside import headers_of, surroundings
     from ..conventions.detection import has_codes, scaled_reason
+    from ..conventions.siblings import scales_beside
     from ..folders.weight_names import weight_name
 
     data_file, tensors = read_header(path, path.name)
     name = weight_name(path.name)
-    around = surroundings(path, has_codes(tensors))
-    own: tuple[TensorInfo, ...] = () if around.shards else tensors
+    coded = has_codes(tensors)
+    around = surroundings(path, coded)
     headers = [data_file.metadata]
-    scaled = scaled_reason(own, around.configs, around.files, headers, place=" beside it")
+    scaled = None
+    if around.shards:  # what lies beside this file may say enough
+        scaled = scaled_reason(
+            (), around.configs, around.files, headers, place=" beside it", coded=coded
+        )
     if scaled is None:  # the scales of this file's weights may lie in another
-        others, metadata = headers_of(around.shards, read_header)
+        others, metadata, broken = headers_of(around.shards, read_header)
         scaled = scaled_reason(
             [*others, *tensors],
-            metadata=[*headers, *metadata],
+            around.configs,
+            around.files,
+            [*headers, *metadata],
             names=around.names,
-            unread=around.unread,
+            unread=[*around.unread, *broken],
+            absent=around.absent,
             place=" beside it",
+        )
+    if scaled is None and coded:
+        real = Path(os.path.realpath(path))
+        taken = {path.name, real.name, *(shard.name for shard in around.shards)}
+        scaled = scales_beside(
+            tensors, (path.parent, real.parent), around.files, taken, read_header
         )
     return Checkpoint(
         path=path,
