@@ -10,6 +10,7 @@ import pytest
 
 import tensorcast as tc
 from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint.decide.rules import parse_rule
 from tensorcast.checkpoint.files.safetensors import SafetensorsReader
 from tensorcast.checkpoint.work.execution import run
 from tensorcast.core.refusal import format_that_holds
@@ -68,11 +69,12 @@ def test_everybody_gives_the_same_advice(
     save_file({"w": values}, tmp_path / "a.safetensors")
     source = SafetensorsReader().open(tmp_path / "a.safetensors")
     with pytest.raises(tc.CastOverflowError) as refused:
-        run(plan(source, str(tmp_path / "b.safetensors"), to))
+        run(plan(source, tmp_path / "b.safetensors", "float32", rules=[parse_rule(f"w={to}")]))
     said["convert"] = re.findall(r"\(w=(\w+)\)", str(refused.value))[0]
     x = torch.from_numpy(values)
     with tc.trace() as trace:
         x.to(getattr(torch, to))
-    (finding,) = (each for each in trace.findings if each.rule == "overflow")
-    said["trace"] = re.findall(r"cast to (\w+)", finding.instead)[0]
+    if values.dtype.kind == "f":  # a trace looks at floats
+        (finding,) = (each for each in trace.findings if each.rule == "overflow")
+        said["trace"] = re.findall(r"cast to (\w+)", finding.instead)[0]
     assert said == dict.fromkeys(said, expected)

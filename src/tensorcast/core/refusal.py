@@ -192,15 +192,12 @@ def way_out(
 def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
     magnitude, source = loss.largest_overflow, FORMATS[loss.source]
     infinite = magnitude == inf
-    holds = None
-    if magnitude is not None and target.has_zero:
+    if magnitude is None or infinite or not target.has_zero:
         # beside an infinity may stand what nobody has looked at
-        most = source.max if infinite else magnitude
-        least = -most if source.signed else 0
-        holds = format_that_holds(target, least, most, whole=source.is_integer) or source
-    if holds is None or (infinite and holds == source):
         return way_out(target, policy, infinite=infinite)
-    return way_out(target, policy, f"cast to {holds.name}, which holds them", infinite=infinite)
+    least = -magnitude if source.signed else 0
+    holds = format_that_holds(target, least, magnitude, whole=source.is_integer) or source
+    return way_out(target, policy, f"cast to {holds.name}, which holds them")
 
 
 def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None, n_ended: int) -> str:
