@@ -584,7 +584,8 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
 
     if not is_plain(x):
         raise CastError(
-            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read"
+            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read; "
+            "use torch.stack and tensorcast.cast"
         )
     plain = settled(x)
     source = buffer_of(plain)  # which looks whether its storage is there
