@@ -170,6 +170,8 @@ def _planned(
             fit = replace(fit, lacks=str(error))
     if same_kind and wanted == row:
         fit = replace(fit, lacks="", remade="")
+    if asked.target != "torch" and is_torch(data) and (wanted.is_float or wanted.is_complex):
+        fit = replace(fit, lacks=_lost_with(data) or fit.lacks)
     wish = Wish(asked.target, wanted, fit, device, asked.copy, asked.on_read_only)
     decision = decide(seen, wish, same_kind=same_kind)
     return Plan(data, seen, wish, decision, bridge, tensor)
@@ -266,6 +268,14 @@ def _is_transformed(tensor: Any) -> bool:
     from .bridges.torch import is_plain
 
     return tensor.device.type != "meta" and not is_plain(tensor)
+
+
+def _lost_with(tensor: Any) -> str:
+    """Why no other library gets the tensor, whose gradient would be lost; "" where it does."""
+    from .bridges.torch import recorded
+
+    what = recorded(tensor)
+    return f"the tensor {what}, which no other library records; pass x.detach()" if what else ""
 
 
 def _noted(seen: Seen, data: Any) -> Seen:

@@ -20,7 +20,7 @@ from ..loss import Loss, loss_of
 from ..policy import can_refuse, changes_nothing
 from .room import refuse_no_memory
 from .torch_batched import is_batched
-from .torch_derivatives import refuse_tangents
+from .torch_derivatives import refuse_tangents, tangent_of
 from .torch_packed import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
@@ -410,8 +410,25 @@ def _needs_gradient(x: torch.Tensor, target: Format) -> bool:
 
     if not (target.is_float or target.is_complex):
         return False
-    forward_mode = getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
-    return forward_mode or (x.requires_grad and torch.is_grad_enabled())
+    return _in_forward_mode() or (x.requires_grad and torch.is_grad_enabled())
+
+
+def _in_forward_mode() -> bool:
+    import torch
+
+    level: int = getattr(torch.autograd.forward_ad, "_current_level", -1)
+    return level >= 0
+
+
+def recorded(x: torch.Tensor) -> str:
+    """What a result that torch records nothing of would lose of the tensor; "" if nothing."""
+    import torch
+
+    if x.requires_grad and torch.is_grad_enabled():
+        return "requires grad"
+    if _in_forward_mode() and tangent_of(x) is not None:
+        return "carries a forward-mode tangent"
+    return ""
 
 
 def _check_output(
