@@ -98,6 +98,25 @@ def test_the_report_lists_overflow_first_then_the_lowest_sqnr(
     assert table[-1] == "and 13 more tensors that lost less (--json has them all)"
 
 
+def test_the_report_has_what_is_lost_whole_first_and_the_unknown_last(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    path = write_safetensors(
+        tmp_path / "w.safetensors",
+        {
+            "coarse": ("F64", [2], struct.pack("<2d", 1.0, 0.1)),
+            "gone": ("F64", [2], struct.pack("<2d", 1e-200, 1e-210)),
+            "tiny": ("F64", [2], struct.pack("<2d", 1.0, 1e-200)),
+        },
+    )
+    done = tensorcast("convert", path, "o.safetensors", "--to", "f32", "--report", "--raw")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert [line.split()[0] for line in table[1:4]] == ["gone", "coarse", "tiny"]
+    assert table[1].split()[-2:] == ["0.0", "dB"]
+
+
 def test_nothing_lost_says_so(tensorcast: Run, model: Path) -> None:
     done = tensorcast("convert", model.name, "out.safetensors", "--to", "f16", "--report")
     assert "to float16  4 tensors, exact: no value changes" in done.stdout
