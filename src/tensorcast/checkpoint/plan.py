@@ -29,6 +29,7 @@ from .config_text import (
     completed_config,
     loading_format,
     model_format,
+    narrowed_on_load,
     retyped_config,
     too_narrow,
 )
@@ -163,6 +164,10 @@ def plan(
                 f"config.json's dtype is {wider}, so that tensors of {_widest(pairs)} do not "
                 "overflow when the model is loaded"
             )
+        if changes:
+            stayed = (step.outputs[0] for step in steps if step.policy is None)
+            narrowed = narrowed_on_load(texts["config.json"], stayed)
+            warnings += [narrowed] if narrowed else []
         warnings += _unloadable(config, pairs)
     index = source.index_name if max_shard_size is None else None
     if index or len(shards) > 1:
