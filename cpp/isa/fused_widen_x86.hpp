@@ -107,8 +107,8 @@ TC_INLINE uint8_t one_byte(__m256i bytes, const Of& of) {
     return (uint8_t)_mm_cvtsi128_si32(x);
 }
 
-// each(i, q) casts the elements of a group from i on, and adds their squares to q if ADDS. False: an infinity or a NaN, or too large for
-// float32's sums; what each() wrote stands.
+// each(i, q) casts the elements of a group from i on, and adds their squares to q if ADDS. False: an
+// infinity or a NaN, or too large for float32's sums; what each() wrote stands.
 template <bool ADDS, class Each>
 TC_INLINE bool measure_widened(const Row& row, const uint8_t* in, const Each& each, Stats* s) {
     Lanes lanes;
