@@ -11,7 +11,7 @@ from cli.program import Run, float32, write_safetensors
 ADAPTER = "copied, an adapter; convert it by its own path"
 SUB_MODULE = "copied, weights of a sub-module; convert it by its own path"
 OTHER = "copied, not among the model's weights; convert it by its own path"
-TENSORS = "copied, only safetensors is converted"
+TENSORS = "copied as it is, since only safetensors files are converted"
 SAME = "by its name the same weights in another format, not converted"
 ONNX = "an ONNX export, not converted"
 OPENVINO = "part of an OpenVINO export, not converted"

@@ -174,6 +174,8 @@ def _planned(
             fit = replace(fit, lacks=str(error))
     if same_kind and wanted == row:
         fit = replace(fit, lacks="", remade="")
+    if asked.target != "torch" and is_torch(data) and (wanted.is_float or wanted.is_complex):
+        fit = replace(fit, lacks=_lost_with(data) or fit.lacks)
     wish = Wish(asked.target, wanted, fit, device, asked.copy, asked.on_read_only)
     decision = decide(seen, wish, same_kind=same_kind)
     return Plan(data, seen, wish, decision, bridge, tensor)
@@ -192,6 +194,14 @@ def _without_infinities(
     from ..bridges.memory import empty
 
     source: Buffer | None = None
+    if plan.tensor is not None and asked.target == "torch" and _is_transformed(plan.tensor):
+        if asked.copy is False:
+            raise CastError(f"copy=False, but inf={policy.inf!r} asks of values not seen from here")
+        made = cast(plan.tensor, row, **vars(policy))  # recorded, whatever the values will be
+        asked = replace(asked, copy=None)
+        again = _plan(made, asked, bridge, policy)
+        assert again is not None
+        return again, asked, replace(policy, inf="keep")
     if plan.tensor is not None:
         loss = measure(plan.tensor, row, **vars(policy))
     else:
@@ -260,6 +270,20 @@ def _inferred(data: Any, row: Format | None, bridge: Any, keywords: dict[str, An
         except CastOverflowError:
             continue
     return made if formats[-1] == lookup(made.dtype) else array(data, formats[-1], **keywords)
+
+
+def _is_transformed(tensor: Any) -> bool:
+    from ..bridges.torch.tensor import is_plain
+
+    return tensor.device.type != "meta" and not is_plain(tensor)
+
+
+def _lost_with(tensor: Any) -> str:
+    """Why no other library gets the tensor, whose gradient would be lost; "" where it does."""
+    from ..bridges.torch.tensor import recorded
+
+    what = recorded(tensor)
+    return f"the tensor {what}, which no other library records; pass x.detach()" if what else ""
 
 
 def _noted(seen: Seen, data: Any) -> Seen:
@@ -340,10 +364,11 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
 def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """What torch holds, cast by torch where it lies."""
     from ..api.casts import cast
-    from ..bridges.torch.tensor import copied
+    from ..bridges.torch.tensor import copied, is_plain
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
-    check_storage(tensor)
+    if is_plain(tensor):  # what torch transforms or traces has no storage to look at
+        check_storage(tensor)
     keywords = vars(policy)
     if target == "torch":
         device = asked.device if moved else None

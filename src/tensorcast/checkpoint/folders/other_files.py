@@ -156,7 +156,7 @@ def _why_unconverted(root: Path, name: str) -> str | None:
             return "copied, weights of a sub-module; convert it by its own path"
         return "copied, not among the model's weights; convert it by its own path"
     if file.endswith(tuple(_OTHER_TENSORS)):
-        return "copied, only safetensors is converted"
+        return "copied as it is, since only safetensors files are converted"
     return None
 
 
