@@ -18,32 +18,27 @@ import numpy as np
 import pytest
 
 import tensorcast as tc
-from tensorcast.api import casts
 from tensorcast.kernels.fast import tried_first
 
 torch = pytest.importorskip("torch")
 ml_dtypes = pytest.importorskip("ml_dtypes")
 
-DEFAULTS: dict[str, Any] = {
-    name: parameter.default
-    for name, parameter in inspect.signature(tc.cast).parameters.items()
-    if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-}
 FORMATS = ("float32", "float16", "bfloat16", "float64", "int32", "int8", "uint8", "bool",
            "float8_e4m3fn", "complex64")  # fmt: skip
 
 
-@tried_first("cast")
-def fast(x: object, to: object, *, overflow: object = "raise", rounding: object = None,
-         nan: object = "raise", inf: object = "keep", exact: object = False, seed: object = 0,
-         out: object = None, memory_format: object = None, device: object = None,
-         report: object = False, packed: object = False) -> Any:  # fmt: skip
+def declines(*arguments: object, **options: object) -> Any:
     """What C makes of a cast, or NotImplemented."""
     return NotImplemented
 
 
-def general(x: object, to: Any, **options: object) -> Any:
-    return casts._cast(x, to, *{**DEFAULTS, **options}.values())
+def signed_as(like: Any, function: Any) -> Any:
+    function.__signature__ = inspect.signature(like)
+    return function
+
+
+fast: Any = tried_first("cast")(signed_as(tc.cast, declines))
+general: Any = tc.cast.__wrapped__
 
 
 needs_exchange = pytest.mark.skipif(
@@ -341,7 +336,7 @@ def test_arguments_may_have_names_in_any_order() -> None:
 
 def test_as_an_attribute_it_binds() -> None:
     class Holder:
-        method = tried_first("cast")(lambda self, to="int8": (self, to))
+        method = tried_first("cast")(signed_as(tc.cast, lambda self, to="int8": (self, to)))
 
     holder = Holder()
     assert holder.method("x") == (holder, "x")
@@ -352,12 +347,20 @@ def test_an_entry_in_a_cycle_is_collected() -> None:
     def function(x: object, to: object) -> object:
         return x
 
-    entry = tried_first("cast")(function)
+    entry = tried_first("cast")(signed_as(tc.cast, function))
     function.__dict__["itself"] = entry
     gone = weakref.ref(entry)
     del entry, function
     gc.collect()
     assert gone() is None
+
+
+def test_a_function_without_an_argument_that_c_reads_is_refused() -> None:
+    """Its own way would otherwise be all that is ever called."""
+    with pytest.raises(TypeError, match="differ in device, exact"):
+        tried_first("cast")(lambda x, to: (x, to))
+    with pytest.raises(TypeError, match="differ in copy, data"):
+        tried_first("as_tensor")(signed_as(tc.cast, declines))
 
 
 def test_entries_refuse_what_is_no_signature() -> None:

@@ -10,24 +10,26 @@ array([1.5, 2.5])
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..bridges import is_torch
 from ..errors import CastError
 from ..formats import Format, lookup_target
 from ..kernels.fast import tried_first
-from ..policy import Inf, Nan, Overflow, Policy, Rounding
+from ..policy import PolicyOptions, policy_of, shows_policy
 from ..share.handover import Asked, hand_over, verdict_on
 from ..share.verdict import TARGETS, ReadOnly, Target, Verdict
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 
 _NUMBERS = frozenset({bool, int, float, complex, list, tuple})
 
 
 @tried_first("as_tensor")
+@shows_policy()
 def as_tensor(
     data: Any,
     dtype: object = None,
@@ -35,14 +37,9 @@ def as_tensor(
     *,
     copy: bool | None = None,
     on_read_only: ReadOnly = "copy",
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     null: Any = None,
-) -> Any:
+    **policy: Unpack[PolicyOptions],
+) -> torch.Tensor:
     """A torch tensor of the data, sharing its memory where that can be and was not forbidden.
 
     Args:
@@ -87,29 +84,26 @@ def as_tensor(
         ...
         tensorcast.errors.CastError: copy=False, but strides are negative, and torch has none
     """
+    rules = policy_of("as_tensor", policy)
     quick = type(data) in _NUMBERS and sys.modules.get("torch") is not None
     if quick and device is None and copy is not False:
-        from ..bridges.sequences import tensor  # new memory, whatever is decided
+        from ..bridges.sequences import tensor_of  # new memory, whatever is decided
 
-        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, inf=inf,
-                      exact=exact, seed=seed, null=null)  # fmt: skip
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
+        return tensor_of(data, dtype, rules, null=null)
     to = _wanted(data, dtype)
-    return hand_over(data, Asked("torch", to, device, copy, on_read_only, null=null), policy)
+    asked = Asked("torch", to, device, copy, on_read_only, null=null)
+    result: torch.Tensor = hand_over(data, asked, rules)
+    return result
 
 
+@shows_policy()
 def as_array(
     data: Any,
     dtype: object = None,
     *,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     null: Any = None,
+    **policy: Unpack[PolicyOptions],
 ) -> np.ndarray[Any, Any]:
     """A NumPy array of the data, sharing its memory where that can be; without torch.
 
@@ -125,9 +119,9 @@ def as_array(
         array([[1, 2],
                [3, 4]], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
+    rules = policy_of("as_array", policy)
     to = None if dtype is None else lookup_target(dtype)
-    result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), policy)
+    result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), rules)
     return result
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from ..bridges.fresh import empty_numpy, empty_torch
 from ..bridges.pixels import Pixels, first_of, pixels_of, written_buffer
@@ -22,12 +22,13 @@ from ..core.pixels import Channel, Scaling, channel_of
 from ..errors import CastError, CastOverflowError
 from ..formats import FORMATS, Format, lookup_target
 from ..kernels import cpu
-from ..policy import Overflow, Policy, Rounding
+from ..policy import Policy, RoundingOptions, policy_of, shows_policy
 
 Number = int | float | Fraction | Decimal
 
 
 @tells_memory
+@shows_policy(RoundingOptions)
 def image_to_tensor(
     image: Any,
     to: object = "float32",
@@ -37,8 +38,7 @@ def image_to_tensor(
     mean: Number | Sequence[Number] | None = None,
     std: Number | Sequence[Number] | None = None,
     out: Any = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
+    **policy: Unpack[RoundingOptions],
 ) -> Any:
     """The tensor of ((pixel / divide) - mean) / std, computed exactly and rounded once.
 
@@ -72,6 +72,7 @@ def image_to_tensor(
                [1.5 , 2.25]], dtype=float16)
     """
     target = lookup_target(to, "torch")
+    rules = policy_of("image_to_tensor", policy)
     if not isinstance(layout, str):
         raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
     given, wanted = _letters(layout)
@@ -86,8 +87,7 @@ def image_to_tensor(
         _hashable(mean),
         _hashable(std),
         sizes.get("C", 1),
-        overflow,
-        rounding,
+        rules,
     )
     if out is None:
         made, address = (empty_torch if pixels.is_torch else empty_numpy)(shape, target)
@@ -95,7 +95,7 @@ def image_to_tensor(
         written = Buffer(address, shape, strides, target, owner=made)
     else:
         made, written = out, written_buffer(out, pixels, shape, target)
-    if overflow == "raise" and any(channel.refused for channel in channels):
+    if rules.overflow == "raise" and any(channel.refused for channel in channels):
         _refuse(pixels, given, channels, target)
     rows = wanted.find("H")
     for begin, end, strip in pixels.strips():
@@ -113,14 +113,13 @@ def _channels(
     mean: Any,
     std: Any,
     n_channels: int,
-    overflow: Overflow,
-    rounding: Rounding | None,
+    rules: Policy,
 ) -> tuple[Channel, ...]:
     """How each channel's results are found; kept, for the next image is scaled alike."""
     row = FORMATS[target]
     if row.is_complex:
         raise CastError(f"pixels are real: {target} is no format for an image")
-    policy = Policy(overflow, rounding).resolve(source, row)
+    policy = rules.resolve(source, row)
     if policy.rounding == "stochastic":
         raise CastError('rounding="stochastic" is for cast: an image has a result for each value')
     if divide == "white":

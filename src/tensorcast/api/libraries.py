@@ -11,10 +11,10 @@ All take what `tensorcast.as_tensor` takes, and share, copy, cast and refuse by 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..formats import lookup_target
-from ..policy import Inf, Nan, Overflow, Policy, Rounding
+from ..policy import PolicyOptions, policy_of, shows_policy
 from ..share.handover import Asked, hand_over
 from ..share.verdict import Target
 
@@ -22,18 +22,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+@shows_policy()
 def to_numpy(
     data: Any,
     dtype: object = None,
     device: Any = None,
     *,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    **policy: Unpack[PolicyOptions],
 ) -> np.ndarray[Any, Any]:
     """A NumPy array of the data: `as_array`, and with device="cpu" also of what lies elsewhere.
 
@@ -53,23 +49,18 @@ def to_numpy(
         >>> to_numpy([0.1, 300.0], "bfloat16")
         array([0.100098, 300], dtype=bfloat16)
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     result: np.ndarray[Any, Any] = _out(data, "numpy", dtype, device, copy, None, policy)
     return result
 
 
+@shows_policy()
 def to_jax(
     data: Any,
     dtype: object = None,
     device: Any = None,
     *,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """A JAX array of the data, on the CPU, or where they lie on a GPU.
 
@@ -89,22 +80,17 @@ def to_jax(
         MissingLibraryError: JAX is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "jax", dtype, device, copy, None, policy)
 
 
+@shows_policy()
 def to_tensorflow(
     data: Any,
     dtype: object = None,
     device: Any = None,
     *,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """A TensorFlow tensor of the data, on the CPU, or where they lie on a GPU.
 
@@ -124,22 +110,17 @@ def to_tensorflow(
         MissingLibraryError: TensorFlow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "tensorflow", dtype, device, copy, None, policy)
 
 
+@shows_policy()
 def to_cupy(
     data: Any,
     dtype: object = None,
     device: Any = None,
     *,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """A CuPy array of the data: on their GPU where they lie on one, else on the device named.
 
@@ -154,21 +135,16 @@ def to_cupy(
         MissingLibraryError: CuPy is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "cupy", dtype, device, copy, None, policy)
 
 
+@shows_policy()
 def to_arrow(
     data: Any,
     dtype: object = None,
     *,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """An Arrow array of the data: of one dimension a pyarrow.Array, of more a
     FixedShapeTensorArray.
@@ -187,22 +163,17 @@ def to_arrow(
         MissingLibraryError: pyarrow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "arrow", dtype, None, copy, None, policy)
 
 
+@shows_policy()
 def to_pil(
     data: Any,
     dtype: object = None,
     *,
     mode: str | None = None,
     copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """A Pillow image of height x width or height x width x bands, values as they are.
 
@@ -226,7 +197,6 @@ def to_pil(
         >>> to_pil(np.zeros((2, 3, 4), np.uint8)).mode
         'RGBA'
     """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
     return _out(data, "pil", dtype, None, copy, mode, policy)
 
 
@@ -237,7 +207,8 @@ def _out(
     device: Any,
     copy: bool | None,
     mode: str | None,
-    policy: Policy,
+    options: PolicyOptions,
 ) -> Any:
+    policy = policy_of(f"to_{target}", options)
     to = None if dtype is None else lookup_target(dtype)
     return hand_over(data, Asked(target, to, device, copy, mode=mode), policy)

@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
 
 from ..buffer import MAX_DIMS, refuse_masked
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, Reader, lookup, lookup_target
 from ..kernels import cpu
 from ..kernels.torch_lazy import settled
-from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Policy, PolicyOptions, ResolvedPolicy, policy_of, shows_policy
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
@@ -40,18 +40,14 @@ _PYTHON_KINDS = {
 }
 
 
+@shows_policy()
 def tensor(
     data: object,
     to: object = None,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     device: Any = None,
     null: Any = None,
+    **policy: Unpack[PolicyOptions],
 ) -> torch.Tensor:
     """A new torch tensor of the numbers, each rounded once from its exact value.
 
@@ -82,7 +78,13 @@ def tensor(
         tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
 Pass overflow="saturate" or "wrap", or to="int16", which holds it.
     """
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
+    return tensor_of(data, to, policy_of("tensor", policy), device=device, null=null)
+
+
+def tensor_of(
+    data: object, to: object, policy: Policy, *, device: Any = None, null: object = None
+) -> torch.Tensor:
+    """What `tensor` makes, under a policy."""
     if "torch" not in sys.modules:
         load("torch")
     if sys.modules["torch"]._C._get_tracing_state() is not None:
@@ -104,17 +106,13 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
         raise
 
 
+@shows_policy()
 def array(
     data: object,
     to: object = None,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     null: Any = None,
+    **policy: Unpack[PolicyOptions],
 ) -> np.ndarray[Any, Any]:
     """A new NumPy array of the numbers, each rounded once from its exact value.
 
@@ -126,7 +124,13 @@ def array(
         >>> array([1.5, 2], "bfloat16")
         array([1.5, 2], dtype=bfloat16)
     """
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
+    return array_of(data, to, policy_of("array", policy), null=null)
+
+
+def array_of(
+    data: object, to: object, policy: Policy, *, null: object = None
+) -> np.ndarray[Any, Any]:
+    """What `array` makes, under a policy."""
     result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
@@ -202,13 +206,6 @@ def _names_of(kinds: int) -> list[str]:
 def _no_promotion(dtypes: list[Any]) -> CastError:
     names = ", ".join(str(dtype) for dtype in dtypes)
     return CastError(f"no format holds {names} by the library's promotion; pass to=")
-
-
-@lru_cache(maxsize=256, typed=True)
-def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
-) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 @lru_cache(maxsize=256)
