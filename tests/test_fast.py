@@ -103,7 +103,7 @@ def test_a_refusal_writes_nothing_and_is_declined(n: int) -> None:
         assert fast(x, "int8") is NotImplemented
         assert fast(x, "int8", out=out) is NotImplemented
         assert (out == 7).all()
-        with pytest.raises(tc.CastError):
+        with pytest.raises(tc.errors.CastError):
             tc.cast(x, "int8", out=out)
         assert (out == 7).all()
     infinite = torch.tensor([np.inf])
@@ -215,7 +215,7 @@ assert tc.cast(z.imag, torch.float16).equal((-x).half())
 assert tc.cast(z, torch.complex128).equal(z.to(torch.complex128))
 try:
     tc.cast(x.double(), torch.float32, out=torch._neg_view(torch.zeros(3, 4)))
-except tc.CastError as error:
+except tc.errors.CastError as error:
     assert "out is a lazy conjugate or negative" in str(error)
 else:
     raise AssertionError("written into a negated tensor")
@@ -464,19 +464,19 @@ def test_many_threads_cast_one_tensor() -> None:
 @needs_exchange
 def test_large_results_with_and_without_huge_pages() -> None:
     x = torch.randn(5_000_000)
-    before = tc.huge_pages(False)
+    before = tc.memory.huge_pages(False)
     try:
         expected = fast(x, "float16")
-        assert tc.huge_pages(True) is False
-        assert tc.huge_pages() is True
+        assert tc.memory.huge_pages(True) is False
+        assert tc.memory.huge_pages() is True
         same(fast(x, "float16"), expected)
         same(fast(x.numpy(), "float16"), expected.numpy())
     finally:
-        tc.huge_pages(before)
+        tc.memory.huge_pages(before)
 
 
 def test_huge_pages_are_switched_off_by_the_environment() -> None:
-    code = "import tensorcast as tc; print(tc.huge_pages())"
+    code = "import tensorcast as tc; print(tc.memory.huge_pages())"
     for value, printed in (("0", "False"), ("1", "True")):
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -462,7 +462,7 @@ def test_pil_images_in_several_blocks(
             image.putpixel((66, 89), (1, 2, 200))
             image = pil.eval(image, lambda x: min(x, 127))
             image.putpixel((66, 89), (1, 2, 200))
-            with pytest.raises(tc.CastOverflowError, match=r"channel 2 at \[89, 66\]"):
+            with pytest.raises(tc.errors.CastOverflowError, match=r"channel 2 at \[89, 66\]"):
                 tc.image_to_tensor(image, "int8", divide=None)
     finally:
         pil.core.set_block_size(before)

@@ -1,10 +1,10 @@
-"""Tensors and arrays out of what others hold: `as_tensor`, `as_array`, and `explain`, which tells
-what they, and the ways out of `tensorcast.api.libraries`, would do.
+"""Tensors out of what others hold: `as_tensor`; and `explain`, which tells what it and the ways out
+of `tensorcast.api.libraries` would do.
 
 >>> import array
 >>> import tensorcast as tc
->>> tc.as_array(array.array("d", [1.5, 2.5]))
-array([1.5, 2.5])
+>>> tc.as_tensor(array.array("d", [1.5, 2.5]))
+tensor([1.5000, 2.5000], dtype=torch.float64)
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from ..share.handover import Asked, hand_over, verdict_on
 from ..share.verdict import TARGETS, ReadOnly, Target, Verdict
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 
@@ -49,8 +48,8 @@ def as_tensor(
             Arrow array; what has DLPack or `__array_interface__`, or on a GPU
             `__cuda_array_interface__`; series and tables of pandas, polars and Arrow; Python
             numbers and nested sequences of them.
-        dtype: the format wanted, any spelling; None keeps the source's. Sequences: as
-            `tensorcast.tensor` infers.
+        dtype: the format wanted, any spelling; None keeps the source's, and of Python's numbers
+            infers it as `torch.tensor` does: bool, int64, torch's default dtype for floats.
         device: torch's; None never moves anything.
         copy: True: always new memory. False: never; where that cannot be, an error with the reason.
             None: new memory only where it must be.
@@ -75,6 +74,9 @@ def as_tensor(
 
     Example:
         >>> import numpy as np
+        >>> as_tensor([[1, 2], [3, 300]], "float16")
+        tensor([[  1.,   2.],
+                [  3., 300.]], dtype=torch.float16)
         >>> x = np.zeros(3, np.float32)
         >>> as_tensor(x)[0] = 7
         >>> x
@@ -93,35 +95,6 @@ def as_tensor(
     to = _wanted(data, dtype)
     asked = Asked("torch", to, device, copy, on_read_only, null=null)
     result: torch.Tensor = hand_over(data, asked, rules)
-    return result
-
-
-@shows_policy()
-def as_array(
-    data: Any,
-    dtype: object = None,
-    *,
-    copy: bool | None = None,
-    null: Any = None,
-    **policy: Unpack[PolicyOptions],
-) -> np.ndarray[Any, Any]:
-    """A NumPy array of the data, sharing its memory where that can be; without torch.
-
-    Memory that may not be written makes an array that cannot be. The formats NumPy lacks come as
-    ml_dtypes'. The arguments and errors are those of `as_tensor`.
-
-    Example:
-        >>> as_array(b"abc")
-        array([97, 98, 99], dtype=uint8)
-        >>> as_array(b"abc").flags.writeable
-        False
-        >>> as_array([[1, 2], [3, 4]], "bfloat16")
-        array([[1, 2],
-               [3, 4]], dtype=bfloat16)
-    """
-    rules = policy_of("as_array", policy)
-    to = None if dtype is None else lookup_target(dtype)
-    result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), rules)
     return result
 
 

@@ -141,7 +141,7 @@ def cast(
 
     Args:
         x: torch.Tensor (any strides, device and format torch names), numpy.ndarray (ml_dtypes,
-            any strides, byte order and alignment) or PackedTensor. Sequences: `tensorcast.tensor`.
+            any strides, byte order and alignment) or PackedTensor. Lists: `tensorcast.as_tensor`.
         to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half). What
             two libraries read differently ("i8") is refused; "float" and "int" of a torch tensor
             are torch's.

@@ -29,16 +29,20 @@ def to_numpy(
     device: Any = None,
     *,
     copy: bool | None = None,
+    null: Any = None,
     **policy: Unpack[PolicyOptions],
 ) -> np.ndarray[Any, Any]:
-    """A NumPy array of the data: `as_array`, and with device="cpu" also of what lies elsewhere.
+    """A NumPy array of the data, sharing its memory where that can be; without torch.
 
-    The formats NumPy lacks come as ml_dtypes'. Memory that may not be written makes an array that
-    cannot be, and so does a tensor that was expanded, whose elements share memory. A tensor that
-    requires grad is shared too; what is done to the array is not recorded.
+    Numbers and lists become what `np.array` infers, but integers beyond int64 are refused rather
+    than made objects or floats. The formats NumPy lacks come as ml_dtypes'. Memory that may not be
+    written makes an array that cannot be, and so does a tensor that was expanded, whose elements
+    share memory. A tensor that requires grad is shared too; what is done to the array is not
+    recorded.
 
     Args:
-        data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
+        data, dtype, copy, null, overflow, rounding, nan, inf, exact, seed: as of
+            `tensorcast.as_tensor`.
         device: "cpu" brings over what lies on a GPU; None moves nothing.
 
     Raises:
@@ -48,8 +52,10 @@ def to_numpy(
     Example:
         >>> to_numpy([0.1, 300.0], "bfloat16")
         array([0.100098, 300], dtype=bfloat16)
+        >>> to_numpy(b"abc"), to_numpy(b"abc").flags.writeable
+        (array([97, 98, 99], dtype=uint8), False)
     """
-    result: np.ndarray[Any, Any] = _out(data, "numpy", dtype, device, copy, None, policy)
+    result: np.ndarray[Any, Any] = _out(data, "numpy", dtype, device, copy, None, policy, null)
     return result
 
 
@@ -152,7 +158,7 @@ def to_arrow(
     Shared are elements in C order without gaps; a write to the source shows in the array. bool is
     copied: Arrow packs it. bfloat16, float8 and what else Arrow lacks come as its canonical type
     for that, `arrow.opaque`, over unsigned integers, with the ml_dtypes name of the format; complex
-    over pairs. `tensorcast.as_array` and `as_tensor` read all of them.
+    over pairs. `tensorcast.to_numpy` and `as_tensor` read all of them.
 
     Args:
         data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
@@ -208,7 +214,8 @@ def _out(
     copy: bool | None,
     mode: str | None,
     options: PolicyOptions,
+    null: Any = None,
 ) -> Any:
     policy = policy_of(f"to_{target}", options)
     to = None if dtype is None else lookup_target(dtype)
-    return hand_over(data, Asked(target, to, device, copy, mode=mode), policy)
+    return hand_over(data, Asked(target, to, device, copy, mode=mode, null=null), policy)

@@ -31,13 +31,13 @@ def kind_of(x: object) -> Kind:
         return "numpy"
     if isinstance(x, (bool, int, float, complex, list, tuple, range)):
         raise CastError(
-            f"{type(x).__name__} is not a tensor; tensorcast.tensor(data, format) and "
-            "tensorcast.array(data, format) make one of numbers and sequences"
+            f"{type(x).__name__} is not a tensor; tensorcast.as_tensor(data, format) and "
+            "tensorcast.to_numpy(data, format) make one of numbers and sequences"
         )
     if _is_array_to_someone(x):
         way = (
             "this call takes a torch.Tensor or a numpy.ndarray, and tensorcast.as_tensor(x) or "
-            "tensorcast.as_array(x) makes one of it, on the same memory where that can be"
+            "tensorcast.to_numpy(x) makes one of it, on the same memory where that can be"
         )
     else:
         way = about_files(x) or "pass a torch.Tensor or a numpy.ndarray"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WAY_OUT: Final = (
     "Fill or drop them first, or pass null=VALUE, what they become, to tensorcast.as_tensor or "
-    "as_array"
+    "to_numpy"
 )
 
 

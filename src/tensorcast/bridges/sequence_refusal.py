@@ -53,7 +53,7 @@ def misshapen(
     if filled.status == 4:
         return CastError(
             f"{name_of(path)}: {found} is complex, and {target.name} would drop its imaginary "
-            'part; pass to="complex64" or take .real'
+            'part; pass dtype="complex64" or take .real'
         )
     if filled.status == 3:
         first = "" if not path or not any(path) else f", where {name_of((0,) * len(path))} is one"
@@ -223,7 +223,7 @@ def _way_out(
         others.append('"ieee"')
     way = f"Pass overflow={' or '.join(others)}"
     holds = _holding(number, numbers, target, infinite)
-    return f'{way}, or to="{holds}", which holds it.' if holds else f"{way}."
+    return f'{way}, or dtype="{holds}", which holds it.' if holds else f"{way}."
 
 
 def _holding(number: Any, numbers: list[Any], target: Format, infinite: bool) -> str | None:

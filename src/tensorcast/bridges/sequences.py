@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, reduce
-from typing import TYPE_CHECKING, Any, Protocol, Unpack, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..buffer import MAX_DIMS, refuse_masked
 from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, Reader, lookup, lookup_target
 from ..kernels import cpu
 from ..kernels.torch_lazy import settled
-from ..policy import Policy, PolicyOptions, ResolvedPolicy, policy_of, shows_policy
+from ..policy import Policy, ResolvedPolicy
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
@@ -40,14 +40,8 @@ _PYTHON_KINDS = {
 }
 
 
-@shows_policy()
-def tensor(
-    data: object,
-    to: object = None,
-    *,
-    device: Any = None,
-    null: Any = None,
-    **policy: Unpack[PolicyOptions],
+def tensor_of(
+    data: object, to: object, policy: Policy, *, device: Any = None, null: object = None
 ) -> torch.Tensor:
     """A new torch tensor of the numbers, each rounded once from its exact value.
 
@@ -59,7 +53,6 @@ def tensor(
         to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
             for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
             that have one, promoted where they differ; float32 if there is no number at all.
-        overflow, rounding, nan, inf, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
         null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
@@ -69,22 +62,15 @@ def tensor(
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
 
     Example:
-        >>> tensor([[1, 2], [3, 300]], "float16")
+        >>> tensor_of([[1, 2], [3, 300]], "float16", Policy())
         tensor([[  1.,   2.],
                 [  3., 300.]], dtype=torch.float16)
-        >>> tensor([[1, 2], [3, 300]], "int8")
+        >>> tensor_of([[1, 2], [3, 300]], "int8", Policy())
         Traceback (most recent call last):
         ...
         tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
-Pass overflow="saturate" or "wrap", or to="int16", which holds it.
+Pass overflow="saturate" or "wrap", or dtype="int16", which holds it.
     """
-    return tensor_of(data, to, policy_of("tensor", policy), device=device, null=null)
-
-
-def tensor_of(
-    data: object, to: object, policy: Policy, *, device: Any = None, null: object = None
-) -> torch.Tensor:
-    """What `tensor` makes, under a policy."""
     if "torch" not in sys.modules:
         load("torch")
     if sys.modules["torch"]._C._get_tracing_state() is not None:
@@ -106,31 +92,19 @@ def tensor_of(
         raise
 
 
-@shows_policy()
-def array(
-    data: object,
-    to: object = None,
-    *,
-    null: Any = None,
-    **policy: Unpack[PolicyOptions],
+def array_of(
+    data: object, to: object, policy: Policy, *, null: object = None
 ) -> np.ndarray[Any, Any]:
     """A new NumPy array of the numbers, each rounded once from its exact value.
 
-    The arguments and errors are those of `tensor`. With `to` None the dtype is what `np.array`
+    The arguments and errors are those of `tensor_of`. With `to` None the dtype is what `np.array`
     infers (int64, float64, complex128, promoted), but integers beyond int64 are refused rather
     than made objects or floats. Sub-byte formats come in ml_dtypes' containers of one byte.
 
     Example:
-        >>> array([1.5, 2], "bfloat16")
+        >>> array_of([1.5, 2], "bfloat16", Policy())
         array([1.5, 2], dtype=bfloat16)
     """
-    return array_of(data, to, policy_of("array", policy), null=null)
-
-
-def array_of(
-    data: object, to: object, policy: Policy, *, null: object = None
-) -> np.ndarray[Any, Any]:
-    """What `array` makes, under a policy."""
     result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
@@ -205,7 +179,7 @@ def _names_of(kinds: int) -> list[str]:
 
 def _no_promotion(dtypes: list[Any]) -> CastError:
     names = ", ".join(str(dtype) for dtype in dtypes)
-    return CastError(f"no format holds {names} by the library's promotion; pass to=")
+    return CastError(f"no format holds {names} by the library's promotion; pass dtype=")
 
 
 @lru_cache(maxsize=256)

@@ -67,24 +67,6 @@ def tried_first(kind: str, **attributes: object) -> Callable[[_F], _F]:
     return decorate
 
 
-def huge_pages(enabled: bool | None = None) -> bool:
-    """Whether large fresh results ask the kernel for huge pages, which halves the time of writing
-    them; with an argument, switch that on or off for this process.
-
-    Only fresh memory of 4 MiB or more is advised (`madvise(MADV_HUGEPAGE)`, Linux), before its
-    first touch; it stays torch's or NumPy's memory. The environment variable
-    TENSORCAST_HUGE_PAGES=0 starts a process with it off.
-
-    Returns: what held before the call.
-
-    Example:
-        >>> before = huge_pages(False)
-        >>> huge_pages(before)
-        False
-    """
-    return _core.huge_pages(enabled)
-
-
 def _resolve(spelling: object) -> int | None:
     """The index of a format whose codes have a byte or more."""
     if getattr(spelling, "isnative", True) is False:  # a NumPy dtype of the other byte order

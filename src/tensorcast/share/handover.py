@@ -6,6 +6,8 @@ neither can say or do anything else than the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,32 +84,33 @@ def hand_over(data: Any, asked: Asked, policy: Policy) -> Any:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
     bridge = _bridge(asked)
-    try:
+    with _saying_what_is_unreadable(data):
         found = _plan(data, asked, bridge, policy)
-        if found is None:
-            found = _plan_sequence(data, asked, bridge, policy)
-        elif policy.inf != "keep" and found.wish.format == found.seen.buffer.format:
-            found, asked, policy = _without_infinities(found, asked, bridge, policy)
-        return _carry_out(found, asked, policy)
-    except Exception as error:
-        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
-        raise
+        if found is not None:
+            if policy.inf != "keep" and found.wish.format == found.seen.buffer.format:
+                found, asked, policy = _without_infinities(found, asked, bridge, policy)
+            return _carry_out(found, asked, policy)
+    # the errors of numbers are said where they are read
+    return _carry_out(_plan_sequence(data, asked, bridge, policy), asked, policy)
 
 
 def verdict_on(data: Any, asked: Asked) -> Verdict:
     """What `hand_over` would do, under a policy that refuses no value."""
     bridge = _bridge(asked)
-    try:
+    with _saying_what_is_unreadable(data):
         found = _plan(data, asked, bridge, _RECKLESS)
-        if found is None:
-            found = _plan_sequence(data, asked, bridge, _RECKLESS)
-    except Exception as error:
-        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
-        raise
+    if found is None:
+        found = _plan_sequence(data, asked, bridge, _RECKLESS)
     return found.decision.verdict
 
 
-# -- deciding ------------------------------------------------------------------------------------
+@contextmanager
+def _saying_what_is_unreadable(data: Any) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
+        raise
 
 
 def _bridge(asked: Asked) -> Any:
@@ -261,9 +264,6 @@ def _noted(seen: Seen, data: Any) -> Seen:
             seen, note="the tensor requires grad; what is done to the result is not recorded"
         )
     return seen
-
-
-# -- doing ---------------------------------------------------------------------------------------
 
 
 def _carry_out(plan: Plan, asked: Asked, policy: Policy) -> Any:

@@ -31,7 +31,7 @@ def fit(row: Format, shape: tuple[int, ...]) -> Fit:
 
     try:
         if is_pairs(dtype_of(row)):
-            pairs_shape(shape, "tensorcast.as_array keeps a byte for each")
+            pairs_shape(shape, "tensorcast.to_numpy keeps a byte for each")
     except CastError as error:
         return Fit(lacks=str(error))
     return Fit()
