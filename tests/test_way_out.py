@@ -244,7 +244,7 @@ def test_images(mode: str) -> None:
 
 def test_what_is_no_image() -> None:
     needs("pil")
-    with pytest.raises(CastError, match="these look like channels first: permute them to the end"):
+    with pytest.raises(CastError, match='in front: pass layout="CHW"'):
         tc.to_pil(np.zeros((3, 20, 30), np.uint8))
     with pytest.raises(CastError, match=r"Pillow has no image of float32 \[4, 5, 3\]; it has"):
         tc.to_pil(np.zeros((4, 5, 3), np.float32))

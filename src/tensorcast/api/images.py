@@ -33,7 +33,7 @@ def image_to_tensor(
     image: Any,
     to: object = "float32",
     *,
-    layout: str = "HWC->CHW",
+    layout: str | None = None,
     divide: Number | Literal["white"] | None = "white",
     mean: Number | Sequence[Number] | None = None,
     std: Number | Sequence[Number] | None = None,
@@ -48,7 +48,9 @@ def image_to_tensor(
             has one channel.
         to: the format of the result.
         layout: dimensions of the image and of the result, letters N, H, W and C in any order. The
-            result may have a C or an N of one that the image has not: "HW->CHW".
+            result may have a C or an N of one that the image has not: "HW->CHW". Without an arrow
+            the result has the image's: "CHW". None is "HWC->CHW"; an array of three or four
+            channels in front, and not behind, is then refused.
         divide: what every pixel is divided by. "white" is the largest pixel, so that white becomes
             1: 255 of uint8, 65535 of uint16 and mode "I;16", 1 of bool and mode "1". None is 1.
         mean, std: a number, or one for each channel; None is 0 and 1. Floats mean the binary value
@@ -73,11 +75,13 @@ def image_to_tensor(
     """
     target = lookup_target(to, "torch")
     rules = policy_of("image_to_tensor", policy)
-    if not isinstance(layout, str):
+    if not isinstance(layout, str | None):
         raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
-    given, wanted = _letters(layout)
+    given, wanted = _letters(layout or "HWC->CHW")
     pixels = pixels_of(image, given)
     source = pixels.buffer
+    if layout is None and not pixels.is_picture:
+        _refuse_channels_in_front(source.shape)
     sizes = dict(zip(given, source.shape, strict=True))
     shape = tuple(sizes.get(letter, 1) for letter in wanted)
     channels = _channels(
@@ -175,14 +179,24 @@ def _refuse(pixels: Pixels, given: str, channels: tuple[Channel, ...], target: F
         )
 
 
+def _refuse_channels_in_front(shape: tuple[int, ...]) -> None:
+    """Raise for an image that torch's order of dimensions fits, and not the one assumed."""
+    if shape[0] in (3, 4) and shape[2] not in (3, 4):
+        raise CastError(
+            f"the image has shape {list(shape)}: {shape[0]} channels seem to stand in front. Pass "
+            'layout="CHW" for such an image, or layout="HWC->CHW" if the channels are behind'
+        )
+
+
 @lru_cache(maxsize=64)
 def _letters(layout: str) -> tuple[str, str]:
     given, arrow, wanted = (part.strip() for part in layout.partition("->"))
+    wanted = wanted if arrow else given
     for part in (given, wanted):
-        if not arrow or not part or len(set(part)) < len(part) or not set(part) <= set("NHWC"):
+        if not part or len(set(part)) < len(part) or not set(part) <= set("NHWC"):
             raise CastError(
-                f'layout={layout!r} is none: it is like "HWC->CHW", with each of N, H, W and C at '
-                "most once on each side"
+                f'layout={layout!r} is none: it is like "HWC->CHW" or "CHW", with each of N, H, W '
+                "and C at most once on each side"
             )
     lost, new = set(given) - set(wanted), set(wanted) - set(given)
     if lost or not new <= set("NC"):

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from ..errors import CastError
 from ..formats import lookup_target
 from ..policy import PolicyOptions, policy_of, shows_policy
 from ..share.handover import Asked, hand_over
+from ..share.pictures import multiplied, picture_in
 from ..share.verdict import Target
 
 if TYPE_CHECKING:
@@ -178,6 +180,8 @@ def to_pil(
     dtype: object = None,
     *,
     mode: str | None = None,
+    layout: str | None = None,
+    multiply: float | None = None,
     copy: bool | None = None,
     **policy: Unpack[PolicyOptions],
 ) -> Any:
@@ -191,10 +195,15 @@ def to_pil(
         data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         mode: of the image, where it is not to be the one above: P, PA, La, YCbCr, HSV, LAB, RGBX,
             RGBa or CMYK.
+        layout: which dimension is which: "CHW", as torch keeps images, "HWC", "HW" or any other
+            order; None is "HWC", or "HW" of two dimensions.
+        multiply: what every number is multiplied by, exactly, before it is rounded once: 255 for
+            numbers from 0 to 1. `dtype` is then uint8 if it is not given, and `rounding`
+            "nearest-even".
 
     Raises:
         CastError: copy=False and it cannot be shared; the data hold no numbers; no mode has
-            such pixels.
+            such pixels; the layout does not fit.
         MissingLibraryError: Pillow is not installed.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
 
@@ -202,7 +211,18 @@ def to_pil(
         >>> import numpy as np
         >>> to_pil(np.zeros((2, 3, 4), np.uint8)).mode
         'RGBA'
+        >>> image = to_pil(np.full((3, 1, 1), 0.2), layout="CHW", multiply=255)
+        >>> image.mode, image.getpixel((0, 0))
+        ('RGB', (51, 51, 51))
     """
+    if layout is not None:
+        data = picture_in(data, layout)
+    if multiply is not None:
+        if copy is False:
+            raise CastError("copy=False, but numbers that are multiplied need new memory")
+        data = multiplied(data, multiply)
+        dtype = "uint8" if dtype is None else dtype
+        policy = {"rounding": "nearest-even", **policy}
     return _out(data, "pil", dtype, None, copy, mode, policy)
 
 

@@ -16,7 +16,7 @@ from ..formats import FORMATS, Format
 from ..kernels import cpu
 from ..policy import ResolvedPolicy
 from ..reference import Outcome, cast_code, decode, encode
-from . import about_files
+from . import about_files, about_models
 
 _BLOCK = 2048  # numbers that the kernels look at together
 
@@ -75,7 +75,7 @@ def no_number(found: object, path: tuple[int, ...], more: str) -> CastError:
             f"{name_of(path)} is a {type(found).__name__} of {_items(len(found))}, "
             f"where {name_of((0,) * len(path))} is a number"
         )
-    files = about_files(found)
+    files = about_models(found) or about_files(found)
     way = f"; {files}" if files else ""
     if found is None or is_masked(found):
         way = " (null=VALUE says what stands for it)"
