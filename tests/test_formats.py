@@ -255,8 +255,8 @@ def test_what_numpy_reads_is_read_so_or_refused(spelling: str) -> None:
         assert lookup(spelling).name == dtype.name
     with suppress(FormatError):
         assert tc.cast(np.ones(1), spelling).dtype == dtype
-        assert tc.array([1], spelling).dtype == dtype
-        assert tc.as_array(np.ones(1), spelling).dtype == dtype
+        assert tc.to_numpy([1], spelling).dtype == dtype
+        assert tc.to_numpy(np.ones(1), spelling).dtype == dtype
 
 
 def test_what_torch_reads_is_read_so_or_refused() -> None:
@@ -269,7 +269,7 @@ def test_what_torch_reads_is_read_so_or_refused() -> None:
             assert lookup(spelling).spellings["torch"] == str(dtype).removeprefix("torch.")
         if spelling not in NO_NAME and dtype != torch.float4_e2m1fn_x2:
             assert tc.cast(ones, spelling, overflow="saturate").dtype == dtype
-            assert tc.tensor([1], spelling, overflow="saturate").dtype == dtype
+            assert tc.as_tensor([1], spelling, overflow="saturate").dtype == dtype
             assert tc.cast(ones, f"torch.{spelling}", overflow="saturate").dtype == dtype
 
 
@@ -284,8 +284,8 @@ def test_what_is_read_differently_is_refused_with_both_readings(spelling: str) -
         lambda: tc.cast(x, spelling),
         lambda: tc.measure(x, spelling),
         lambda: tc.can_cast(x, spelling),
-        lambda: tc.array([1.0], spelling),
-        lambda: tc.as_array(x, spelling),
+        lambda: tc.to_numpy([1.0], spelling),
+        lambda: tc.to_numpy(x, spelling),
         lambda: tc.promote(spelling, "int8"),
     ]
     for call in calls:

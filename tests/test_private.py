@@ -28,9 +28,9 @@ for _ in range(3):
     add(tc.cast(x.numpy(), "float16"))
     add(tc.as_tensor(x.numpy(), "float64"))
     add(tc.as_tensor(bytearray(b"abcd")))
-add(tc.tensor([[1, 2.5], [True, -3]], "float32"))
-add(tc.tensor([[2**40, 5], (6, -7)], "int64"))
-add(tc.tensor([x, x], "float16"))
+add(tc.as_tensor([[1, 2.5], [True, -3]], "float32"))
+add(tc.as_tensor([[2**40, 5], (6, -7)], "int64"))
+add(tc.as_tensor([x, x], "float16"))
 try:
     from PIL import Image
 except ImportError:

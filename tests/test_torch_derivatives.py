@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import tensorcast as tc
-from tensorcast import CastError
+from tensorcast.errors import CastError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -155,9 +155,9 @@ def test_out_carries_no_tangent_and_says_so() -> None:
     with forward.dual_level():
         dual, out = forward.make_dual(X, T), torch.zeros(3, dtype=torch.float64)
         for options in ({}, {"report": True}):
-            with pytest.raises(tc.CastError, match=f"the tensor {message}"):
+            with pytest.raises(tc.errors.CastError, match=f"the tensor {message}"):
                 tc.cast(dual, "float64", out=out, **options)
-        with pytest.raises(tc.CastError, match=f"out {message}"):
+        with pytest.raises(tc.errors.CastError, match=f"out {message}"):
             tc.cast(X, "float64", out=forward.make_dual(out, T.double()))
         assert out.tolist() == [0.0] * 3
         tc.cast(X, "float64", out=out)  # nothing dual takes part
@@ -176,7 +176,9 @@ def test_out_in_a_graph_is_refused_as_outside() -> None:
     def recorded(a: Any) -> Any:
         return tc.cast(a, "float64", out=torch.empty(3, dtype=torch.float64))
 
-    with pytest.raises(tc.CastError, match="requires grad, and a cast into out= records none"):
+    with pytest.raises(
+        tc.errors.CastError, match="requires grad, and a cast into out= records none"
+    ):
         torch.compile(recorded, backend="aot_eager")(X.clone().requires_grad_())
 
 

@@ -17,6 +17,7 @@ from tensorcast.capability.libraries import numpy_dtype
 from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
 from tensorcast.capability.operations import Sizes, float32_products
+from tensorcast.capability.result import Capability
 
 TINY = Sizes(
     matmul=((1, 32), 32),
@@ -29,7 +30,7 @@ TINY = Sizes(
 )
 
 
-def tiny(*parts: str) -> tc.Capability:
+def tiny(*parts: str) -> Capability:
     steps: list[tuple[float, str]] = []
     plan = Plan(parts, "cpu", 1, 0.1, True, TINY)
     found = measure(plan, lambda done, what: steps.append((done, what)))
@@ -39,12 +40,12 @@ def tiny(*parts: str) -> tc.Capability:
 
 
 @pytest.fixture(scope="module")
-def found() -> tc.Capability:
+def found() -> Capability:
     pytest.importorskip("torch")
     return tiny(*PARTS)
 
 
-def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: tc.Capability) -> None:
+def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: Capability) -> None:
     cases = {(m.operation, m.case) for m in found.measurements}
     assert {operation for operation, _ in cases} == set(PARTS) - {"cast"}
     for operation, case in cases:
@@ -59,7 +60,7 @@ def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: tc.
             assert all(m.reason for m in missing)
 
 
-def test_errors_are_of_the_size_that_the_format_has(found: tc.Capability) -> None:
+def test_errors_are_of_the_size_that_the_format_has(found: Capability) -> None:
     for m in found.measurements:
         limit = {
             "float64": 1e-12, "float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2,
@@ -73,14 +74,14 @@ def test_errors_are_of_the_size_that_the_format_has(found: tc.Capability) -> Non
     assert by_format["float32"] == 3 * 32 * 32 * 4
 
 
-def test_wrong_results_are_named_and_not_timed(found: tc.Capability) -> None:
+def test_wrong_results_are_named_and_not_timed(found: Capability) -> None:
     wrong = [m for m in found.missing if (m.operation, m.format, m.way) == ("matmul", "int8", "")]
     assert wrong
     assert "the result is wrong: it is int8" in wrong[0].reason
     assert not [m for m in found.find("matmul", "int8") if not m.way]
 
 
-def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> None:
+def test_casts_stand_beside_a_copy_and_every_library(found: Capability) -> None:
     libraries = {c.library for c in found.casts}
     here = {"tensorcast", "copy", "numpy", "torch"}
     here |= {name for name in ("jax", "tensorflow") if find_spec(name)}
@@ -94,7 +95,7 @@ def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> No
     assert of.bytes_per_second == of.n_bytes / of.seconds.median
 
 
-def test_what_does_not_fit_is_told(found: tc.Capability) -> None:
+def test_what_does_not_fit_is_told(found: Capability) -> None:
     made = {(m.source, m.target, m.library, m.value): m.result for m in found.misfits}
     assert made["int64", "int32", "numpy", "4.3e+09"] == "-2"  # 2^32 - 2
     assert made["float32", "float16", "torch", "131008"] == "inf"
@@ -102,18 +103,18 @@ def test_what_does_not_fit_is_told(found: tc.Capability) -> None:
     assert {v for s, t, _, v in made if (s, t) == ("float32", "float8_e4m3fn")} == {"896", "inf"}
     assert not [t for s, t, _, _ in made if s == "uint8" or (s, t) == ("float16", "float32")]
     for m in found.misfits:
-        with pytest.raises(tc.CastError):
+        with pytest.raises(tc.errors.CastError):
             tc.cast(np.array([float(m.value)]).astype(numpy_dtype(m.source)), m.target)
 
 
-def test_it_goes_through_its_file(found: tc.Capability) -> None:
-    assert tc.Capability.from_dict(found.to_dict()) == found
+def test_it_goes_through_its_file(found: Capability) -> None:
+    assert Capability.from_dict(found.to_dict()) == found
     assert found.machine.device == "cpu"
     assert found.n_threads == 1
     assert not [m for m in found.missing if m.format == "cuda"]  # device="cpu" was asked for
 
 
-def test_a_table_and_html_are_made_of_it(found: tc.Capability) -> None:
+def test_a_table_and_html_are_made_of_it(found: Capability) -> None:
     text, html = str(found), found._repr_html_()
     assert max(map(len, text.splitlines())) <= 100
     for operation in PARTS[1:]:
@@ -208,9 +209,9 @@ def test_cuda_is_refused_by_name_where_there_is_none(cuda: str | None, said: str
         __version__="2.13.0",
     )
     assert measuring._device("", torch) == "cpu"
-    with pytest.raises(tc.MissingLibraryError, match=re.escape(said)):
+    with pytest.raises(tc.errors.MissingLibraryError, match=re.escape(said)):
         measuring._device("cuda", torch)
-    with pytest.raises(tc.MissingLibraryError, match="torch is not installed"):
+    with pytest.raises(tc.errors.MissingLibraryError, match="torch is not installed"):
         measuring._device("cuda", None)
 
 
@@ -257,5 +258,5 @@ def test_how_float32_is_multiplied_is_set_and_put_back(tf32: bool) -> None:
 
 def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_environment", lambda plan: {"PYTHONHOME": "/nowhere"})
-    with pytest.raises(tc.TensorcastError, match="ended with exit code 1"):
+    with pytest.raises(tc.errors.TensorcastError, match="ended with exit code 1"):
         tc.bench(only=["cast"], seconds=0.1)

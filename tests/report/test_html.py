@@ -23,6 +23,7 @@ from report.made import (
 
 import tensorcast as tc
 from tensorcast.errors import DestinationError
+from tensorcast.model.trace.tracing import Trace
 from tensorcast.report.html.embedding import MAX_NAME, Texts, as_json, short_path, shown, within
 from tensorcast.report.html.page import BEGIN, MAX_BYTES, page
 
@@ -106,7 +107,7 @@ def test_findings_stand_in_the_page_itself() -> None:
     assert "2 values lie outside float16" in reader.texts["h3"]
     assert "scale before the cast" in reader.texts["dd"]
     assert "/code/b.py:20" in reader.texts["span"]
-    assert 'class="clean">Nothing to change' in page(tc.Trace())
+    assert 'class="clean">Nothing to change' in page(Trace())
 
 
 def test_no_network_by_policy_and_by_content() -> None:
@@ -153,7 +154,7 @@ def test_a_page_stays_small_and_counts_what_it_leaves_out() -> None:
     assert sum(trace["timeline"]["flat"][3::4]) == 20_000  # all, some joined
     assert "cheaper findings left out" in text
     assert embedded(text)["findings"] == 5000 - 1
-    long = tc.Trace()
+    long = Trace()
     long.sites = a_long_trace(2).sites
     assert len(page(long, title="n" * 10_000_000)) < 100_000
 
@@ -165,7 +166,7 @@ def test_the_budgets_add_up() -> None:
         finding_list.MAX_BYTES, profile_part.SIZES_BYTES, profile_part.TENSORS_BYTES,
         trace_part.LINES_BYTES, trace_part.TIMELINE_BYTES,
     ]  # fmt: skip
-    least = len(page(tc.Trace()).encode())  # style and script
+    least = len(page(Trace()).encode())  # style and script
     assert least + sum(budgets) + 20_000 < MAX_BYTES
 
 
@@ -181,7 +182,7 @@ def test_a_report_is_of_what_has_one() -> None:
     with pytest.raises(TypeError, match=r"a report is of a trace, .* not of str"):
         page("x")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="not of Trace, Trace"):
-        page(tc.Trace(), tc.Trace())
+        page(Trace(), Trace())
 
 
 def test_writing(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WAY_OUT: Final = (
     "Fill or drop them first, or pass null=VALUE, what they become, to tensorcast.as_tensor or "
-    "as_array"
+    "to_numpy"
 )
 
 
@@ -154,7 +154,7 @@ def _put(
 ) -> None:
     """Cast a column into its place; under `only_exact`, an InexactCastError where a value or `null`
     would change."""
-    from .sequences import array
+    from .sequences import array_of
 
     values, missing = column.values, column.missing
     if missing is not None:
@@ -178,7 +178,7 @@ def _put(
     # a float rounds to a float format as it does everywhere; nothing else may change
     changes = not only_exact or (isinstance(null, float) and row.is_float)
     try:
-        into[missing] = array(null, row, **vars(policy if changes else rule))
+        into[missing] = array_of(null, row, policy if changes else rule)
     except CastError as error:
         if not only_exact:
             raise

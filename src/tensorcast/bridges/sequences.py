@@ -17,7 +17,7 @@ from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, Reader, lookup, lookup_target
 from ..kernels import cpu
 from ..kernels.torch_lazy import settled
-from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Policy, ResolvedPolicy
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
@@ -40,18 +40,8 @@ _PYTHON_KINDS = {
 }
 
 
-def tensor(
-    data: object,
-    to: object = None,
-    *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    device: Any = None,
-    null: Any = None,
+def tensor_of(
+    data: object, to: object, policy: Policy, *, device: Any = None, null: object = None
 ) -> torch.Tensor:
     """A new torch tensor of the numbers, each rounded once from its exact value.
 
@@ -63,7 +53,6 @@ def tensor(
         to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
             for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
             that have one, promoted where they differ; float32 if there is no number at all.
-        overflow, rounding, nan, inf, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
         null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
@@ -74,16 +63,15 @@ def tensor(
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
 
     Example:
-        >>> tensor([[1, 2], [3, 300]], "float16")
+        >>> tensor_of([[1, 2], [3, 300]], "float16", Policy())
         tensor([[  1.,   2.],
                 [  3., 300.]], dtype=torch.float16)
-        >>> tensor([[1, 2], [3, 300]], "int8")
+        >>> tensor_of([[1, 2], [3, 300]], "int8", Policy())
         Traceback (most recent call last):
         ...
         tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
-Pass overflow="saturate" or "wrap", or to="int16", which holds it.
+Pass overflow="saturate" or "wrap", or dtype="int16", which holds it.
     """
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if "torch" not in sys.modules:
         load("torch")
     if sys.modules["torch"]._C._get_tracing_state() is not None:
@@ -105,29 +93,19 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
         raise
 
 
-def array(
-    data: object,
-    to: object = None,
-    *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    null: Any = None,
+def array_of(
+    data: object, to: object, policy: Policy, *, null: object = None
 ) -> np.ndarray[Any, Any]:
     """A new NumPy array of the numbers, each rounded once from its exact value.
 
-    The arguments and errors are those of `tensor`. With `to` None the dtype is what `np.array`
+    The arguments and errors are those of `tensor_of`. With `to` None the dtype is what `np.array`
     infers (int64, float64, complex128, promoted), but integers beyond int64 are refused rather
     than made objects or floats. Sub-byte formats come in ml_dtypes' containers of one byte.
 
     Example:
-        >>> array([1.5, 2], "bfloat16")
+        >>> array_of([1.5, 2], "bfloat16", Policy())
         array([1.5, 2], dtype=bfloat16)
     """
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
@@ -202,14 +180,7 @@ def _names_of(kinds: int) -> list[str]:
 
 def _no_promotion(dtypes: list[Any]) -> CastError:
     names = ", ".join(str(dtype) for dtype in dtypes)
-    return CastError(f"no format holds {names} by the library's promotion; pass to=")
-
-
-@lru_cache(maxsize=256, typed=True)
-def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
-) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed, inf)
+    return CastError(f"no format holds {names} by the library's promotion; pass dtype=")
 
 
 @lru_cache(maxsize=256)

@@ -39,7 +39,7 @@ PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embed
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the capability file, which tensorcast.Capability.read reads.",
+    help="Write the capability file, which tensorcast.capability.result.Capability reads.",
 )
 @output_options
 def command(

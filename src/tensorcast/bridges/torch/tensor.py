@@ -394,7 +394,7 @@ def dtype_of(row: Format) -> torch.dtype:
     if row.is_packed:
         way = f"tensorcast.cast(x, {row.name!r}, packed=True) makes a PackedTensor"
     else:
-        way = f"tensorcast.as_array(x, {row.name!r}) makes an array of ml_dtypes' dtype"
+        way = f"tensorcast.to_numpy(x, {row.name!r}) makes an array of ml_dtypes' dtype"
     raise CastError(f"torch {torch.__version__} has no dtype for {row.name}; {way}")
 
 
