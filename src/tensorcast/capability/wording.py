@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from ..words.table import Column, layout
 from ..words.text import Line, Span, Style, line, safe, wrap
-from ..words.units import duration, human_bytes, plural
+from ..words.units import duration, human_bytes, plural, relative
 from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing, Spread
-from .verdicts import TITLES, Comparison, comparisons, factor, label_of, percent_of
+from .verdicts import TITLES, Comparison, comparisons, factor, label_of
 
 if TYPE_CHECKING:
     from .result import Capability
@@ -172,7 +172,7 @@ def error_text(error: float) -> str:
     """A relative error: "0.31%", "2.9e-07", "exact"."""
     if error == 0:
         return "exact"
-    return percent_of(error) if error >= 1e-5 else f"{error:.1e}"
+    return relative(error) if error >= 1e-5 else f"{error:.1e}"
 
 
 def _casts(casts: Sequence[CastMeasurement]) -> Table:

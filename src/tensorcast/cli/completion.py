@@ -21,7 +21,8 @@ def command(shell: str) -> None:
     \b
     bash: eval "$(tensorcast completion bash)" in ~/.bashrc
     zsh:  eval "$(tensorcast completion zsh)" in ~/.zshrc
-    fish: tensorcast completion fish > ~/.config/fish/completions/tensorcast.fish
+    fish: tensorcast completion fish \\
+        > ~/.config/fish/completions/tensorcast.fish
     """
     from click.shell_completion import get_completion_class
 

@@ -167,8 +167,8 @@ def command(
     interruption the same command resumes.
 
     \b
-    tensorcast convert model model-bf16 --to bfloat16 --report --verify
-    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*[Nn]orm*'
+    tensorcast convert model model-bf16 --to bf16 --verify
+    tensorcast convert model out --to F8_E4M3 --keep '*norm*'
     """
     opened = open_checkpoint(source)
     if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):

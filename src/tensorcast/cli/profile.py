@@ -60,7 +60,7 @@ def command(
 
     \b
     tensorcast profile train.py:make_model
-    tensorcast profile --html report.html --no-grad train.py:make_model
+    tensorcast profile --html page.html train.py:make_model
     tensorcast profile --json package.models:example
     """
     refuse_others(html)

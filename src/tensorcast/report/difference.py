@@ -76,7 +76,7 @@ def _worst_first(row: Difference) -> tuple[float, str]:
 
 def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) -> list[Line]:
     heads = [
-        Column("tensor", elastic=True),
+        Column("tensor", elastic=True, tall=True),
         Column("A"),
         Column("B"),
         Column("shape", drop=1),
@@ -97,7 +97,7 @@ def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) ->
         else:
             close = min_sqnr is not None and _close(row, min_sqnr)
             n_different = row.n_different or 0
-            differ = Span(percent(n_different, row.n_elements) if row.n_elements else "0%")
+            differ = Span(percent(n_different, row.n_elements or 1, column=True))
             sqnr = Span(decibels(row.sqnr_db), "" if close else "warn")
         cells.append(
             [

@@ -73,9 +73,9 @@ def tree(
         return
     entries = _entries(tensors)
     heads = [
-        Column("tensor", elastic=True),
+        Column("tensor", elastic=True, tall=full),
         Column("format"),
-        Column("shape"),
+        Column("shape", drop=2 if losses else 0),
         Column("bytes", "right", drop=1 if losses else 0),  # names tell more than sizes then
         Column("min" if losses else "", "right"),
         Column("max" if losses else "", "right"),
@@ -170,7 +170,11 @@ def _files(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
     tensors: dict[str, int] = {}
     for tensor in source.tensors:
         tensors[tensor.file] = tensors.get(tensor.file, 0) + 1
-    heads = [Column("file", elastic=True), Column("tensors", "right"), Column("bytes", "right")]
+    heads = [
+        Column("file", elastic=True, tall=True),
+        Column("tensors", "right"),
+        Column("bytes", "right"),
+    ]
     rows = [
         [safe(file.name), count(tensors.get(file.name, 0)), human_bytes(file.n_bytes)]
         for file in source.files

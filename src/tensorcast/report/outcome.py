@@ -110,7 +110,7 @@ def worst(result: Result, *, width: int | None, most: int = WORST) -> list[Line]
     if not changed:
         return [line("no value changed in any tensor")] if result.losses else []
     heads = [
-        Column("tensor", elastic=True),
+        Column("tensor", elastic=True, tall=True),
         Column("to"),
         Column("overflow", "right"),
         Column("underflow", "right"),

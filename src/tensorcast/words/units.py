@@ -47,8 +47,9 @@ def plural(n: int, noun: str, several: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else several or noun + 's'}"
 
 
-def percent(part: float, whole: float) -> str:
-    """`part` of `whole` as a percentage; never "0%" or "100%" when it is not.
+def percent(part: float, whole: float, *, column: bool = False) -> str:
+    """`part` of `whole` as a percentage; never "0%" or "100%" when it is not. In a column all have
+    two decimals.
 
     Example:
         >>> percent(1, 2), percent(1, 10**6), percent(0, 5), percent(999_999, 10**6)
@@ -57,13 +58,27 @@ def percent(part: float, whole: float) -> str:
     if whole == 0:
         return "-"
     if part in (0, whole):
-        return f"{100 * part / whole:.0f}%"
+        return f"{100 * part / whole:.{2 if column else 0}f}%"
     value = 100 * part / whole
     if value < 0.01:
         return "<0.01%"
     if 99.99 < value < 100:
         return ">99.99%"
-    return f"{value:.2f}".rstrip("0").rstrip(".") + "%"
+    text = f"{value:.2f}"
+    return f"{text if column else text.rstrip('0').rstrip('.')}%"
+
+
+def relative(share: float) -> str:
+    """An error as a share of what it is an error of, with two digits.
+
+    Example:
+        >>> relative(0.027), relative(0.997), relative(12.5), relative(1e-9), relative(0.0)
+        ('2.7%', '100%', '1,250%', '<0.001%', '0%')
+    """
+    value = 100 * share
+    if value >= 99.5 or value == 0:
+        return f"{value:,.0f}%"
+    return "<0.001%" if value < 0.001 else f"{value:.2g}%"
 
 
 def shape(dimensions: tuple[int, ...]) -> str:

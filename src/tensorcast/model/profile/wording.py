@@ -102,7 +102,7 @@ def _sizes(profile: Profile, width: int | None) -> list[Line]:
 def _summed(sizes: Iterable[Size], whole: int) -> list[str]:
     n_bytes = sum(size.n_bytes for size in sizes)
     n_tensors = sum(size.n_tensors for size in sizes)
-    return [count(n_tensors), human_bytes(n_bytes), percent(n_bytes, whole)]
+    return [count(n_tensors), human_bytes(n_bytes), percent(n_bytes, whole, column=True)]
 
 
 def _peak(profile: Profile, width: int | None) -> list[Line]:
