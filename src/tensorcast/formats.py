@@ -218,6 +218,9 @@ class Format:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"Format({self.name!r})"
+
 
 Reader = Literal["torch", "numpy", "files"]
 """Whose words a spelling is read in: those of torch, of NumPy, of checkpoint files."""

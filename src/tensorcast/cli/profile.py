@@ -9,16 +9,16 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
 from ..formats import Format
+from .emit import emit
 from .options import FormatType, html_option, need_torch, output_options
 from .pages import refuse_others, write_html
-from .terminal import screen, show, write
 
 if TYPE_CHECKING:
     from ..model.profile.result import Profile
@@ -187,12 +187,6 @@ def _print(error: Exception) -> None:
 
 
 def _report(profiled: Profile, as_json: bool) -> None:
-    sys.stdout.flush()
-    if as_json:
-        from ..report.document import document, dump
+    from ..model.profile.wording import lines
 
-        write(dump(document("profile", profiled.to_dict(), version=__version__)) + "\n")
-    else:
-        from ..model.profile.wording import lines
-
-        show(lines(profiled, screen(sys.stdout).width))
+    emit("profile", as_json=as_json, body=profiled.to_dict, lines=partial(lines, profiled))

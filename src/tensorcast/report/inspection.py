@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..checkpoint.protocol import Checkpoint, TensorInfo
+from ..checkpoint.wording import by_format, facts_of
 from ..words.table import Column, layout, stream
 from ..words.text import Line, Span, line, safe, shorten
 from ..words.tree import Entry, grow
-from ..words.units import count, human_bytes, number, plural, shape
+from ..words.units import count, human_bytes, number, shape
 from .document import Json
 from .other_files import rows_of_files
 
@@ -53,15 +54,7 @@ def lines(
 
 
 def _title(source: Checkpoint) -> list[Line]:
-    kinds = {"safetensors": "safetensors file", "huggingface": "Hugging Face directory"}
-    facts = [
-        kinds.get(source.kind, source.kind),
-        *([plural(len(source.files), "file")] if len(source.files) != 1 else []),
-        plural(len(source.tensors), "tensor"),
-        plural(source.n_elements, "element"),
-        human_bytes(source.n_bytes),
-    ]
-    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts))]
+    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts_of(source)))]
 
 
 def tree(
@@ -121,19 +114,6 @@ def _range(
     lows = [loss.min for loss in seen if loss.min is not None]
     highs = [loss.max for loss in seen if loss.max is not None]
     return number(min(lows)), number(max(highs))
-
-
-def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
-    """Format -> tensors, elements, bytes; the format with the most bytes first."""
-    totals: dict[str, tuple[int, int, int]] = {}
-    for tensor in tensors:
-        n, n_elements, n_bytes = totals.get(tensor.format.name, (0, 0, 0))
-        totals[tensor.format.name] = (
-            n + 1,
-            n_elements + tensor.n_elements,
-            n_bytes + tensor.n_bytes,
-        )
-    return dict(sorted(totals.items(), key=lambda item: (-item[1][2], item[0])))
 
 
 def _formats(tensors: Sequence[TensorInfo]) -> list[Line]:

@@ -13,7 +13,7 @@ from ...words.text import Line, Span, Style, line, safe, wrap
 from ...words.tree import Entry, grow
 from ...words.units import count, human_bytes, percent, plural
 from ..trace.findings import WRONG
-from ..trace.wording import details, headline
+from ..trace.wording import NOTHING
 
 if TYPE_CHECKING:
     from ..trace.findings import Finding
@@ -38,7 +38,7 @@ def lines(profile: Profile, width: int | None) -> list[Line]:
     for finding in profile.findings:
         found += [*_finding(finding, width), line("")]
     n = len(profile.findings)
-    head = plural(n, "finding") if n else "nothing to change"
+    head = plural(n, "finding") if n else NOTHING
     found.append(line(Span(head, "bad" if n else "good")))
     for part in (
         [line(Span(safe(title(profile)), "title")), *_sizes(profile, width)],
@@ -72,8 +72,8 @@ def is_news(finding: Finding, head: str, text: str) -> bool:
 def _finding(finding: Finding, width: int | None) -> list[Line]:
     style: Style = "bad" if finding.rule in WRONG else "warn"
     room = width or sys.maxsize
-    rows = [line(Span(safe(row), style)) for row in wrap(headline(finding), room)]
-    for head, text in details(finding):
+    rows = [line(Span(safe(row), style)) for row in wrap(finding.headline, room)]
+    for head, text in finding.details:
         if not is_news(finding, head, text):
             continue
         for i, row in enumerate(wrap(safe(text), max(20, room - 10))):

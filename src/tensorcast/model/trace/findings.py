@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from ...words.summary import brief
 from ..watch.places import Place
 from .sites import Site
 
@@ -46,6 +47,49 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """The fields, as JSON's own types."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return brief(self, self.headline, self.place)
+
+    def __str__(self) -> str:
+        """The headline, then the lines below it."""
+        lines = [f"  {head:8}{text}" for head, text in self.details]
+        return "\n".join([self.headline, *lines])
+
+    @property
+    def headline(self) -> str:
+        """What, and how often where that is more than once."""
+        return self.what if self.count == 1 else f"{self.what} ({self.count:,} times)"
+
+    @property
+    def place(self) -> str:
+        """Where, in the user's terms: the line, who called it, the module."""
+        parts = [str(self.where)] if self.where is not None else []
+        if self.called_from is not None:
+            parts.append(f"called from {self.called_from}")
+        if self.module:
+            parts.append(f"in {self.module}")
+        return ", ".join(parts)
+
+    @property
+    def names(self) -> str:
+        """The parameters, the first three by name."""
+        names = self.parameter.split(", ") if self.parameter else []
+        if len(names) <= 3:
+            return ", ".join(names)
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+    @property
+    def details(self) -> tuple[tuple[str, str], ...]:
+        """(head, text) of each line below the headline: where, the code, whose, the way out."""
+        lines = [
+            ("at", self.place),
+            ("", self.where.text if self.where is not None else ""),
+            ("of", self.names),
+            ("instead", self.instead),
+            ("saves", self.saves),
+        ]
+        return tuple((head, text) for head, text in lines if text)
 
 
 def findings_of(sites: Iterable[Site]) -> tuple[Finding, ...]:
