@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .options import ChoiceType
 from .terminal import write
 
 _HOW = {
@@ -14,7 +15,7 @@ _HOW = {
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(sorted(_HOW)))
+@click.argument("shell", type=ChoiceType(sorted(_HOW)))
 def command(shell: str) -> None:
     """Print the script that completes commands, options and formats in SHELL.
 

@@ -15,7 +15,7 @@ from ..errors import TensorcastError
 from ..formats import Format
 from ..policy import INFS, NANS, ROUNDINGS
 from ..words.units import parse_bytes
-from .options import FormatType, SourceType, output_options, run_options
+from .options import ChoiceType, FormatType, SourceType, output_options, run_options
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class SizeType(_SizeType):
 )
 @click.option(
     "--overflow",
-    type=click.Choice(["raise", "saturate", "ieee", "keep"]),
+    type=ChoiceType(["raise", "saturate", "ieee", "keep"]),
     default="raise",
     show_default=True,
     help="For values out of range: fail before anything appears at DST, the nearest extreme, "
@@ -93,20 +93,20 @@ class SizeType(_SizeType):
 )
 @click.option(
     "--rounding",
-    type=click.Choice(ROUNDINGS),
+    type=ChoiceType(ROUNDINGS),
     default=None,
     help="[default: nearest-even, to integers toward-zero]",
 )
 @click.option(
     "--nan",
-    type=click.Choice(NANS),
+    type=ChoiceType(NANS),
     default="raise",
     show_default=True,
     help="For a NaN that FORMAT cannot store.",
 )
 @click.option(
     "--inf",
-    type=click.Choice(INFS),
+    type=ChoiceType(INFS),
     default="keep",
     show_default=True,
     help="For an infinity that FORMAT has: keep it, take the largest value, or fail.",

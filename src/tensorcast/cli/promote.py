@@ -12,7 +12,7 @@ from ..errors import CastError, FormatError
 from ..formats import lookup
 from ..report import promotion
 from .emit import emit
-from .options import output_options
+from .options import ChoiceType, output_options
 from .terminal import write
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OperandType(_OperandType):
 
 @click.command("promote")
 @click.argument("operands", nargs=-1, required=True, type=OperandType())
-@click.option("--like", type=click.Choice(FRAMEWORKS), help="Print this framework's format only.")
+@click.option("--like", type=ChoiceType(FRAMEWORKS), help="Print this framework's format only.")
 @output_options
 def command(operands: tuple[object, ...], like: Any, as_json: bool) -> None:
     """Say what torch, NumPy, JAX and TensorFlow make of OPERANDS in one operation, and why.
