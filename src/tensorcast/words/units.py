@@ -133,6 +133,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def short_time(seconds: float) -> str:
+    """Measured time with three significant digits.
+
+    Example:
+        >>> short_time(0.0274299), short_time(3.1e-05), short_time(2.5)
+        ('27.4 ms', '31.0 us', '2.50 s')
+    """
+    for scale, unit in ((1.0, "s"), (1e-3, "ms")):
+        value = seconds / scale
+        if value >= 0.9995:
+            return f"{value:.{_decimals(value)}f} {unit}"
+    return f"{seconds * 1e6:.{_decimals(seconds * 1e6)}f} us"
+
+
 def parse_bytes(text: str) -> int:
     """Bytes of a size as people type it: "5GB", "500 MB", "2GiB", "1048576".
 
