@@ -105,7 +105,7 @@ def test_scaled_weights_are_pointed_out(tensorcast: Run, tmp_path: Path) -> None
         {"l.weight": zeros("F8_E4M3", [4, 4], 16), "l.weight_scale_inv": float32(1.0)},
     )
     shown = tensorcast("inspect", path).stdout
-    assert "not castable: the weights carry scales: it has 'l.weight_scale_inv'" in shown
+    assert "not castable: the weights need scales: it has 'l.weight_scale_inv'" in shown
     assert "--raw" in shown
     measured = tensorcast("inspect", path, "--stats")
     assert measured.returncode == 0

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _WIDE: Final = 100
 _LEGEND: Final = (
-    "memory: of operands and result; it and the error are those of the largest size. Beside each "
-    "time: how many times as fast as float32 it is; ~ where that is within the noise"
+    "Memory is that of operands and result. Memory and error are those of the largest size. Beside "
+    "each time: how many times as fast as float32 it is; ~ means that the noise is larger"
 )
 
 
@@ -186,7 +186,7 @@ def _casts(casts: Sequence[CastMeasurement]) -> Table:
         rows.append(tuple(row))
     notes = [
         f"* {_heading(c.library, c.into)}, {c.source} -> {c.target}: {c.n_different:,} of "
-        f"{c.n_elements:,} results are not ours, the first {c.difference}"
+        f"{c.n_elements:,} results differ from ours, the first {c.difference}"
         for c in casts
         if c.n_different
     ]

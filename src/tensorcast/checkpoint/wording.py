@@ -136,7 +136,7 @@ def of_result(result: Result) -> Summary:
         facts.append((f"to {sum_.target}", text))
     facts += [("kept", f"{plural(n, 'tensor')}: {why}") for why, n in kept.items()]
     if result.verified:
-        facts.append(("verified", "what was written reads back the same"))
+        facts.append(("verified", "the written files were read again and are right"))
     facts += [("warning", text) for text in result.warnings]
     return Summary(f"converted to {plan.request.to.name}", tuple(facts))
 

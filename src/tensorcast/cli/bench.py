@@ -28,7 +28,7 @@ PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embed
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads of the CPU, for everyone. [default: one per core]",
+    help="CPU threads, the same for every library. [default: one per core]",
 )
 @click.option(
     "--seconds",

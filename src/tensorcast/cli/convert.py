@@ -168,7 +168,7 @@ def command(
 
     \b
     tensorcast convert model model-bf16 --to bf16 --verify
-    tensorcast convert model out --to F8_E4M3 --keep '*norm*'
+    tensorcast convert in out --to F8_E4M3 --keep '*[Nn]orm*'
     """
     opened = open_checkpoint(source)
     if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):

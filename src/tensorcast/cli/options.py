@@ -105,7 +105,7 @@ def run_options(command: _Decorated) -> _Decorated:
     """Adds the options of the commands that write a checkpoint."""
     for option in reversed(
         [
-            click.option("--force", is_flag=True, help="Replace DST; it lives until then."),
+            click.option("--force", is_flag=True, help="Replace DST when the new one is complete."),
             click.option(
                 "--verify/--no-verify",
                 default=False,

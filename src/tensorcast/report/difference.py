@@ -64,7 +64,7 @@ def lines(
         result.append(())
     for label, reason in zip("AB", scaled, strict=True):
         if reason is not None:
-            raw = "the weights carry scales; the stored numbers are compared, without them"
+            raw = "the weights need scales: the stored numbers are compared without them"
             result.append(line(Span(f"{label}: ", "warn"), raw))
     result.append(_verdict(found, len(differing), min_sqnr))
     return result

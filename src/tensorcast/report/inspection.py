@@ -40,7 +40,7 @@ def lines(
     if source.scaled:
         yield line(
             Span("not castable: ", "warn"),
-            f"the weights carry scales: {safe(source.scaled)}. convert --raw casts the stored "
+            f"the weights need scales: {safe(source.scaled)}. convert --raw casts the stored "
             "numbers without them",
         )
     yield ()

@@ -52,7 +52,7 @@ def lines(
         done = plural(len(result.resumed), "file")
         rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])
     if result.verified:
-        rows.append([Span("verified", "good"), "what was written reads back the same"])
+        rows.append([Span("verified", "good"), "the written files were read again and are right"])
     found = layout([Column(""), Column("", wrap=True)], rows, width=width)
     if report:
         table = worst(result, width=width)

@@ -134,7 +134,7 @@ def _summary(
     bare = sorted({step.outputs[0].format.name for step in casts if _is_bare(step)})
     for name in bare:
         ask = f"tensorcast inspect --stats --candidate {name}"
-        say(f"to {name}", f"a plain cast, without a scale; {ask} says what is left")
+        say(f"to {name}", f"a plain cast without a scale; {ask} shows what would be lost")
     if plan.texts:
         say("rewritten", safe(", ".join(plan.texts)))
     if plan.extra_files:

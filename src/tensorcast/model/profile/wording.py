@@ -115,7 +115,7 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
     text = f"most activations are alive in {peak.module or profile.model} ({what})"
     if peak.saved:
         kept = percent(peak.saved, peak.n_bytes)
-        text += f"; {human_bytes(peak.saved)} ({kept}) of them wait for the backward pass"
+        text += f"; {human_bytes(peak.saved)} ({kept}) of them are kept for the backward pass"
     scratch = sum(size.n_bytes for size in profile.sizes if size.format == "workspace")
     if scratch and peak.allocator_op:
         text += f"; {peak.allocator_op} takes {human_bytes(scratch)} more while it runs (workspace)"

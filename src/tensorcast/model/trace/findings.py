@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from ...words.summary import brief
+from ...words.units import human_bytes, plural, short_time
 from ..watch.places import Place
 from .sites import Site
 
 WRONG: Final = ("raised", "nan", "infinite", "overflow", "underflow")
 """The rules of findings whose values are wrong, the worst first; the others cost."""
+
+_TOLD_BYTES: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def _joined(a: Finding, b: Finding) -> Finding:
     module = a.module if a.module == b.module else _common(a.module, b.module)
     parameters = dict.fromkeys(name for each in (a, b) for name in each.parameter.split(", "))
     names = ", ".join(name for name in parameters if name)
-    saves = _saved(seconds, n_bytes) if n_bytes else a.saves
+    saves = _saved(a.rule, seconds, n_bytes) if n_bytes else a.saves
     return replace(
         a, module=module, parameter=names, count=count, n_bytes=n_bytes, seconds=seconds,
         saves=saves,
@@ -154,13 +157,16 @@ def _finding(site: Site, rule: str, what: str, instead: str, share: float = 1.0)
     at = site.what
     return Finding(
         rule, what, at.place, at.called_from, at.module, at.parameter, round(site.count * share),
-        n_bytes, seconds, instead, _saved(seconds, n_bytes),
+        n_bytes, seconds, instead, _saved(rule, seconds, n_bytes),
     )  # fmt: skip
 
 
-def _saved(seconds: float, n_bytes: int) -> str:
-    moved = f"{n_bytes:,} bytes of traffic"
-    return f"{seconds * 1e3:.3g} ms and {moved}" if seconds else moved
+def _saved(rule: str, seconds: float, n_bytes: int) -> str:
+    """What a change saves: nothing where it is values that are wrong, or a few bytes alone."""
+    if rule in WRONG or (not seconds and n_bytes < _TOLD_BYTES):
+        return ""
+    moved = f"{human_bytes(n_bytes)} of memory traffic" if n_bytes else ""
+    return " and ".join(filter(None, (short_time(seconds) if seconds else "", moved)))
 
 
 def _overflow(site: Site) -> Finding | None:
@@ -168,8 +174,8 @@ def _overflow(site: Site) -> Finding | None:
         return None
     at = site.what
     what = (
-        f"{site.n_overflow:,} values lie outside {at.target} (largest {site.largest:.6g}) and are "
-        "cast all the same"
+        f"{plural(site.n_overflow, 'value lies', 'values lie')} outside {at.target} "
+        f"(largest {site.largest:.6g}), and the cast gives other values for them"
     )
     holds = "bfloat16" if at.target == "float16" and site.largest < 3.3e38 else at.source
     return _finding(
@@ -206,15 +212,17 @@ def _round_trip(site: Site) -> Finding | None:
         seen = "seen " if site.n_unchecked else ""
         what = f"{at.target} -> {site.through} -> {at.target} with nothing {seen}in between"
         instead = (
-            f"if the way through {site.through} is not meant to round values, end them at its "
-            f"range or make them 0, keep the {at.target} tensor"
+            f"keep the {at.target} tensor, if {site.through} is not meant to change values: it "
+            "rounds them, and small ones may become 0"
             if _is_narrower(site.through, at.target)
-            else f"keep the {at.target} tensor: the way through {site.through} changes nothing"
+            else f"keep the {at.target} tensor: {site.through} and back changes no value"
         )
     finding = _finding(site, "round-trip", what, instead, site.n_returned / site.count)
     n_bytes = finding.n_bytes * 2  # there and back
     seconds = finding.seconds * 2
-    return replace(finding, n_bytes=n_bytes, seconds=seconds, saves=_saved(seconds, n_bytes))
+    return replace(
+        finding, n_bytes=n_bytes, seconds=seconds, saves=_saved(finding.rule, seconds, n_bytes)
+    )
 
 
 def _repeated(site: Site) -> Finding | None:
