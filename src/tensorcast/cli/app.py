@@ -85,8 +85,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="tensorcast COMMAND --help tells more. Exit codes: 0 ok, 1 findings or failed, 2 usage, "
-    "3 interrupted and resumable.",
+    epilog="tensorcast COMMAND --help tells more. Exit codes: 0 ok, 1 findings or an error, 2 "
+    "wrong usage, 3 interrupted: the same command goes on from there.",
 )
 @click.version_option(__version__, "--version", "-V", message="tensorcast %(version)s")
 def cli() -> None:

@@ -73,8 +73,8 @@ class SizeType(_SizeType):
     multiple=True,
     type=RuleType(),
     metavar="GLOB=FORMAT",
-    help="Tensors whose name matches GLOB become FORMAT instead; the first match decides. Upper "
-    "and lower case differ; a GLOB that matches no tensor is an error.",
+    help="Tensors whose name matches GLOB become FORMAT instead; the first rule that matches decides. "
+    "Upper and lower case differ; a GLOB that matches no tensor is an error.",
 )
 @click.option(
     "--keep",
@@ -88,35 +88,36 @@ class SizeType(_SizeType):
     type=ChoiceType(["raise", "saturate", "ieee", "keep"]),
     default="raise",
     show_default=True,
-    help="For values out of range: fail before anything appears at DST, the nearest extreme, "
-    "infinity or NaN, or keep the whole tensor in its format.",
+    help="What to do with values out of range. raise: stop and write nothing. saturate: take the "
+    "nearest value. ieee: infinity or NaN. keep: leave the whole tensor in its format.",
 )
 @click.option(
     "--rounding",
     type=ChoiceType(ROUNDINGS),
     default=None,
-    help="[default: nearest-even, to integers toward-zero]",
+    help="How values are rounded. [default: nearest-even; toward-zero to integers]",
 )
 @click.option(
     "--nan",
     type=ChoiceType(NANS),
     default="raise",
     show_default=True,
-    help="For a NaN that FORMAT cannot store.",
+    help="What to do with a NaN that FORMAT cannot store.",
 )
 @click.option(
     "--inf",
     type=ChoiceType(INFS),
     default="keep",
     show_default=True,
-    help="For an infinity that FORMAT has: keep it, take the largest value, or fail.",
+    help="What to do with an infinity that FORMAT can store: keep it, take the largest value, or "
+    "stop.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, (1 << 64) - 1),
     default=0,
     metavar="N",
-    help="Of stochastic rounding. [default: 0]",
+    help="Seed of stochastic rounding. [default: 0]",
 )
 @click.option(
     "--max-shard-size",
@@ -128,8 +129,8 @@ class SizeType(_SizeType):
 @click.option(
     "--raw",
     is_flag=True,
-    help="Cast the stored numbers as they are, without scales, whatever becomes of them. Scales "
-    "stay as tensors; what describes a quantization is not written.",
+    help="Cast the stored numbers as they are, without scales, even if most values are lost. "
+    "Scales stay as tensors; what describes a quantization is not written.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option(

@@ -38,8 +38,8 @@ def command(
 ) -> None:
     """Show the tensors in PATH, a safetensors file or a Hugging Face directory.
 
-    Repeated layers with the same insides are one row: encoder.layer.{0..5}; sizes in the tree are
-    then of one of them. Without --stats only the headers are read.
+    Layers that hold the same are one row, like encoder.layer.{0..5}; its sizes are those of one
+    layer. Without --stats only the headers of the files are read.
     """
     gc.disable()  # a header may list very many tensors, and none of them is garbage
     source = open_checkpoint(path)

@@ -112,7 +112,7 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
         return []
     kinds = {size.module: size.kind for size in profile.sizes if size.kind}
     what = ", ".join(filter(None, (peak.module and kinds.get(peak.module), peak.op)))
-    text = f"most activations are alive in {peak.module or profile.model} ({what})"
+    text = f"activations take most memory in {peak.module or profile.model} ({what})"
     if peak.saved:
         kept = percent(peak.saved, peak.n_bytes)
         text += f"; {human_bytes(peak.saved)} ({kept}) of them are kept for the backward pass"
