@@ -73,8 +73,8 @@ class SizeType(_SizeType):
     multiple=True,
     type=RuleType(),
     metavar="GLOB=FORMAT",
-    help="Tensors whose name matches GLOB become FORMAT instead; the first rule that matches decides. "
-    "Upper and lower case differ; a GLOB that matches no tensor is an error.",
+    help="Tensors whose name matches GLOB become FORMAT instead; the first rule that matches "
+    "decides. Upper and lower case differ; a GLOB that matches no tensor is an error.",
 )
 @click.option(
     "--keep",

@@ -117,6 +117,11 @@ def _arguments(made: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
 def _loaded(target: str) -> Any:
     """What a target names."""
     where, colon, name = target.rpartition(":")
+    if os.path.isdir(target) or target.endswith(".safetensors"):
+        raise click.UsageError(
+            f"{target!r} is a checkpoint: `tensorcast inspect --stats {target}` shows its values. "
+            "profile looks at a model that a function makes"
+        )
     if not colon or not where or not name:
         raise click.UsageError(f"{target!r} names no function; {_FORM}")
     module = _file(where) if where.endswith(".py") else _module(where)
