@@ -69,6 +69,11 @@ def test_of_a_model_and_a_trace() -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed")
     model = torch.nn.Sequential(*[torch.nn.Linear(8, 8) for _ in range(50)])
     profile = tc.profile(model, torch.ones(1, 8))
+    _, losses = tc.cast_(torch.nn.ModuleList(model), "bfloat16", report=True)
+    assert len(losses) == 100
+    assert repr(losses).startswith("Losses({'0.weight': <Loss: float32 -> bfloat16, 64 elements")
+    assert ", and 97 more}" in repr(losses)
+    model.float()
     assert repr(profile).startswith("<Profile: Sequential, run once")
     assert len(repr(profile)) < 200
     assert max(len(repr(tensor)) for tensor in profile.tensors) < 200
@@ -96,3 +101,23 @@ def test_notebooks_have_one_style(results: dict[str, Any]) -> None:
     for one in shown:
         assert "<style" not in one._repr_html_()
         assert not re.search(r"[^-]color:(?!inherit)", one._repr_html_())  # the page's own
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_pages_of_a_model_fit_a_terminal(width: int) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from tensorcast.cli.terminal import Screen, draw
+    from tensorcast.model.profile.wording import lines
+    from tensorcast.report import tracing
+    from tensorcast.words.text import columns
+
+    layers = {f"a_rather_long_name_of_layer_{i}": torch.nn.Linear(64, 64) for i in range(3)}
+    model = torch.nn.Sequential(torch.nn.ModuleDict(layers), torch.nn.Identity())
+    state = {name: x.detach() * 1e6 for name, x in model.state_dict().items()}
+    with tc.trace() as traced:
+        torch.ones(1000).half().float()
+    screen = Screen(is_terminal=True, width=width, color=False, unicode=True)
+    for rows in (lines(tc.profile(state), width), tracing.lines(traced, width)):
+        text = draw(rows, screen)
+        assert max(map(columns, text.splitlines())) <= width, text
+        assert "layer_2" in text or "half" in text

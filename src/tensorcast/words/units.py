@@ -48,8 +48,8 @@ def plural(n: int, noun: str, several: str | None = None) -> str:
 
 
 def percent(part: float, whole: float, *, column: bool = False) -> str:
-    """`part` of `whole` as a percentage; never "0%" or "100%" when it is not. In a column all have
-    two decimals.
+    """`part` of `whole` as a percentage; never "0%" or "100%" when it is not. In a column what
+    is neither has two decimals.
 
     Example:
         >>> percent(1, 2), percent(1, 10**6), percent(0, 5), percent(999_999, 10**6)
@@ -58,7 +58,7 @@ def percent(part: float, whole: float, *, column: bool = False) -> str:
     if whole == 0:
         return "-"
     if part in (0, whole):
-        return f"{100 * part / whole:.{2 if column else 0}f}%"
+        return f"{100 * part / whole:.0f}%"
     value = 100 * part / whole
     if value < 0.01:
         return "<0.01%"
