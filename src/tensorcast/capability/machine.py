@@ -90,8 +90,8 @@ def threads_left(n_threads: int, n_cpus_others: float | None) -> int:
     """As many of the threads as find a CPU that others do not use; one at least.
 
     Example:
-        >>> threads_left(2, 0.05), threads_left(2, 1.0), threads_left(8, 2.3), threads_left(2, 5.0)
-        (2, 1, 5, 1)
+        >>> threads_left(8, 0.05), threads_left(8, 1e6)
+        (8, 1)
     """
     taken = n_cpus_others or 0.0
     if taken <= BUSY:

@@ -198,7 +198,7 @@ def _cut(text: str, start: int, begin: int, room: int) -> int:
     """Where the word at `begin` is cut, of a line that starts at `start`."""
     end = max(begin + 1, start + len(_fitting(text[start:], room)))
     behind = max(text.rfind(mark, begin, end) + 1 for mark in "./")
-    return behind if 2 * (behind - begin) > end - begin else end
+    return behind if 2 * (behind - begin) >= end - begin else end
 
 
 def _part(row: Line, start: int, end: int) -> Line:

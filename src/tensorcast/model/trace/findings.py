@@ -212,8 +212,8 @@ def _round_trip(site: Site) -> Finding | None:
         seen = "seen " if site.n_unchecked else ""
         what = f"{at.target} -> {site.through} -> {at.target} with nothing {seen}in between"
         instead = (
-            f"keep the {at.target} tensor, if {site.through} is not meant to change values: it "
-            "rounds them, and small ones may become 0"
+            f"keep the {at.target} tensor, unless {site.through} is meant to change the values: to "
+            "round them, end them at its range or make them 0"
             if _is_narrower(site.through, at.target)
             else f"keep the {at.target} tensor: {site.through} and back changes no value"
         )
