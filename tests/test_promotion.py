@@ -213,7 +213,7 @@ def test_integers_that_do_not_fit(framework: Framework) -> None:
                 continue  # a SystemError each, and after some the end of the process
             try:
                 found = int((zero + value)[0])
-                does = "" if found == value else "wraps"
+                does = "" if found == value else "becomes another number"
             except (OverflowError, ValueError, SystemError) as error:
                 does = type(error).__name__
             operands = [Operand(FORMATS[name]), Operand(scalar="int", value=value)]

@@ -619,7 +619,7 @@ def test_floats_that_underflow_and_bits_that_do_not(tensorcast: Run, tmp_path: P
 def test_a_dry_run_says_that_there_is_no_scale(tensorcast: Run, tmp_path: Path) -> None:
     path = small_model(tmp_path / "m.safetensors")
     text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--dry-run").stdout
-    assert "a plain cast, without a scale; tensorcast inspect --stats --candidate int8" in text
+    assert "a plain cast without a scale; tensorcast inspect --stats --candidate int8" in text
     assert "even if most values are lost" not in text
     text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--raw", "--dry-run").stdout
     assert "even if most values are lost" in text

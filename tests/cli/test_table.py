@@ -88,7 +88,7 @@ def test_the_branches_of_a_tree_stay() -> None:
     heads = [Column("tensor", elastic=True), Column("format")]
     rows = [["\u2502  \u2514\u2500 intermediate.dense.weight", "float32"]]
     assert [plain(row) for row in layout(heads, rows, width=30)][1] == (
-        "\u2502  \u2514\u2500 \u2026.dense.weight  float32"
+        "\u2502  \u2514\u2500 \u2026e.dense.weight  float32"
     )
 
 
