@@ -9,15 +9,10 @@ from codes import interesting_codes
 from oracle import cast_array
 
 from tensorcast.buffer import Buffer, numpy_buffer
-from tensorcast.core.block import (
-    cast_buffer,
-    cast_chunk,
-    holding_format,
-    is_lossless_pair,
-    refuse,
-    value_at,
-)
+from tensorcast.core.block import cast_buffer, cast_chunk
 from tensorcast.core.loss import Loss
+from tensorcast.core.pairs import is_lossless_pair
+from tensorcast.core.refusal import refuse, value_at
 from tensorcast.errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from tensorcast.formats import FORMATS, Format
 from tensorcast.policy import Policy
@@ -169,15 +164,6 @@ def test_a_chunk_never_raises_and_counts_from_its_index() -> None:
         refuse(loss, policy)
 
 
-def test_the_format_that_would_hold_them() -> None:
-    assert holding_format(600.0, "float32") == "float16"
-    assert holding_format(65505.0, "float32") == "bfloat16"
-    assert holding_format(3.4e38, "float32") == "float32"
-    assert holding_format(1e300, "float64") == "float64"
-    assert holding_format(40000.0, "int64") == "int32"
-    assert holding_format(2.0**63, "uint64") == "uint64"
-
-
 @pytest.mark.parametrize(
     ("dtype", "way"),
     [
@@ -250,3 +236,16 @@ def test_exact_says_which_infinities_and_nans_change() -> None:
         tc.cast(missing, "int8", exact=True, nan="zero")
     with pytest.raises(tc.InexactCastError, match=r"\(largest error 0.5, 1 NaN; the first is 1.5"):
         tc.cast(np.float32([np.nan, 1.5]), "int8", exact=True, nan="zero")
+
+
+def test_infinities_among_values_out_of_range_are_counted() -> None:
+    import tensorcast as tc
+
+    values = np.array([1, np.inf, 500.0, -np.inf])
+    with pytest.raises(tc.CastOverflowError, match=r"^3 of 4 .* 448, 2 of them infinite; first"):
+        tc.cast(values, "float8_e4m3fn")
+    with pytest.raises(tc.CastOverflowError, match=r"^2 of 2 .* 127, all infinite; first"):
+        tc.cast(values[1::2], "int8")
+    with pytest.raises(tc.CastOverflowError) as caught:
+        tc.cast(np.array([500.0, 600.0]), "float8_e4m3fn")
+    assert "infinite" not in str(caught.value)

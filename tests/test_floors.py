@@ -135,7 +135,7 @@ def absolute(name: str, level: int, module: str, is_package: bool) -> str:
 
 
 def unit_of(name: str) -> str:
-    """tensorcast.checkpoint.run.Result -> checkpoint; a name of the package itself -> __init__."""
+    """tensorcast.checkpoint.protocol.Reader -> checkpoint; the package itself -> __init__."""
     parts = name.split(".")
     unit = parts[1] if len(parts) > 1 else "__init__"
     return unit if unit in FLOORS else "__init__"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import re
@@ -314,11 +313,59 @@ def test_threads_that_look_meanwhile() -> None:
     assert n_converted > 0
 
 
-def test_a_refusal_inside_hooks_is_not_remembered() -> None:
-    exclusivity.proved_interface.cache_clear()
+@pytest.mark.parametrize("mode", ["hooks", "on the CPU", "functions", "device"])
+def test_what_a_thread_has_entered_is_no_reason_to_refuse_its_first_cast(mode: str) -> None:
+    from torch.overrides import TorchFunctionMode
+
+    calls: list[Any] = []
+
+    class Passes(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, _: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            calls.append(function)
+            return function(*args, **(kwargs or {}))
+
+    graph = torch.autograd.graph
+    modes: dict[str, Any] = {
+        "hooks": lambda: graph.saved_tensors_hooks(lambda x: x + 0, lambda x: x),
+        "on the CPU": graph.save_on_cpu,
+        "functions": Passes,
+        "device": lambda: torch.device("meta"),
+    }
     x = torch.ones(4096)
-    with torch.autograd.graph.save_on_cpu(), contextlib.suppress(tc.InPlaceError):
-        tc.cast_(x, "float16")
-    y = torch.ones(4096)
-    assert tc.cast_(y, "float16") is y
-    assert y.dtype == torch.float16
+    shared = torch.ones(4096)
+    view = shared[1:]
+    exclusivity.proved_interface.cache_clear()
+    with modes[mode]():
+        assert tc.cast_(x, "float16") is x
+        with pytest.raises(tc.InPlaceError, match="shares its memory"):
+            tc.cast_(shared, "float16")
+    assert x.dtype == torch.float16
+    assert x.tolist() == [1.0] * 4096
+    assert view.dtype == torch.float32
+    assert not any("backward" in str(call) for call in calls)  # of the self-test
+
+
+@pytest.mark.parametrize("transform", ["vmap", "grad", "functionalize", "make_fx", "fake"])
+def test_the_first_cast_inside_a_transform_says_what_is_wrong(transform: str) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    outer = torch.ones(4096)
+
+    def program(x: Any) -> Any:
+        with pytest.raises(tc.InPlaceError, match="is being traced or transformed"):
+            tc.cast_(outer, "float16")
+        return (x * 2).sum()
+
+    exclusivity.proved_interface.cache_clear()
+    x = torch.ones(2, 2)
+    if transform == "fake":
+        with FakeTensorMode() as mode:
+            program(mode.from_tensor(x))
+    elif transform == "make_fx":
+        make_fx(program)(x)
+    else:
+        getattr(torch.func, transform)(program)(x)
+    assert tc.cast_(outer, "float16") is outer

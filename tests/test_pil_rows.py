@@ -17,7 +17,7 @@ import pytest
 from pil_modes import MODES, made
 
 import tensorcast as tc
-from tensorcast.bridges import pil, pil_rows
+from tensorcast.bridges import pillow, pillow_rows
 from tensorcast.errors import CastError
 from tensorcast.kernels import cpu
 
@@ -65,7 +65,7 @@ def check(image: Any) -> None:
     """Both ways give the same bits, and those of NumPy."""
     found = results(image)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pil, "rows_in", lambda image: ())
+        patch.setattr(pillow, "rows_in", lambda image: ())
         others = results(image)
     expected = np.asarray(image)
     for array in found[:2]:
@@ -79,7 +79,7 @@ def check(image: Any) -> None:
 def pixels_in(image: Any) -> np.ndarray[Any, Any]:
     """What lies in the rows, read one by one."""
     rows = []
-    for part in pil.rows_in(image):
+    for part in pillow.rows_in(image):
         for y in range(part.shape[0]):
             row = part.part(0, y, y + 1)
             begin, end = row.extent
@@ -95,7 +95,7 @@ def pixels_in(image: Any) -> np.ndarray[Any, Any]:
 @pytest.mark.usefixtures("small_blocks")
 def test_rows_are_found(mode: str, size: tuple[int, int]) -> None:
     image = random(mode, size)
-    parts = pil.rows_in(image)
+    parts = pillow.rows_in(image)
     assert sum(part.shape[0] for part in parts) == size[1]
     assert all(part.shape[1:] == np.asarray(image).shape[1:] for part in parts)
     swapped = parts[0].byte_swapped
@@ -119,7 +119,7 @@ def test_in_one_block(mode: str) -> None:
 @pytest.mark.parametrize("size", [(0, 0), (0, 3), (3, 0)])
 def test_without_pixels(mode: str, size: tuple[int, int]) -> None:
     image = Image.new(mode, size)
-    assert pil.rows_in(image) == ()
+    assert pillow.rows_in(image) == ()
     assert tc.image_to_tensor(image, layout="HWC->HWC").shape[:2] == size[::-1]
 
 
@@ -137,7 +137,7 @@ def test_images_made_of_others() -> None:
         image.getchannel(1),
         image.copy(),
     ):
-        assert pil.rows_in(other)
+        assert pillow.rows_in(other)
         check(other)
 
 
@@ -164,7 +164,7 @@ def test_files_that_are_not_read_yet(kind: str, mode: str, tmp_path: Path) -> No
 @needs_linux
 def test_pixels_that_change_later() -> None:
     image = random("RGB", (2100, 2100))
-    assert len(pil.rows_in(image)) > 1
+    assert len(pillow.rows_in(image)) > 1
     array, tensor = tc.as_array(image), tc.image_to_tensor(image)
     before = np.array(image)
     image.paste((1, 2, 3), (0, 0, *image.size))
@@ -180,7 +180,7 @@ def test_pixels_that_change_later() -> None:
 def test_rows_keep_their_memory(end: str) -> None:
     image = random("RGB", (97, 61))
     expected = np.array(image)
-    parts = pil.rows_in(image)
+    parts = pillow.rows_in(image)
     if end == "close":
         image.close()
     elif end == "thumbnail":
@@ -192,7 +192,7 @@ def test_rows_keep_their_memory(end: str) -> None:
     Image.core.clear_cache()
     junk = [random("RGB", (97, 61), i + 2) for i in range(50)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pil, "rows_in", lambda image: parts)
+        patch.setattr(pillow, "rows_in", lambda image: parts)
         assert np.array_equal(pixels_in(None), expected)
     del junk
 
@@ -201,7 +201,7 @@ def test_rows_keep_their_memory(end: str) -> None:
 def test_memory_of_others() -> None:
     held = np.random.default_rng(1).integers(0, 256, (2100, 2100, 4), np.uint8)
     image = Image.frombuffer("RGBA", (2100, 2100), held, "raw", "RGBA", 0, 1)
-    (part,) = pil.rows_in(image)
+    (part,) = pillow.rows_in(image)
     assert part.address == held.ctypes.data
     assert not part.writable
     check(image)
@@ -214,7 +214,7 @@ def test_memory_of_others() -> None:
 def test_a_closed_image_has_no_rows() -> None:
     image = made("RGB")
     image.close()
-    assert pil.rows_in(image) == ()
+    assert pillow.rows_in(image) == ()
     with pytest.raises(CastError, match="closed"):
         tc.as_array(image)
 
@@ -224,9 +224,9 @@ def test_a_closed_image_has_no_rows() -> None:
 
 @pytest.fixture
 def forgotten() -> Iterator[None]:
-    pil_rows._layout.cache_clear()
+    pillow_rows._layout.cache_clear()
     yield
-    pil_rows._layout.cache_clear()
+    pillow_rows._layout.cache_clear()
 
 
 @pytest.mark.usefixtures("forgotten", "small_blocks")
@@ -234,7 +234,7 @@ def test_without_a_system_that_reads_memory(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(cpu, "memory_read", lambda address, n_bytes: None)
     monkeypatch.setattr(cpu, "memory_rows", lambda table, n_rows: None)
     image = random("RGB", (67, 90))
-    assert pil.rows_in(image) == ()
+    assert pillow.rows_in(image) == ()
     assert np.array_equal(tc.as_array(image), np.asarray(image))
     expected = tc.image_to_tensor(np.array(image))
     assert np.array_equal(tc.image_to_tensor(image), expected)
@@ -246,13 +246,13 @@ def test_without_a_system_that_reads_memory(monkeypatch: pytest.MonkeyPatch) -> 
 def test_another_layout_is_found_or_not(n_skipped: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A structure with something else in front has its members elsewhere, or not where a pointer
     can be."""
-    real = pil_rows._structure
-    offset = pil_rows._layout("L", 1, (0,))
+    real = pillow_rows._structure
+    offset = pillow_rows._layout("L", 1, (0,))
     assert offset is not None
-    pil_rows._layout.cache_clear()
+    pillow_rows._layout.cache_clear()
     front = struct.pack("10i", 37, 11, 5, 23, 130, 3, 1, 1, 1, 1)[:n_skipped]
-    monkeypatch.setattr(pil_rows, "_structure", lambda capsule: front + real(capsule))
-    found = pil_rows._layout("L", 1, (0,))
+    monkeypatch.setattr(pillow_rows, "_structure", lambda capsule: front + real(capsule))
+    found = pillow_rows._layout("L", 1, (0,))
     if n_skipped % 8:
         assert found is None
     else:
@@ -266,7 +266,7 @@ def test_another_layout_is_found_or_not(n_skipped: int, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("pointer", [0, 1, 4096, 1 << 47, (1 << 63) + 8, (1 << 64) - 8])
 @pytest.mark.usefixtures("forgotten")
 def test_wrong_addresses_are_no_crash(pointer: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = pil_rows._structure
+    real = pillow_rows._structure
 
     def lying(capsule: object) -> bytes:
         structure = bytearray(real(capsule))
@@ -280,9 +280,9 @@ def test_wrong_addresses_are_no_crash(pointer: int, monkeypatch: pytest.MonkeyPa
         return bytes(structure)
 
     image = random("RGB", (67, 90))
-    monkeypatch.setattr(pil_rows, "_structure", lying)
-    assert pil_rows._layout("RGB", 4, (0, 1, 2)) is None
-    assert pil.rows_in(image) == ()
+    monkeypatch.setattr(pillow_rows, "_structure", lying)
+    assert pillow_rows._layout("RGB", 4, (0, 1, 2)) is None
+    assert pillow.rows_in(image) == ()
     check(image)
 
 
@@ -300,17 +300,17 @@ def test_other_pixels_are_no_rows(mode: str, monkeypatch: pytest.MonkeyPatch) ->
         return bytes([read[0] ^ 1]) + read[1:]
 
     monkeypatch.setattr(cpu, "memory_read", lying)
-    assert pil.rows_in(made(mode)) == ()
+    assert pillow.rows_in(made(mode)) == ()
 
 
 @needs_linux
 def test_an_image_of_another_size_than_its_core() -> None:
     image = made("RGB")
     image._size = (5, 3)
-    assert pil.rows_in(image) == ()
+    assert pillow.rows_in(image) == ()
     image = made("RGB")
     setattr(image, "_mode" if hasattr(Image.Image, "mode") else "mode", "RGBA")
-    assert pil.rows_in(image) == ()
+    assert pillow.rows_in(image) == ()
 
 
 # -- reading and packing -------------------------------------------------------------------------

@@ -493,8 +493,8 @@ def test_lists_of_arrays(shape: tuple[int, ...], to: str | None, stochastic: boo
 
 def test_arrays_of_many_kinds() -> None:
     base = torch.randn(6, 4)
-    tensors = [base[::2].T, base[1::2].T.contiguous(), base[:3].T.requires_grad_()]
-    assert torch.equal(tc.tensor(tensors), torch.stack(tensors).detach())
+    tensors = [base[::2].T, base[1::2].T.contiguous(), base[:3].T]
+    assert torch.equal(tc.tensor(tensors), torch.stack(tensors))
     pair = torch.view_as_complex(torch.randn(3, 2))
     assert torch.equal(tc.tensor([pair.conj(), pair]), torch.stack([pair.conj(), pair]))
     negative = [torch._neg_view(torch.ones(3)), torch.ones(3)]
@@ -580,3 +580,44 @@ def test_a_list_inside_a_jit_trace_is_refused() -> None:
     for make in (lambda a: tc.tensor([a[0], a[1]], "float64"), lambda a: tc.as_tensor([a, a])):
         with pytest.raises(CastError, match=r"torch\.jit\.trace does not record"):
             torch.jit.trace(make, (torch.ones(2),))
+
+
+def _recorded_lists() -> dict[str, tuple[object, str]]:
+    w = torch.ones(3, requires_grad=True)
+    total = w.sum()
+    return {
+        "tensors": ([torch.ones(3), w], r"data\[1\]"),
+        "nested": ([[w], [w]], r"data\[0\]\[0\]"),
+        "parameters": ([torch.nn.Parameter(torch.ones(3))], r"data\[0\]"),
+        "beside arrays": ([np.ones(3), w], r"data\[1\]"),
+        "numbers": ([[1.0, 2.0], [3, total]], r"data\[1\]\[1\]"),
+        "tuples": ((total, total), r"data\[0\]"),
+        "nulls": ([None, total], r"data\[1\]"),
+        "a number": (total, "data"),
+        "a tensor": (w, "data"),
+    }
+
+
+@pytest.mark.parametrize("kind", _recorded_lists())
+@pytest.mark.parametrize("to", [None, "float16", "complex64"])
+def test_lists_lose_no_gradient_without_a_word(kind: str, to: str | None) -> None:
+    data, name = _recorded_lists()[kind]
+    null: dict[str, Any] = {"null": 0.0} if kind == "nulls" else {}
+    calls = (tc.tensor, tc.array) if isinstance(data, torch.Tensor) else (
+        tc.tensor, tc.array, tc.as_tensor, tc.as_array
+    )  # fmt: skip
+    for call in calls:
+        with pytest.raises(CastError, match=f"^{name} requires grad, .*detach"):
+            call(data, to, **null)
+        with torch.no_grad():
+            call(data, to, **null)
+        call(data, "int32", **null)  # integers have no gradient
+
+
+def test_lists_lose_no_tangent_without_a_word() -> None:
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        dual = forward.make_dual(torch.ones(3), torch.ones(3))
+        for data in ([torch.ones(3), dual], [1.0, dual.sum()]):
+            with pytest.raises(CastError, match=r"^data\[1\] carries a forward-mode tangent"):
+                tc.tensor(data)

@@ -472,3 +472,65 @@ def test_answers_of_values_go_through_modes_that_record_nothing() -> None:
     with FlopCounterMode(display=False):
         assert not tc.can_cast(x, "float16")
         assert tc.measure(x, "float16").n_overflow == 2
+
+
+def test_exact_from_complex_to_real_in_a_compiled_function_is_as_outside() -> None:
+    torch.compiler.reset()
+    program = torch.compile(
+        lambda x: tc.cast(x * 2, "float32", exact=True) + 1, backend="aot_eager"
+    )
+    assert torch.equal(program(torch.tensor([1 + 0j, 3])), torch.tensor([3.0, 7.0]))
+    with pytest.raises(tc.InexactCastError, match="1 of 2 values have an imaginary part"):
+        program(torch.tensor([1 + 2j, 3]))
+    kept = compiled(lambda x: tc.cast(x * 2, "complex128", exact=True) + 1)
+    assert torch.equal(kept(torch.tensor([1 + 2j])), torch.tensor([3 + 4j], dtype=torch.complex128))
+
+
+@pytest.mark.parametrize("transform", ["vmap", "grad", "jvp", "fake"])
+def test_exact_from_complex_to_real_says_true_things_of_what_has_no_values(transform: str) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    def real(x: torch.Tensor) -> torch.Tensor:
+        return tc.cast(x, "float32", exact=True)
+
+    x = torch.tensor([1 + 0j, 3])
+    runs = {
+        "vmap": lambda: torch.vmap(real)(x),
+        "grad": lambda: torch.func.grad(lambda t: real(t).sum())(x),
+        "jvp": lambda: torch.func.jvp(real, (x,), (x,)),
+        "fake": lambda: real(FakeTensorMode().from_tensor(x)),
+    }
+    with pytest.raises(tc.CastError, match=r"exact=True takes complex.*; cast x\.real") as caught:
+        runs[transform]()
+    assert "measure" not in str(caught.value)
+
+
+TAKEN = {
+    "cast": lambda t: tc.as_tensor(t, "bfloat16"),
+    "copied": lambda t: tc.as_tensor(t, copy=True).bfloat16(),
+    "as it is": lambda t: tc.as_tensor(t).bfloat16(),
+    "clamped": lambda t: tc.as_tensor(t, "float32", inf="saturate").bfloat16(),
+    "moved": lambda t: tc.as_tensor(t, "bfloat16", device="cpu"),
+}
+
+
+@pytest.mark.parametrize("how", TAKEN)
+def test_as_tensor_inside_transforms_is_what_cast_is(how: str) -> None:
+    take, x = TAKEN[how], torch.randn(2, 3)
+    expected = tc.cast(x, "bfloat16")
+    assert torch.equal(torch.vmap(take)(x), expected)
+    value, tangent = torch.func.jvp(take, (x,), (x,))
+    assert torch.equal(value, expected)
+    assert torch.equal(tangent, expected)
+    found = torch.func.grad(lambda t: (take(t * t)).float().sum())(x)
+    assert torch.equal(
+        found, torch.func.grad(lambda t: tc.cast(t * t, "bfloat16").float().sum())(x)
+    )
+    hessian = torch.func.hessian(lambda t: (take(t).float() ** 2).sum())(x[0])
+    assert torch.equal(hessian, 2 * torch.eye(3))
+
+
+def test_casts_travel_inside_vmap() -> None:
+    for take in (tc.cast, tc.as_tensor):
+        found = torch.vmap(lambda t, take=take: take(t, "float64", device="meta"))(torch.ones(2, 3))
+        assert (found.device.type, found.dtype, found.shape) == ("meta", torch.float64, (2, 3))

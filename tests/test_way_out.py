@@ -258,14 +258,37 @@ def test_what_is_no_image() -> None:
 # ---- what a source brings along ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow"])
-def test_gradients_stay_behind(target: str) -> None:
+@pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow", "pil"])
+def test_no_gradient_is_lost_without_a_word(target: str) -> None:
     needs(target)
-    x = torch.ones(16, requires_grad=True)
-    said, result = agreed(x, target)
-    assert said.notes[0] == ("the tensor requires grad; what is done to the result is not recorded")
-    assert elements(result, target) == np.ones(16, np.float32).tobytes()
-    assert agreed(torch.nn.Parameter(torch.ones(2, 2)), target)[1] is not None
+    x = torch.ones(4, 4, requires_grad=True)
+    refused = "requires grad, which no other library records; pass x.detach"
+    for lost in (x, torch.nn.Parameter(torch.ones(2, 2)), x * 2):
+        for options in ({}, {"copy": True}, {"dtype": "float32"}):
+            with pytest.raises(CastError, match=refused):
+                CALLS[target](lost, **options)
+        with pytest.raises(CastError, match=refused):
+            tc.as_array(lost)
+    assert tc.explain(x, to=target).action == "refuses"
+    ones = np.ones(16, np.float32).tobytes()
+    assert elements(agreed(x.detach(), target)[1], target) == ones
+    with torch.no_grad():  # nothing is recorded anyhow
+        said, result = agreed(x, target)
+    assert said.notes[0] == "the tensor requires grad; what is done to the result is not recorded"
+    assert elements(result, target) == ones
+    whole = CALLS[target](x, dtype="int32")  # integers have no gradient
+    assert elements(whole, target) == np.ones(16, np.int32).tobytes()
+
+
+def test_no_tangent_is_lost_without_a_word() -> None:
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        dual = forward.make_dual(torch.ones(3), torch.ones(3))
+        for call in (tc.as_array, tc.to_numpy):
+            with pytest.raises(CastError, match="carries a forward-mode tangent"):
+                call(dual)
+            assert call(dual.detach()).tolist() == [1, 1, 1]
+            assert call(torch.ones(3)).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow"])
@@ -677,7 +700,7 @@ class Gpu:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
-    from tensorcast.bridges.outward import cupy
+    from tensorcast.bridges import cupy
 
     made = Gpu()
     monkeypatch.setattr(cupy, "load", lambda: made)
@@ -710,7 +733,7 @@ def test_cupy_without_a_device(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_cupy_stands_on_a_tensor(gpu: Gpu) -> None:
-    from tensorcast.bridges.outward import cupy
+    from tensorcast.bridges import cupy
 
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.zeros(3, dtype=dtype)  # as one on a GPU
@@ -742,7 +765,7 @@ def test_what_a_gpu_tensor_becomes(target: str) -> None:
     from importlib import import_module
 
     x = torch.from_numpy(aligned(np.zeros(16, np.float32)))
-    result = import_module(f"tensorcast.bridges.outward.{target}").from_torch(x)
+    result = import_module(f"tensorcast.bridges.{target}").from_torch(x)
     x[1] = 3
     assert float(result[1]) == 3
 

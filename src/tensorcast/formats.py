@@ -15,7 +15,7 @@ import difflib
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from .errors import FormatError
 
@@ -40,10 +40,15 @@ class Format:
         infinity: whether codes for +-infinity exist.
         nan: where the NaN codes lie: "ieee" (exponent all ones, mantissa not zero), "all-ones"
             (exponent and mantissa all ones), "negative-zero" (the code of -0), "none".
-        subnormals: whether exponent 0 means subnormal (all floats but float8_e8m0fnu).
+        subnormals: whether exponent 0 means zero and subnormals (all floats with a mantissa).
         spellings: library -> its name of the format, where it has one. Libraries: torch, numpy,
-            ml_dtypes, safetensors, gguf, onnx, jax.
+            ml_dtypes, jax, tensorflow, safetensors, gguf, onnx.
         aliases: short names accepted by `lookup`.
+        safetensors_rank: the place of its dtype in the order of the reference library's writer.
+        dlpack: DLDataTypeCode and bits.
+        precedence: in ml_dtypes' promotions of small floats, where the least wins; None: it takes
+            part in none of them.
+        mixes: whether ml_dtypes promotes it with any other small float.
     """
 
     name: str
@@ -58,6 +63,10 @@ class Format:
     subnormals: bool = True
     spellings: dict[str, str] = field(default_factory=dict, hash=False, compare=False, repr=False)
     aliases: tuple[str, ...] = field(default=(), hash=False, compare=False, repr=False)
+    safetensors_rank: int | None = field(default=None, hash=False, compare=False, repr=False)
+    dlpack: tuple[int, int] | None = field(default=None, hash=False, compare=False, repr=False)
+    precedence: int | None = field(default=None, hash=False, compare=False, repr=False)
+    mixes: bool = field(default=True, hash=False, compare=False, repr=False)
 
     # -- derived -----------------------------------------------------------------------------
 
@@ -97,6 +106,18 @@ class Format:
     def has_nan(self) -> bool:
         """Whether a NaN can be stored."""
         return self.nan != "none"
+
+    @cached_property
+    def has_zero(self) -> bool:
+        """Whether zero can be stored: by all but floats without a mantissa, which are exponents."""
+        return self.subnormals
+
+    @cached_property
+    def torch_pairs(self) -> str | None:
+        """torch's dtype that keeps two codes of the format to a byte, where that is how torch has
+        it."""
+        spelled = self.spellings.get("torch")
+        return spelled if spelled != self.name else None
 
     @cached_property
     def signed_zero(self) -> bool:
@@ -254,274 +275,130 @@ READERS: Final = {
 }
 
 
-def _integer(bits: int, signed: bool, **spellings: str) -> Format:
-    name = f"{'int' if signed else 'uint'}{bits}"
-    letter = "i" if signed else "u"
-    short = () if f"{letter}{bits}" in READINGS else (f"{letter}{bits}",)
-    legacy = {
-        "int8": ("char",),
-        "int16": ("short",),
-        "int32": (),
-        "int64": ("long", "longlong"),
-        "uint64": ("ulonglong",),
-    }.get(name, ())
-    return Format(
-        name,
-        "int" if signed else "uint",
-        bits,
-        signed=signed,
-        spellings=spellings,
-        aliases=(*short, *legacy),
-    )
+# `who` has the libraries that call the format by its name: torch, numpy, ml_dtypes, jax, tensorflow
+# (f). x: torch has pairs of its codes, called NAME_x2. A hyphen: there is none.
+# safetensors: the dtype, and its rank in the reference library's "increasing alignment order".
+# dlpack: DLDataTypeCode and bits.
+# torch's int1 .. int7 and uint1 .. uint7 keep one code to a byte, in its low bits.
+_INTEGERS: Final = """
+name    who   safet. gguf onnx     dlpack aliases
+bool    tnjf  BOOL:0 -    BOOL     6:8    boolean bool_
+int1    tmj   -      -    -        -      -
+int2    tmjf  -      -    INT2     -      -
+int3    t     -      -    -        -      i3
+int4    tmjf  -      -    INT4     -      -
+int5    t     -      -    -        -      i5
+int6    t     -      -    -        -      i6
+int7    t     -      -    -        -      i7
+int8    tnjf  I8:5   I8   INT8     0:8    char
+int16   tnjf  I16:11 I16  INT16    0:16   i16 short
+int32   tnjf  I32:15 I32  INT32    0:32   i32
+int64   tnjf  I64:20 I64  INT64    0:64   i64 long longlong
+uint1   tmj   -      -    -        -      -
+uint2   tmjf  -      -    UINT2    -      -
+uint3   t     -      -    -        -      u3
+uint4   tmjf  -      -    UINT4    -      -
+uint5   t     -      -    -        -      u5
+uint6   t     -      -    -        -      u6
+uint7   t     -      -    -        -      u7
+uint8   tnjf  U8:4   -    UINT8    1:8    -
+uint16  tnjf  U16:12 -    UINT16   1:16   u16
+uint32  tnjf  U32:16 -    UINT32   1:32   u32
+uint64  tnjf  U64:21 -    UINT64   1:64   u64 ulonglong
+"""
+
+# e, m: bits of exponent and mantissa; a float without mantissa has no sign, no zero, no subnormals.
+# mix: ml_dtypes gives way to those before it in a promotion, and none to those alone.
+# OCP Microscaling Formats (MX) v1.0: FP4, FP6 have neither infinity nor NaN. OCP 8-bit Floating
+# Point Specification (OFP8) v1.0. IEEE 754-2019 binary16, binary32, binary64; bfloat16 is binary32
+# without its low 16 bits. A complex number is two of its floats.
+_FLOATS: Final = """
+name                e  m  bias inf nan           who   mix   safetensors    gguf onnx            dlpack aliases
+float4_e2m1fn       2  1  1    -   none          xmjf  9     F4:1           -    FLOAT4E2M1      17:4   fp4 e2m1 float4_e2m1
+float6_e2m3fn       2  3  1    -   none          mj    7     F6_E2M3:2      -    FLOAT6E2M3      15:6   e2m3 float6_e2m3
+float6_e3m2fn       3  2  3    -   none          mj    8     F6_E3M2:3      -    FLOAT6E3M2      16:6   e3m2 float6_e3m2
+float8_e3m4         3  4  3    inf ieee          mj    1     -              -    -               7:8    e3m4
+float8_e4m3         4  3  7    inf ieee          mj    2     -              -    -               8:8    -
+float8_e4m3b11fnuz  4  3  11   -   negative-zero mjf   3     -              -    -               9:8    e4m3b11fnuz
+float8_e4m3fn       4  3  7    -   all-ones      tmjf  4     F8_E4M3:7      -    FLOAT8E4M3FN    10:8   e4m3fn f8_e4m3fn fp8_e4m3 fp8_e4m3fn
+float8_e4m3fnuz     4  3  8    -   negative-zero tmjf  5     F8_E4M3FNUZ:9  -    FLOAT8E4M3FNUZ  11:8   e4m3fnuz fp8_e4m3fnuz
+float8_e5m2         5  2  15   inf ieee          tmjf  alone F8_E5M2:6      -    FLOAT8E5M2      12:8   e5m2 fp8_e5m2
+float8_e5m2fnuz     5  2  16   -   negative-zero tmjf  6     F8_E5M2FNUZ:10 -    FLOAT8E5M2FNUZ  13:8   e5m2fnuz fp8_e5m2fnuz
+float8_e8m0fnu      8  0  127  -   all-ones      tmj   alone F8_E8M0:8      -    FLOAT8E8M0      14:8   e8m0 e8m0fnu f8_e8m0fnu
+float16             5  10 15   inf ieee          tnjf  -     F16:13         F16  FLOAT16         2:16   half fp16 binary16
+bfloat16            8  7  127  inf ieee          tmjf  alone BF16:14        BF16 BFLOAT16        4:16   -
+float32             8  23 127  inf ieee          tnjf  -     F32:17         F32  FLOAT           2:32   single fp32 binary32
+float64             11 52 1023 inf ieee          tnjf  -     F64:19         F64  DOUBLE          2:64   fp64 binary64
+complex64           8  23 127  inf ieee          tnjf  -     C64:18         -    COMPLEX64       5:64   -
+complex128          11 52 1023 inf ieee          tnjf  -     -              -    COMPLEX128      5:128  cdouble
+"""  # noqa: E501
+
+_LETTERS: Final = {"t": "torch", "n": "numpy", "m": "ml_dtypes", "j": "jax", "f": "tensorflow"}
 
 
-def _everywhere(name: str, safetensors: str | None, gguf: str | None, onnx: str) -> dict[str, str]:
-    """Spellings of a format that torch, NumPy and JAX name alike."""
-    spelled = {"torch": name, "numpy": name, "jax": name, "onnx": onnx}
-    if safetensors:
-        spelled["safetensors"] = safetensors
-    if gguf:
-        spelled["gguf"] = gguf
-    return spelled
+def _rows() -> tuple[Format, ...]:
+    rows = []
+    for line in _INTEGERS.strip().splitlines()[1:]:
+        name, who, safetensors, gguf, onnx, dlpack, *aliases = line.split()
+        kind = name.rstrip("0123456789")
+        bits = int(name.removeprefix(kind) or 8)
+        shape: dict[str, Any] = {"signed": kind == "int"}
+        rows.append(_row(name, kind, bits, who, safetensors, gguf, onnx, dlpack, aliases, **shape))
+    for line in _FLOATS.strip().splitlines()[1:]:
+        name, e, m, bias, inf, nan, who, mix, safetensors, gguf, onnx, dlpack, *aliases = (
+            line.split()
+        )
+        kind = "complex" if name.startswith("complex") else "float"
+        signed = int(m) > 0
+        shape = {
+            "exponent_bits": int(e),
+            "mantissa_bits": int(m),
+            "bias": int(bias),
+            "signed": signed,
+            "infinity": inf == "inf",
+            "nan": nan,
+            "subnormals": signed,
+            "precedence": int(mix) if mix.isdigit() else None,
+            "mixes": mix != "alone",
+        }
+        bits = (int(e) + int(m) + signed) * (2 if kind == "complex" else 1)
+        rows.append(_row(name, kind, bits, who, safetensors, gguf, onnx, dlpack, aliases, **shape))
+    return tuple(rows)
 
 
-def _small_float(
+def _row(
     name: str,
-    e: int,
-    m: int,
-    bias: int,
-    nan: NanCodes,
-    *,
-    infinity: bool = False,
-    torch: str | None = None,
-    safetensors: str | None = None,
-    onnx: str | None = None,
-    aliases: tuple[str, ...] = (),
+    kind: str,
+    bits: int,
+    who: str,
+    safetensors: str,
+    gguf: str,
+    onnx: str,
+    dlpack: str,
+    aliases: list[str],
+    **shape: Any,
 ) -> Format:
-    spelled = {"ml_dtypes": name, "jax": name}
-    for library, spelling in (("torch", torch), ("safetensors", safetensors), ("onnx", onnx)):
-        if spelling:
-            spelled[library] = spelling
-    unsigned = m == 0
+    spellings = {library: name for letter, library in _LETTERS.items() if letter in who}
+    if "x" in who:
+        spellings = {"torch": f"{name}_x2"} | spellings
+    dtype, _, rank = safetensors.partition(":")
+    for library, spelling in (("safetensors", dtype), ("gguf", gguf), ("onnx", onnx)):
+        if spelling != "-":
+            spellings[library] = spelling
+    code, _, width = dlpack.partition(":")
     return Format(
         name,
-        "float",
-        e + m + (0 if unsigned else 1),
-        e,
-        m,
-        bias,
-        signed=not unsigned,
-        infinity=infinity,
-        nan=nan,
-        subnormals=not unsigned,
-        spellings=spelled,
-        aliases=aliases,
+        kind,  # type: ignore[arg-type]
+        bits,
+        spellings=spellings,
+        aliases=() if aliases == ["-"] else tuple(aliases),
+        safetensors_rank=int(rank) if rank else None,
+        dlpack=(int(code), int(width)) if width else None,
+        **shape,
     )
 
 
-_ROWS: Final = (
-    Format(
-        "bool",
-        "bool",
-        8,
-        signed=False,
-        spellings=_everywhere("bool", "BOOL", None, "BOOL"),
-        aliases=("boolean", "bool_"),
-    ),
-    # torch's int1 .. int7 and uint1 .. uint7 keep one code to a byte, in its low bits
-    _integer(1, True, ml_dtypes="int1", torch="int1", jax="int1"),
-    _integer(2, True, ml_dtypes="int2", torch="int2", jax="int2", onnx="INT2"),
-    _integer(3, True, torch="int3"),
-    _integer(4, True, ml_dtypes="int4", torch="int4", jax="int4", onnx="INT4"),
-    _integer(5, True, torch="int5"),
-    _integer(6, True, torch="int6"),
-    _integer(7, True, torch="int7"),
-    _integer(8, True, **_everywhere("int8", "I8", "I8", "INT8")),
-    _integer(16, True, **_everywhere("int16", "I16", "I16", "INT16")),
-    _integer(32, True, **_everywhere("int32", "I32", "I32", "INT32")),
-    _integer(64, True, **_everywhere("int64", "I64", "I64", "INT64")),
-    _integer(1, False, ml_dtypes="uint1", torch="uint1", jax="uint1"),
-    _integer(2, False, ml_dtypes="uint2", torch="uint2", jax="uint2", onnx="UINT2"),
-    _integer(3, False, torch="uint3"),
-    _integer(4, False, ml_dtypes="uint4", torch="uint4", jax="uint4", onnx="UINT4"),
-    _integer(5, False, torch="uint5"),
-    _integer(6, False, torch="uint6"),
-    _integer(7, False, torch="uint7"),
-    _integer(8, False, **_everywhere("uint8", "U8", None, "UINT8")),
-    _integer(16, False, **_everywhere("uint16", "U16", None, "UINT16")),
-    _integer(32, False, **_everywhere("uint32", "U32", None, "UINT32")),
-    _integer(64, False, **_everywhere("uint64", "U64", None, "UINT64")),
-    # OCP Microscaling Formats (MX) v1.0: FP4, FP6 have neither infinity nor NaN
-    _small_float(
-        "float4_e2m1fn",
-        2,
-        1,
-        1,
-        "none",
-        torch="float4_e2m1fn_x2",
-        safetensors="F4",
-        onnx="FLOAT4E2M1",
-        aliases=("fp4", "e2m1", "float4_e2m1"),
-    ),
-    _small_float(
-        "float6_e2m3fn",
-        2,
-        3,
-        1,
-        "none",
-        safetensors="F6_E2M3",
-        onnx="FLOAT6E2M3",
-        aliases=("e2m3", "float6_e2m3"),
-    ),
-    _small_float(
-        "float6_e3m2fn",
-        3,
-        2,
-        3,
-        "none",
-        safetensors="F6_E3M2",
-        onnx="FLOAT6E3M2",
-        aliases=("e3m2", "float6_e3m2"),
-    ),
-    _small_float("float8_e3m4", 3, 4, 3, "ieee", infinity=True, aliases=("e3m4",)),
-    _small_float("float8_e4m3", 4, 3, 7, "ieee", infinity=True),
-    _small_float("float8_e4m3b11fnuz", 4, 3, 11, "negative-zero", aliases=("e4m3b11fnuz",)),
-    # OCP 8-bit Floating Point Specification (OFP8) v1.0
-    _small_float(
-        "float8_e4m3fn",
-        4,
-        3,
-        7,
-        "all-ones",
-        torch="float8_e4m3fn",
-        safetensors="F8_E4M3",
-        onnx="FLOAT8E4M3FN",
-        aliases=("e4m3fn", "f8_e4m3fn", "fp8_e4m3", "fp8_e4m3fn"),
-    ),
-    _small_float(
-        "float8_e4m3fnuz",
-        4,
-        3,
-        8,
-        "negative-zero",
-        torch="float8_e4m3fnuz",
-        safetensors="F8_E4M3FNUZ",
-        onnx="FLOAT8E4M3FNUZ",
-        aliases=("e4m3fnuz", "fp8_e4m3fnuz"),
-    ),
-    _small_float(
-        "float8_e5m2",
-        5,
-        2,
-        15,
-        "ieee",
-        infinity=True,
-        torch="float8_e5m2",
-        safetensors="F8_E5M2",
-        onnx="FLOAT8E5M2",
-        aliases=("e5m2", "fp8_e5m2"),
-    ),
-    _small_float(
-        "float8_e5m2fnuz",
-        5,
-        2,
-        16,
-        "negative-zero",
-        torch="float8_e5m2fnuz",
-        safetensors="F8_E5M2FNUZ",
-        onnx="FLOAT8E5M2FNUZ",
-        aliases=("e5m2fnuz", "fp8_e5m2fnuz"),
-    ),
-    _small_float(
-        "float8_e8m0fnu",
-        8,
-        0,
-        127,
-        "all-ones",
-        torch="float8_e8m0fnu",
-        safetensors="F8_E8M0",
-        onnx="FLOAT8E8M0",
-        aliases=("e8m0", "e8m0fnu", "f8_e8m0fnu"),
-    ),
-    # IEEE 754-2019 binary16, binary32, binary64; bfloat16 is binary32 without its low 16 bits
-    Format(
-        "float16",
-        "float",
-        16,
-        5,
-        10,
-        15,
-        infinity=True,
-        nan="ieee",
-        spellings=_everywhere("float16", "F16", "F16", "FLOAT16"),
-        aliases=("half", "fp16", "binary16"),
-    ),
-    Format(
-        "bfloat16",
-        "float",
-        16,
-        8,
-        7,
-        127,
-        infinity=True,
-        nan="ieee",
-        spellings={
-            "torch": "bfloat16",
-            "ml_dtypes": "bfloat16",
-            "jax": "bfloat16",
-            "safetensors": "BF16",
-            "gguf": "BF16",
-            "onnx": "BFLOAT16",
-        },
-    ),
-    Format(
-        "float32",
-        "float",
-        32,
-        8,
-        23,
-        127,
-        infinity=True,
-        nan="ieee",
-        spellings=_everywhere("float32", "F32", "F32", "FLOAT"),
-        aliases=("single", "fp32", "binary32"),
-    ),
-    Format(
-        "float64",
-        "float",
-        64,
-        11,
-        52,
-        1023,
-        infinity=True,
-        nan="ieee",
-        spellings=_everywhere("float64", "F64", "F64", "DOUBLE"),
-        aliases=("fp64", "binary64"),
-    ),
-    Format(
-        "complex64",
-        "complex",
-        64,
-        8,
-        23,
-        127,
-        infinity=True,
-        nan="ieee",
-        spellings=_everywhere("complex64", "C64", None, "COMPLEX64"),
-    ),
-    Format(
-        "complex128",
-        "complex",
-        128,
-        11,
-        52,
-        1023,
-        infinity=True,
-        nan="ieee",
-        spellings=_everywhere("complex128", None, None, "COMPLEX128"),
-        aliases=("cdouble",),
-    ),
-)
+_ROWS: Final = _rows()
 
 FORMATS: Final[dict[str, Format]] = {row.name: row for row in _ROWS}
 """Every format by its name, in the order of the table."""

@@ -364,14 +364,18 @@ def test_what_lies_beside_a_file_and_cannot_be_read_is_passed_over(
     assert open_checkpoint(path).scaled is None
 
 
-def test_a_shard_whose_siblings_are_gone_is_read(tmp_path: Path) -> None:
+def test_codes_whose_scale_may_lie_in_a_lost_shard_are_refused(tmp_path: Path) -> None:
     path = shard_by_shard(tmp_path / "m", {"l.weight": f8(8, 8), "l.other": f32(1)})
     first, second = sorted(path.glob("*.safetensors"))
     assert open_checkpoint(first).scaled
     second.write_bytes(b"no header")
-    assert open_checkpoint(first).scaled is None
+    assert open_checkpoint(first).scaled
     second.unlink()
-    assert open_checkpoint(first).scaled is None
+    assert open_checkpoint(first).scaled
+    path = shard_by_shard(tmp_path / "n", {"l.weight": f8(8, 8), "l.bias": f32(8)})
+    first, second = sorted(path.glob("*.safetensors"))
+    second.unlink()
+    assert open_checkpoint(first).scaled is None  # the index names all that is lost
 
 
 # -- raw ---------------------------------------------------------------------------------------
@@ -518,9 +522,10 @@ def test_scales_that_only_the_index_names_are_signs(tmp_path: Path) -> None:
         index.write_text(written)
         assert open_checkpoint(first).scaled
     index.unlink()
-    assert open_checkpoint(first).scaled is None
     write(tmp_path / "model-00002-of-00002.safetensors", {"l.weight_scale_inv": f32(1, 1)})
     assert open_checkpoint(first).scaled
+    write(tmp_path / "model-00002-of-00002.safetensors", {"l.bias": f32(8)})
+    assert open_checkpoint(first).scaled is None
 
 
 @pytest.mark.parametrize("key", ["prompt", "workflow", "ss_network_args"])

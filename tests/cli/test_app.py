@@ -155,7 +155,7 @@ def test_a_full_standard_output_is_an_error(model: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == "error: No space left on device\n"
+    assert done.stderr == "error: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -98,6 +98,25 @@ def test_the_report_lists_overflow_first_then_the_lowest_sqnr(
     assert table[-1] == "and 13 more tensors that lost less (--json has them all)"
 
 
+def test_the_report_has_what_is_lost_whole_first_and_the_unknown_last(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    path = write_safetensors(
+        tmp_path / "w.safetensors",
+        {
+            "coarse": ("F64", [2], struct.pack("<2d", 1.0, 0.1)),
+            "gone": ("F64", [2], struct.pack("<2d", 1e-200, 1e-210)),
+            "tiny": ("F64", [2], struct.pack("<2d", 1.0, 1e-200)),
+        },
+    )
+    done = tensorcast("convert", path, "o.safetensors", "--to", "f32", "--report", "--raw")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert [line.split()[0] for line in table[1:4]] == ["gone", "coarse", "tiny"]
+    assert table[1].split()[-2:] == ["0.0", "dB"]
+
+
 def test_nothing_lost_says_so(tensorcast: Run, model: Path) -> None:
     done = tensorcast("convert", model.name, "out.safetensors", "--to", "f16", "--report")
     assert "to float16  4 tensors, exact: no value changes" in done.stdout
@@ -669,3 +688,29 @@ def test_a_format_that_is_read_differently(tensorcast: Run, tmp_path: Path) -> N
             "convert", path, "o.safetensors", "--to", "bfloat16", "--rule", f"a={spelling}"
         )
         assert done.returncode == 2
+
+
+def test_a_kept_tensor_that_is_narrowed_on_load_is_named(tensorcast: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    tensors = {"dense.weight": float32(1.0, 2.0), "norm.weight": float32(1.001, 2.0)}
+    write_safetensors(model / "model.safetensors", tensors)
+    (model / "config.json").write_text('{"model_type": "bert", "dtype": "float32"}')
+    done = tensorcast("convert", "model", "out", "--to", "bf16", "--keep", "norm*")
+    assert done.returncode == 0, done.stderr
+    said = "config.json's dtype is bfloat16: 'norm.weight' is written wider"
+    assert said in " ".join(f"{done.stdout} {done.stderr}".split())
+    whole = tensorcast("convert", "model", "all", "--to", "bf16")
+    assert "written wider" not in whole.stdout + whole.stderr
+
+
+def test_a_bracket_in_a_glob_that_matches_nothing_is_explained(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    path = write_safetensors(tmp_path / "w.safetensors", {"h[0].w": float32(1.0)})
+    for option in (("--keep", "h[0].w"), ("--rule", "h[0].w=f16")):
+        done = tensorcast("convert", path, "o.safetensors", "--to", "bf16", *option)
+        assert done.returncode == 2
+        assert "Nearest: 'h[0].w' ([ begins a set of characters: write [[]" in done.stderr
+    done = tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--rule", "h[[]0].w=f16")
+    assert done.returncode == 0, done.stderr

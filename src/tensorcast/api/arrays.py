@@ -114,7 +114,8 @@ def as_array(
     """A NumPy array of the data, sharing its memory where that can be; without torch.
 
     Memory that may not be written makes an array that cannot be. The formats NumPy lacks come as
-    ml_dtypes'. The arguments and errors are those of `as_tensor`.
+    ml_dtypes'. A tensor that requires grad is refused, as by torch: pass `x.detach()`. The
+    arguments and errors are those of `as_tensor`.
 
     Example:
         >>> as_array(b"abc")

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from ..bridges import is_torch, kind_of
 from ..bridges.room import ENDED, refuse_no_memory, tells_memory
 from ..bridges.torch.operators import traced_cast, traced_measure
-from ..core.block import is_lossless_pair, loses_nothing, survives, would_refuse
+from ..core.block import survives
 from ..core.loss import Loss, nothing_lost
+from ..core.pairs import is_lossless_pair, loses_nothing
+from ..core.refusal import would_refuse
 from ..errors import CastError, InexactCastError
 from ..formats import Format, Reader, lookup, lookup_target
 from ..kernels.fast import tried_first

@@ -39,14 +39,15 @@ def to_numpy(
 
     The formats NumPy lacks come as ml_dtypes'. Memory that may not be written makes an array that
     cannot be, and so does a tensor that was expanded, whose elements share memory. A tensor that
-    requires grad is shared too; what is done to the array is not recorded.
+    requires grad is refused, as by torch: pass `x.detach()`, or call under `torch.no_grad()`.
 
     Args:
         data, dtype, copy, overflow, rounding, nan, inf, exact, seed: as of `tensorcast.as_tensor`.
         device: "cpu" brings over what lies on a GPU; None moves nothing.
 
     Raises:
-        CastError: copy=False and it cannot be shared; the data hold no numbers, or lie on a GPU.
+        CastError: copy=False and it cannot be shared; the data hold no numbers, or lie on a GPU;
+            a gradient would be lost.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
 
     Example:

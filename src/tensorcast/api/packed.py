@@ -129,8 +129,8 @@ class PackedTensor:
             raise CastError("the bytes are a NumPy array; pack a torch tensor to get one back")
         from ..bridges.torch import pairs
 
-        if self.format.name == "float4_e2m1fn":
-            return pairs.pairs_of_bytes(self.data, self.shape)
+        if self.format.torch_pairs:
+            return pairs.pairs_of_bytes(self.data, self.format, self.shape)
         return pairs.elements_of_codes(unpack(self), self.format)
 
     def __repr__(self) -> str:
@@ -164,8 +164,9 @@ def pack(codes: Any, format: Format | str) -> PackedTensor:
         from ..bridges.torch import pairs
 
         if pairs.is_pairs(codes.dtype):
-            if row.name != "float4_e2m1fn":
-                raise CastError(f"the tensor holds float4_e2m1fn, not {row.name}")
+            held = lookup(codes.dtype)
+            if row != held:
+                raise CastError(f"the tensor holds {held.name}, not {row.name}")
             return PackedTensor(row, *pairs.bytes_of_pairs(codes))
         array = pairs.codes_of(codes, row)
     else:

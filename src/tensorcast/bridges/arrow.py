@@ -1,116 +1,199 @@
-"""Arrays handed over by Arrow's C data interface, described without consuming the capsules.
+"""pyarrow's arrays: their memory seen, and arrays over memory.
 
-The structures are those of the specification (arrow.apache.org/docs/format/CDataInterface.html).
-The capsules stay with the buffer as its owner, and free the memory when they go; pyarrow is not
-needed.
+One dimension makes an array of Arrow's own type; more make a FixedShapeTensorArray, one tensor to
+a row, which a table can hold. A format that Arrow lacks is its canonical type for that,
+`arrow.opaque`: unsigned integers (or pairs of floats) with the format's name.
 """
 
 from __future__ import annotations
 
-import ctypes
+import sys
+from math import prod
 from typing import Any, Final
 
-from ..buffer import Buffer, contiguous_strides
-from ..errors import CastError
-from ..formats import FORMATS
-from .capsules import address_in
+from ..buffer import Buffer, numpy_buffer
+from ..errors import CastError, FormatError
+from ..formats import FORMATS, Format
+from . import numpy as numpy_bridge
+from .buffers import memory_seen
+from .fresh import numpy_dtype
+from .memory import as_numpy
+from .protocol import Demands, Fit, Seen, kept
+from .protocol import load as library
 
-_FORMATS: Final = {
-    "c": "int8",
-    "C": "uint8",
-    "s": "int16",
-    "S": "uint16",
-    "i": "int32",
-    "I": "uint32",
-    "l": "int64",
-    "L": "uint64",
-    "e": "float16",
-    "f": "float32",
-    "g": "float64",
-}
+_OWN: Final = {"float16": "float16", "float32": "float32", "float64": "float64", "bool": "bool_"}
 
-
-class _Schema(ctypes.Structure):
-    pass
-
-
-_Schema._fields_ = (
-    ("format", ctypes.c_char_p),
-    ("name", ctypes.c_char_p),
-    ("metadata", ctypes.c_void_p),
-    ("flags", ctypes.c_int64),
-    ("n_children", ctypes.c_int64),
-    ("children", ctypes.POINTER(ctypes.POINTER(_Schema))),
-    ("dictionary", ctypes.c_void_p),
-    ("release", ctypes.c_void_p),
-    ("private_data", ctypes.c_void_p),
+DEMANDS: Final = Demands(
+    "Arrow", "pyarrow.Array", "pyarrow", dense=True, immutable="Arrow arrays are immutable"
 )
 
 
-class _Array(ctypes.Structure):
-    pass
-
-
-_Array._fields_ = (
-    ("length", ctypes.c_int64),
-    ("null_count", ctypes.c_int64),
-    ("offset", ctypes.c_int64),
-    ("n_buffers", ctypes.c_int64),
-    ("n_children", ctypes.c_int64),
-    ("buffers", ctypes.POINTER(ctypes.c_void_p)),
-    ("children", ctypes.POINTER(ctypes.POINTER(_Array))),
-    ("dictionary", ctypes.c_void_p),
-    ("release", ctypes.c_void_p),
-    ("private_data", ctypes.c_void_p),
-)
-
-
-def buffer_of(x: Any) -> Buffer:
-    """The buffer of an object with `__arrow_c_array__`, sharing its memory: numbers, or lists of
-    one length of them, which are dimensions more. Read-only, as Arrow has it.
+def see(x: Any) -> Seen | None:
+    """The elements of one of pyarrow's arrays, chunked arrays, tensors or buffers; None for what
+    is none.
 
     Raises:
         CastError: it holds no numbers, or nulls.
     """
-    capsules = x.__arrow_c_array__()
-    schema = _Schema.from_address(_pointer(capsules[0], b"arrow_schema"))
-    array = _Array.from_address(_pointer(capsules[1], b"arrow_array"))
-    if not schema.release or not array.release:
-        raise CastError("__arrow_c_array__ gave capsules that were used already")
-    shape = [array.length]
-    begin = array.offset
-    _refuse_nulls(array)
-    text = (schema.format or b"").decode()
-    while text.startswith("+w:"):
-        size = int(text[3:])
-        schema, array = schema.children[0].contents, array.children[0].contents
-        _refuse_nulls(array)
-        begin = begin * size + array.offset
-        shape.append(size)
-        text = (schema.format or b"").decode()
-    name = _FORMATS.get(text)
-    if name is None or schema.dictionary:
-        raise CastError(f"an Arrow array of type {text!r} is not one of numbers")
-    row = FORMATS[name]
-    size = row.container_bits // 8
-    address = (array.buffers[1] or 0) + begin * size
-    shape_ = tuple(shape)
-    return Buffer(
-        address, shape_, contiguous_strides(shape_, size), row, owner=capsules, writable=False
-    )
+    import numpy as np
 
-
-def _refuse_nulls(array: Any) -> None:
-    """null_count is -1 where nobody counted; without a bitmap there are none."""
-    if array.null_count and array.n_buffers and array.buffers[0]:
+    pa = sys.modules["pyarrow"]
+    read_only = "Arrow arrays are immutable"
+    if isinstance(x, pa.Tensor):
+        return Seen("pyarrow", numpy_buffer(x.to_numpy()), read_only)
+    if isinstance(x, pa.ChunkedArray):
+        if x.num_chunks == 1:
+            return see(x.chunk(0))
+        whole = see(x.combine_chunks())
+        assert whole is not None
+        return Seen("pyarrow", whole.buffer, copied=f"it lies in {x.num_chunks} chunks")
+    if isinstance(x, pa.Buffer):
+        if isinstance(x, pa.ResizableBuffer):
+            array = np.array(memoryview(x))
+            return Seen("pyarrow", numpy_buffer(array), copied="the Arrow buffer can be resized")
+        return memory_seen(memoryview(x), "pyarrow")
+    if not isinstance(x, pa.Array):
+        return None
+    if x.null_count:
         raise CastError(
-            "the Arrow array has nulls, or may have some, which no number format has; fill or drop "
-            "them first"
+            f"{x.null_count} of the Arrow array's {len(x)} values are null, which no number format "
+            "has; call .fill_null(value) or .drop_null() first"
         )
+    shape: list[int] = [len(x)]
+    values, row = x, None
+    while True:
+        kind = values.type
+        if isinstance(kind, getattr(pa, "OpaqueType", ())):
+            row = opaque_format(kind)
+            if row is None:
+                raise CastError(f"an Arrow array of {kind} is not one of numbers")
+            values = values.storage.flatten() if row.is_complex else values.storage
+        elif isinstance(values, pa.ExtensionArray):
+            values = values.storage
+        elif pa.types.is_fixed_size_list(kind):
+            shape.append(kind.list_size)
+            values = values.flatten()
+        else:
+            break
+    shape = [len(x), *getattr(x.type, "shape", shape[1:])]
+    copied = "Arrow packs eight bools to a byte" if pa.types.is_boolean(kind) else ""
+    try:
+        array = values.to_numpy(zero_copy_only=not copied)
+        if row is not None:
+            array = array.view(numpy_dtype(row.name))
+        array = array.reshape(shape)
+        order = getattr(x.type, "permutation", None)
+        if order is not None:
+            array = array.transpose(0, *(dimension + 1 for dimension in order))
+        buffer = numpy_buffer(array)
+    except (pa.ArrowException, TypeError, ValueError, FormatError, CastError):
+        lists = "; its lists may differ in length" if pa.types.is_list(values.type) else ""
+        raise CastError(
+            f"an Arrow array of {x.type} holds no numbers of one format{lists}"
+        ) from None
+    if copied:
+        return Seen("pyarrow", buffer, copied=copied)
+    return Seen("pyarrow", kept(buffer, (array, x)), read_only)
 
 
-def _pointer(capsule: object, name: bytes) -> int:
-    address = address_in(capsule, name)
-    if address is None:
-        raise CastError(f"__arrow_c_array__ gave no {name.decode()}")
-    return address
+def arrow_seen(x: Any) -> Seen:
+    """What `see` sees of one of pyarrow's arrays.
+
+    Raises:
+        CastError: it holds no numbers, or nulls.
+    """
+    seen = see(x)
+    if seen is None:
+        raise CastError(f"a {type(x).__name__} of pyarrow holds no numbers")
+    return seen
+
+
+def load() -> Any:
+    """Import pyarrow."""
+    return library("pyarrow")
+
+
+def is_own(x: object) -> bool:
+    """Whether an object is what this module makes: numbers without nulls, by the same types."""
+    pa = load()
+    if not isinstance(x, pa.Array) or x.null_count:
+        return False
+    kind = x.type
+    kind = kind.value_type if isinstance(kind, pa.FixedShapeTensorType) else kind
+    if isinstance(kind, getattr(pa, "OpaqueType", ())):
+        return opaque_format(kind) is not None
+    return not isinstance(kind, pa.BaseExtensionType | pa.FixedSizeListType)
+
+
+def described(x: Any) -> tuple[Format, tuple[int, ...], str]:
+    """Format, shape and device."""
+    seen = arrow_seen(x)
+    return seen.buffer.format, seen.buffer.shape, "cpu"
+
+
+def fit(row: Format, shape: tuple[int, ...]) -> Fit:
+    """What NumPy and ml_dtypes have; eight bools to a byte."""
+    if not shape:
+        return Fit(lacks="an Arrow array has a length, and no dimensions make none: reshape to [1]")
+    if not _is_arrows(row) and not hasattr(load(), "opaque"):
+        return Fit(lacks=f"pyarrow {load().__version__} has no opaque types for {row.name}; 18 has")
+    if not _is_arrows(row) and (lacks := numpy_bridge.fit(row, shape).lacks):
+        return Fit(lacks=lacks)
+    if row.kind == "bool":
+        return Fit(remade="Arrow packs eight bools to a byte", n_bytes=(prod(shape) + 7) // 8)
+    return Fit()
+
+
+def inferred(row: Format) -> tuple[Format, ...]:
+    """What NumPy infers."""
+    return (row,)
+
+
+def wrap(buffer: Buffer) -> Any:
+    """An array on the memory."""
+    pa = load()
+    row, shape = buffer.format, buffer.shape
+    n, per_row = prod(shape), prod(shape[1:])
+    array = as_numpy(buffer)  # which keeps the owner's memory in place, not only alive
+    if row.kind == "bool":
+        values = pa.array(array.reshape(-1))
+    else:
+        memory = pa.py_buffer(b"")
+        if n:
+            memory = pa.foreign_buffer(buffer.address, buffer.n_bytes, base=array)
+        if row.is_complex:
+            part = pa.float32() if row.bits == 64 else pa.float64()
+            parts = pa.Array.from_buffers(part, 2 * n, [None, memory])
+            stored = pa.Array.from_buffers(pa.list_(part, 2), n, [None], children=[parts])
+        else:
+            stored = pa.Array.from_buffers(_storage(row), n, [None, memory])
+        values = stored
+        if not _is_arrows(row):
+            vendor = "numpy" if row.is_complex else "ml_dtypes"
+            kind = pa.opaque(stored.type, row.name, vendor)
+            values = pa.ExtensionArray.from_storage(kind, stored)
+    if len(shape) == 1:
+        return values
+    kind = pa.fixed_shape_tensor(values.type, shape[1:])
+    rows = pa.Array.from_buffers(
+        pa.list_(values.type, per_row), shape[0], [None], children=[values]
+    )
+    return pa.ExtensionArray.from_storage(kind, rows)
+
+
+def opaque_format(kind: Any) -> Format | None:
+    """The format that an `arrow.opaque` type of ours names; None for another's."""
+    if kind.vendor_name not in ("numpy", "ml_dtypes") or kind.type_name not in FORMATS:
+        return None
+    return FORMATS[kind.type_name]
+
+
+def _is_arrows(row: Format) -> bool:
+    return row.name in _OWN or (row.is_integer and row.bits >= 8)
+
+
+def _storage(row: Format) -> Any:
+    pa = load()
+    if _is_arrows(row):
+        return getattr(pa, _OWN.get(row.name, row.name))()
+    return getattr(pa, f"uint{row.container_bits}")()

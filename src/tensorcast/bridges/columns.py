@@ -207,7 +207,7 @@ def _arrow_nulls(x: Any) -> bool:
 def _arrow_column(x: Any, name: str) -> Column:
     import numpy as np
 
-    from .foreign import arrow_seen
+    from .arrow import arrow_seen
     from .memory import as_numpy
 
     pa = sys.modules["pyarrow"]

@@ -24,26 +24,8 @@ _READ_ONLY: Final = 1
 _PADDED: Final = 4  # DLPACK_FLAG_BITMASK_IS_SUBBYTE_TYPE_PADDED
 _ADDRESSES: Final = 1 << 63  # no process has more
 
-# DLDataTypeCode -> the formats by bits
-_CODES: Final[dict[int, dict[int, str]]] = {
-    0: {8: "int8", 16: "int16", 32: "int32", 64: "int64"},
-    1: {8: "uint8", 16: "uint16", 32: "uint32", 64: "uint64"},
-    2: {16: "float16", 32: "float32", 64: "float64"},
-    4: {16: "bfloat16"},
-    5: {64: "complex64", 128: "complex128"},
-    6: {8: "bool"},
-    7: {8: "float8_e3m4"},
-    8: {8: "float8_e4m3"},
-    9: {8: "float8_e4m3b11fnuz"},
-    10: {8: "float8_e4m3fn"},
-    11: {8: "float8_e4m3fnuz"},
-    12: {8: "float8_e5m2"},
-    13: {8: "float8_e5m2fnuz"},
-    14: {8: "float8_e8m0fnu"},
-    15: {6: "float6_e2m3fn"},
-    16: {6: "float6_e3m2fn"},
-    17: {4: "float4_e2m1fn"},
-}
+# (DLDataTypeCode, bits) -> format
+_CODES: Final = {row.dlpack: row for row in FORMATS.values() if row.dlpack is not None}
 
 _WAYS_OUT: Final = {(5, 32): "; make it complex64 first, which holds every complex32"}
 
@@ -220,10 +202,9 @@ def _described(capsule: object) -> tuple[_Tensor, bool, bool]:
 
 def _format(tensor: _Tensor, padded: bool) -> tuple[Format, int]:
     """The format of the elements, and how many of them the shape counts as one."""
-    name = _CODES.get(tensor.code, {}).get(tensor.bits)
+    row = _CODES.get((tensor.code, tensor.bits))
     lanes = tensor.lanes
-    if name is not None:
-        row = FORMATS[name]
+    if row is not None:
         if lanes == 1:
             return row, 1
         if row.is_packed and not padded and lanes * row.bits == 8:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..buffer import Buffer, numpy_buffer, refuse_masked
 from ..core.block import cast_buffer
 from ..errors import CastError
 from ..formats import Format
 from ..policy import changes_nothing
+from . import is_numpy_scalar
+from .protocol import Demands, Fit, Seen
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ..core.loss import Loss
     from ..policy import Policy
+
+DEMANDS: Final = Demands("NumPy", "numpy.ndarray", "numpy", native=False, alignment=1)
 
 
 def cast(
@@ -158,3 +162,46 @@ def _output(out: Any, x: Any, target: Format) -> Buffer:
     if out.shape != x.shape:
         raise CastError(f"out has shape {list(out.shape)}, the array {list(x.shape)}")
     return buffer
+
+
+def see(x: Any) -> Seen | None:
+    """The array's elements; None for a scalar."""
+    if is_numpy_scalar(x):
+        return None
+    buffer = buffer_of(x)
+    return Seen("numpy", buffer, "" if buffer.writable else "the array is read-only")
+
+
+def load() -> None:
+    """NumPy is always there."""
+
+
+def is_own(_x: object) -> bool:
+    """What is an array is seen as one: nothing is gained by not looking at it."""
+    return False
+
+
+def fit(row: Format, shape: tuple[int, ...]) -> Fit:  # noqa: ARG001
+    """Its own formats and ml_dtypes'."""
+    try:
+        dtype_of(row)
+    except CastError as error:
+        return Fit(lacks=str(error))
+    return Fit()
+
+
+def inferred(row: Format) -> tuple[Format, ...]:
+    """What NumPy infers."""
+    return (row,)
+
+
+def wrap(buffer: Buffer) -> Any:
+    """An array on the memory."""
+    from .memory import as_numpy
+
+    return as_numpy(buffer)
+
+
+def device_name(device: Any) -> str:
+    """NumPy knows "cpu" only; another name is refused by the verdict."""
+    return str(device)

@@ -11,8 +11,8 @@ from ..buffer import Buffer, numpy_buffer
 from ..errors import CastError
 from ..formats import Format
 from . import is_numpy, is_torch, kind_of
-from .foreign import see_foreign
 from .memory import as_numpy
+from .seeing import see_foreign
 
 _PIXELS = ("uint8", "uint16", "bool")
 _WIDE_MODES = ("I;16", "I;16L", "I;16N")
@@ -54,7 +54,7 @@ class Pixels:
             begin += n_rows
         if self.blocks is None:
             return
-        from .pil import picture_of
+        from .pillow import picture_of
 
         image, letters = self.blocks
         width, height = image.size
@@ -151,7 +151,7 @@ def _numpy_pixels(image: Any) -> Buffer:
 
 
 def _pil_pixels(image: Any, letters: str) -> Pixels:
-    from .pil import in_blocks, is_shared, picture_of, rows_in
+    from .pillow import in_blocks, is_shared, picture_of, rows_in
 
     if image.mode in ("P", "PA"):
         raise CastError(

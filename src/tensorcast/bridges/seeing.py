@@ -1,21 +1,30 @@
-"""Any object's elements, whosever it is: torch's, NumPy's, or what `foreign` knows."""
+"""Any object's elements, whosever it is: torch's, NumPy's, or what a module here knows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from ..buffer import Buffer
 from ..errors import CastError
-from ..kernels.torch_lazy import is_pending, settled
-from . import is_numpy, is_numpy_scalar, is_torch
-from .foreign import Seen, refuse_mask, see_foreign
+from . import is_numpy, is_numpy_scalar, is_torch, numpy
+from .boundary import refuse_unreadable
+from .buffers import by_method, interface_seen, memory_seen, refuse_mask
+from .protocol import Seen, load
 from .room import refuse_no_memory
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Seen", "see", "tensor_elsewhere", "tensor_seen"]
+
+_LIBRARIES: Final = {
+    "PIL": "pillow",
+    "jax": "jax",
+    "jaxlib": "jax",
+    "tensorflow": "tensorflow",
+    "pyarrow": "arrow",
+}
+"""Whose objects which module here sees, by the package that their type comes from."""
 
 
 def see(data: Any) -> Seen | None:
@@ -25,21 +34,65 @@ def see(data: Any) -> Seen | None:
         CastError: it is an array, but its memory cannot be seen, or holds no numbers.
     """
     if is_torch(data):
-        from .torch.tensor import buffer_of, is_plain
+        from .torch import wrapping
 
-        if not is_plain(data):
-            raise CastError("the tensor is being traced or transformed, and has no memory to share")
-        plain = data.detach()
-        lazy = "its conjugation or negation is pending" if is_pending(plain) else ""
-        return Seen("torch", buffer_of(settled(plain)), copied=lazy)
-    if is_numpy(data):
-        from .numpy import buffer_of as numpy_buffer_of
-
-        buffer = numpy_buffer_of(data)
-        return Seen("numpy", buffer, "" if buffer.writable else "the array is read-only")
-    if is_numpy_scalar(data):
-        return None
+        return wrapping.see(data)
+    if is_numpy(data) or is_numpy_scalar(data):
+        return numpy.see(data)
     return see_foreign(data)
+
+
+def see_foreign(x: Any) -> Seen | None:
+    """The object's elements, or None where it is no array to anyone (a list, a number).
+
+    Raises:
+        CastError: it is an array, but not one of numbers, or its memory cannot be seen.
+    """
+    try:
+        return _see(x)
+    except Exception as error:
+        refuse_unreadable(error, x)
+        raise
+
+
+def _see(x: Any) -> Seen | None:
+    kind = type(x)
+    root = kind.__module__.partition(".")[0]
+    root = kind.__name__ if root == "builtins" else root
+    found = _LIBRARIES.get(root)
+    if found is not None:
+        seen: Seen | None = import_module(f".{found}", __package__).see(x)
+        if seen is not None:
+            return seen
+    if hasattr(x, "__cuda_array_interface__"):
+        raise CastError(
+            f"{kind.__module__}.{kind.__qualname__} lies on a GPU; tensorcast.as_tensor shares it"
+        )
+    if kind.__name__ == "PyCapsule":
+        from .dlpack import Taken, buffer_of_capsule
+
+        buffer = buffer_of_capsule(x, Taken(x))
+        return Seen(root, buffer, "" if buffer.writable else "DLPack does not say it is writable")
+    if hasattr(x, "__dlpack__"):
+        from .dlpack import buffer_of
+
+        buffer = buffer_of(x)
+        return Seen(root, buffer, "" if buffer.writable else "DLPack does not say it is writable")
+    if hasattr(x, "__array_interface__") or hasattr(x, "__array_struct__"):
+        return interface_seen(x, root)
+    if isinstance(x, (str, list, tuple, int, float, complex)):
+        return None
+    if hasattr(x, "__arrow_c_array__"):
+        from .arrow_capsules import buffer_of as arrow_buffer_of
+
+        return Seen(root, arrow_buffer_of(x), "Arrow arrays are immutable")
+    try:
+        view = memoryview(x)
+    except TypeError:
+        return by_method(x, root) if hasattr(kind, "__array__") else None
+    except ValueError as error:  # closed or released
+        raise CastError(f"the memory of a {kind.__name__} is gone: {error}") from None
+    return memory_seen(view, root)
 
 
 def tensor_elsewhere(data: Any) -> torch.Tensor | None:
@@ -70,7 +123,8 @@ def tensor_elsewhere(data: Any) -> torch.Tensor | None:
 
 def _taken(data: Any, where: str, take: Callable[[Any], torch.Tensor]) -> torch.Tensor:
     """The data as a tensor where they lie."""
-    torch = _torch()
+    load("torch.utils.dlpack")
+    torch = load("torch")
     try:
         return take(torch)
     except Exception as error:  # AssertionErrors of a torch without CUDA among them
@@ -80,25 +134,3 @@ def _taken(data: Any, where: str, take: Callable[[Any], torch.Tensor]) -> torch.
             f"a {type(data).__qualname__} lies on {where}, and this torch ({torch.__version__}) "
             f"cannot take it from there: {text}. Bring it to the CPU by its own library first"
         ) from error
-
-
-def tensor_seen(tensor: torch.Tensor, data: Any) -> Seen:
-    """A tensor's elements wherever they are, without their address: of the data that it stands
-    for."""
-    from .torch.pairs import is_pairs, logical_shape
-    from .torch.tensor import format_of
-
-    row, shape = format_of(tensor), logical_shape(tensor)
-    packed = is_pairs(tensor.dtype)
-    size = row.container_bits // 8
-    strides = (1,) * len(shape) if packed else tuple(step * size for step in tensor.stride())
-    buffer = Buffer(0, shape, strides, row, device=str(tensor.device), packed=packed)
-    library = "torch" if tensor is data else type(data).__module__.partition(".")[0]
-    return Seen("Python" if library == "builtins" else library, buffer)
-
-
-def _torch() -> Any:
-    from .outward import load
-
-    load("torch.utils.dlpack")
-    return load("torch")

@@ -6,11 +6,12 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 from ..buffer import Buffer, contiguous_strides
 from ..core.block import cast_buffer
+from ..core.refusal import format_that_holds, way_out
 from ..errors import CastError, CastNanError, CastOverflowError, InexactCastError
 from ..formats import FORMATS, Format
 from ..kernels import cpu
@@ -214,41 +215,21 @@ def _shown(number: Any) -> str:
 def _way_out(
     number: Any, numbers: list[Any], target: Format, policy: ResolvedPolicy, infinite: bool
 ) -> str:
-    if policy.overflow == "wrap":
-        return 'An infinity does not wrap: pass overflow="saturate".'
-    others = ['"saturate"']
-    if target.is_integer:
-        others.append('"wrap"')
-    elif target.component.infinity or target.component.has_nan:
-        others.append('"ieee"')
-    way = f"Pass overflow={' or '.join(others)}"
-    holds = _holding(number, numbers, target, infinite)
-    return f'{way}, or to="{holds}", which holds it.' if holds else f"{way}."
+    holds = "" if infinite or policy.overflow == "wrap" else _holding(number, numbers, target)
+    return way_out(target, policy, f'to="{holds}", which holds it' if holds else "")
 
 
-def _holding(number: Any, numbers: list[Any], target: Format, infinite: bool) -> str | None:
-    """The narrowest everyday format with room for the number and all beside it, of the target's
-    kind first."""
+def _holding(number: Any, numbers: list[Any], target: Format) -> str:
+    """The format with room for the number and all beside it; "" where there is none."""
     if isinstance(number, complex):
-        return "complex128" if target.name == "complex64" else None
-    if target.is_complex:
-        return None
-    floats = ("float16", "bfloat16", "float32", "float64")
-    whole = ("int8", "int16", "int32", "int64", "uint64") if isinstance(number, int) else ()
-    names = (*whole, "float64") if target.is_integer and whole else floats
-    for name in names:
-        row = FORMATS[name]
-        if (infinite or number == number) and all(_has_room(row, each) for each in numbers):
-            return name
-    return None
-
-
-def _has_room(row: Format, number: Any) -> bool:
-    if isinstance(number, complex):
-        return False
-    if number != number or number in (float("inf"), -float("inf")):
-        return row.is_float
-    return bool(row.min_exact <= number <= row.max_exact)
+        return "complex128" if target.name == "complex64" else ""
+    if target.is_complex or any(isinstance(each, complex) for each in numbers):
+        return ""
+    whole = isinstance(number, int)
+    finite = [each for each in numbers if isinstance(each, int) or isfinite(each)]
+    whole = whole and all(isinstance(each, int) for each in numbers)
+    holds = format_that_holds(target, min(finite), max(finite), whole=whole)
+    return holds.name if holds else ""
 
 
 def _unravel(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -21,11 +21,11 @@ from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
-from .foreign import see_foreign
 from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .memory import as_numpy
-from .outward import load
+from .protocol import load
 from .room import refuse_no_memory
+from .seeing import see_foreign
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,8 +68,9 @@ def tensor(
         null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
     Raises:
-        CastError: lists of one level differ in length, something is no number, or arrays differ
-            in shape. This and the next name the path, `data[3][17]`.
+        CastError: lists of one level differ in length, something is no number, arrays differ in
+            shape, or a tensor requires grad, which the result would not record (integers and bool
+            never do). This and the next name the path, `data[3][17]`.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
 
     Example:
@@ -221,6 +222,9 @@ def _build(data: object, to: object, policy: Policy, library: _Library, null: ob
         return _built(data, to, policy, library, null)
     except _OwnCodeError as error:
         raise error.original from None
+    except _RecordedError:
+        _refuse_recorded(data, ())
+        raise
     except Exception as error:
         refuse_unreadable(error, data)
         raise
@@ -232,6 +236,33 @@ class _OwnCodeError(Exception):
     def __init__(self, original: Exception) -> None:
         super().__init__(str(original))
         self.original = original
+
+
+class _RecordedError(CastError):
+    """A number is a tensor whose gradient would be lost."""
+
+
+def _refuse_recorded(data: Any, path: tuple[int, ...]) -> None:
+    """Raise for the first tensor in lists whose gradient or tangent would be lost."""
+    if isinstance(data, (list, tuple)):
+        for i, each in enumerate(data):
+            _refuse_recorded(each, (*path, i))
+    elif is_torch(data):
+        from .torch.tensor import recorded
+
+        what = recorded(data)
+        if what:
+            stack = "torch.stack and " if path else ""
+            name = refusal.name_of(path)
+            raise CastError(
+                f"{name} {what}, and the result would not record it. Use {stack}tensorcast.cast, "
+                f"or pass {name}.detach()"
+            )
+
+
+def _records(row: Format | None) -> bool:
+    """Whether a tensor of the format can have a gradient; None is inferred."""
+    return row is None or row.is_float or row.is_complex
 
 
 def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
@@ -369,12 +400,13 @@ def _numbers(
         target, allowed = library.infer(kinds), kinds
     else:
         target = row
+    convert = _convert_recorded if _records(row) else _convert
     while True:
         resolved = _resolved(policy, target.name)
         made, address = library.empty(shape, target)
         encoder = _Encoder(target, resolved)
         filled = cpu.fill_numbers(
-            data, shape, target, resolved, address, allowed, _classify, _convert, encoder
+            data, shape, target, resolved, address, allowed, _classify, convert, encoder
         )
         if filled.status > 1:
             raise refusal.misshapen(filled, shape, target)
@@ -440,6 +472,16 @@ def _convert(x: Any) -> tuple[int, object]:
     return cpu.format_index(row), x
 
 
+def _convert_recorded(x: Any) -> tuple[int, object]:
+    """`_convert`, which refuses tensors whose gradient would be lost."""
+    if is_torch(x):
+        from .torch.tensor import recorded
+
+        if recorded(x):
+            raise _RecordedError(f"a number {recorded(x)}, and the result would not record it")
+    return _convert(x)
+
+
 def _plain(x: object) -> object:
     """The plain Python number that something counted as a number stands for."""
     code = _PYTHON_KINDS.get(type(x), 0)
@@ -493,6 +535,8 @@ def _stack(
 ) -> Any:
     each = array_shape(first)
     assert each is not None
+    if "torch" in sys.modules and _records(row):
+        _refuse_recorded(data, ())  # C reads tensors by itself
     if len(shape) + len(each) > MAX_DIMS:
         raise CastError(f"{len(shape) + len(each)} dimensions; at most {MAX_DIMS} are supported")
     source, facts, _ = _contiguous(first, (0,) * len(shape))
@@ -584,7 +628,8 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
 
     if not is_plain(x):
         raise CastError(
-            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read"
+            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read; "
+            "use torch.stack and tensorcast.cast"
         )
     plain = settled(x)
     source = buffer_of(plain)  # which looks whether its storage is there

@@ -134,6 +134,6 @@ def need_torch() -> None:
     Raises:
         MissingLibraryError: it is.
     """
-    from ..bridges.outward import load
+    from ..bridges.protocol import load
 
     load("torch")

@@ -115,7 +115,8 @@ def write(text: str, stream: TextIO | None = None) -> None:
         stream.flush()
     except BrokenPipeError:
         _discard(stream)
-    except OSError:
+    except OSError as error:
+        error.filename = "standard error" if stream is sys.stderr else "standard output"
         _discard(stream)  # what is left in the buffer would fail again at exit, with another code
         raise
 

@@ -159,17 +159,29 @@ class Loss:
 
     @property
     def sqnr_db(self) -> float | None:
-        """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels: infinite
-        when no finite value changed, None if it was not counted, or the squares of the errors are
-        too small for float64."""
-        if self.sum_squared_error == 0:
-            return None if self.max_abs_error else math.inf
+        """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels.
+
+        Infinite when no finite value changed, 0 when all signal became 0, -infinite when a finite
+        value became infinite or NaN. None if it was not counted, or the squares are too small or
+        too large for float64.
+        """
         if self.sum_squared_error is None or self.sum_squared is None:
-            return None
-        if self.sum_squared == 0:
+            return math.inf if self.sum_squared_error == 0 and not self.max_abs_error else None
+        if self.makes_infinities:
             return -math.inf
-        # two logarithms: the ratio itself may overflow
-        return 10 * (math.log10(self.sum_squared) - math.log10(self.sum_squared_error))
+        if self.n_to_zero and self.n_to_zero == self.n_non_zero:
+            return 0.0
+        return decibels_of(self.sum_squared, self.sum_squared_error, self.max_abs_error)
+
+    @property
+    def makes_infinities(self) -> bool:
+        """Whether a finite value became infinite or NaN: the value farthest out of range has not
+        the error that the largest finite result would have."""
+        row = FORMATS[self.target].component
+        if not self.n_overflow or not row.is_float or self.min is None or self.max is None:
+            return False
+        beyond = max(float(self.max) - row.max, row.min - float(self.min))
+        return beyond > 0 and (self.max_abs_error or 0.0) < beyond * (1 - 2**-20)
 
     def merge(self, later: Loss) -> Loss:
         """The loss of this part of a tensor and of the part that follows it.
@@ -304,6 +316,21 @@ def nothing_lost(source: Format, target: Format, n_elements: int) -> Loss:
     """The loss of a cast whose formats alone say that it has none; ranges are not counted."""
     return Loss(source.name, target.name, n_elements, 0, 0, 0, 0, 0, 0,
                 max_abs_error=0.0, sum_squared_error=0.0, n_to_zero=0)  # fmt: skip
+
+
+def decibels_of(
+    sum_squared: float, sum_squared_error: float, max_abs_error: float | None
+) -> float | None:
+    """The signal to noise of two sums, in decibels; None where their squares are too small or too
+    large for float64."""
+    if math.inf in (sum_squared, sum_squared_error):
+        return None
+    if sum_squared_error == 0:
+        return None if max_abs_error else math.inf
+    if sum_squared == 0:
+        return -math.inf
+    # two logarithms: the ratio itself may overflow
+    return 10 * (math.log10(sum_squared) - math.log10(sum_squared_error))
 
 
 def loss_of(

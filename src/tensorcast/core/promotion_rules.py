@@ -46,15 +46,10 @@ _SCALAR_RANK: Final[dict[Scalar, int]] = {"bool": 0, "int": 1, "float": 2, "comp
 
 # the formats that the frameworks took on after their rules had settled
 _SUB_BYTE: Final = tuple(row.name for row in FORMATS.values() if row.is_integer and row.is_packed)
-_SMALL: Final = (  # NumPy: each gives way to those before it
-    "float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2fnuz "
-    "float6_e2m3fn float6_e3m2fn float4_e2m1fn"
-).split()
-_LONERS: Final = ("float8_e5m2", "float8_e8m0fnu", "bfloat16")  # NumPy: mix with no other float
+_LONERS: Final = tuple(row.name for row in FORMATS.values() if not row.mixes)
 
-_TORCH_LACKS: Final = (
-    "float4_e2m1fn",  # torch's float4_e2m1fn_x2 is a pair of codes, no number
-    *(row.name for row in FORMATS.values() if "torch" not in row.spellings),
+_TORCH_LACKS: Final = tuple(  # a pair of codes is no number
+    row.name for row in FORMATS.values() if "torch" not in row.spellings or row.torch_pairs
 )
 _TORCH_LATE: Final = (
     *(name for name in _SUB_BYTE if name.startswith("u")),
@@ -80,10 +75,7 @@ _TENSORFLOW_TAKES: Final[dict[Scalar, frozenset[str]]] = {
     "complex": frozenset(("complex64", "complex128")),
 }
 _TENSORFLOW_LACKS: Final = frozenset(
-    (
-        "int1 int3 int5 int6 int7 uint1 uint3 uint5 uint6 uint7 float6_e2m3fn float6_e3m2fn "
-        "float8_e3m4 float8_e4m3 float8_e8m0fnu"
-    ).split()
+    row.name for row in FORMATS.values() if "tensorflow" not in row.spellings
 )
 
 
@@ -247,8 +239,10 @@ def _numpy_float(high: Format, low: Format, refused: Outcome) -> Outcome:
             return _row("float32"), "the narrowest that ml_dtypes registers for both"
         if names & {*_LONERS, "float16"}:
             return refused
-        first = min(_SMALL.index(name) for name in names)
-        return _row(_SMALL[first]), "the one that ml_dtypes puts first"
+        if high.precedence is None or low.precedence is None:
+            return refused
+        first = min(high, low, key=lambda row: row.precedence or 0)
+        return first, "the one that ml_dtypes puts first"
     if high.name in ("float16", "float8_e5m2"):
         if low.bits < 8:
             return (high, "float16 holds it") if high.name == "float16" else refused

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from ..bridges.torch.pairs import is_pairs, logical_shape, pairs_shape
 from ..bridges.torch.tensor import dtype_of, measure, visible
-from ..core.block import cast_buffer, may_refuse, refuse
+from ..core.block import cast_buffer
 from ..core.loss import Loss
+from ..core.pairs import may_refuse
+from ..core.refusal import refuse
 from ..errors import CollapseError, InPlaceError
 from ..judgement import can_collapse, collapse_headline
 from ..kernels.replacing import Conversion, Proof, Swap, replace_all

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..bridges.torch.pairs import is_pairs
 from ..bridges.torch.tensor import dtype_of, format_of
-from ..core.block import may_refuse, refuse
 from ..core.loss import Loss, loss_of
+from ..core.pairs import may_refuse
+from ..core.refusal import refuse
 from ..errors import InPlaceError
 from ..judgement import can_collapse
 from ..kernels import torch_ops

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ..core.block import is_lossless_pair
+from ..core.pairs import is_lossless_pair
 from ..formats import FORMATS, Format
 from .blocks import row_of
 

@@ -5,6 +5,9 @@ torch's DLPack exchange API and arrays through `__array_struct__`. To everything
 other types, subclasses, other devices, gradients, modes, packed formats, refused values - C writes
 nothing and calls the Python function, which does it, or says what is wrong.
 
+Looked at: torch 2.13, whose `Tensor.__dlpack_c_exchange_api__` is probed on a tensor; absent (torch
+before 2.10), or with TENSORCAST_WITHOUT=torch-exchange, everything goes the general way.
+
 Neither torch nor NumPy is imported here: an object of theirs can only come from a program that has.
 """
 
@@ -21,6 +24,7 @@ from ..errors import CastError, FormatError, PolicyError
 from ..formats import FORMATS, Format, lookup
 from ..policy import INFS, NANS, OVERFLOWS, ROUNDINGS, Policy, can_refuse
 from .cpu import default_threads
+from .private import without
 
 _ROWS: Final = tuple(FORMATS.values())
 _DECLINED, _NEVER_REFUSES, _MAY_REFUSE = 1, 2, 3
@@ -125,6 +129,8 @@ def _learn(x: object) -> None:
 
 
 def _learn_torch(torch: Any) -> None:
+    if without("torch-exchange"):
+        return
     capsule = getattr(getattr(torch, "Tensor", None), "__dlpack_c_exchange_api__", None)
     if type(capsule).__name__ != "PyCapsule":  # torch before 2.10, or not imported to its end yet
         return

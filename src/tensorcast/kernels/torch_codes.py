@@ -280,9 +280,9 @@ def codes_of(x: torch.Tensor, row: Format) -> torch.Tensor:
     """
     import torch
 
-    if row.name == "float4_e2m1fn":
+    if row.torch_pairs:
         raise CastError(
-            "float4_e2m1fn_x2 holds two elements to a byte; tensorcast.unpack its bytes first"
+            f"{row.torch_pairs} holds two elements to a byte; tensorcast.unpack its bytes first"
         )
     if row.is_complex:
         x = torch.view_as_real(x)

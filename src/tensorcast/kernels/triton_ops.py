@@ -44,7 +44,7 @@ def available() -> bool:
 
 def serves(source: Format, target: Format) -> bool:
     """Whether the kernel casts this pair: all but complex to bool, and codes packed in bytes."""
-    packed = "float4_e2m1fn" in (source.name, target.name)
+    packed = source.torch_pairs or target.torch_pairs
     return available() and not packed and (not source.is_complex or target.is_complex)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from math import inf
+from math import inf, log10
 from typing import TYPE_CHECKING, Final
 
 from ..checkpoint.decide.raw import SHORT
@@ -115,7 +115,13 @@ def worst(result: Result, *, width: int | None, most: int = WORST) -> list[Line]
 
 
 def _sqnr(loss: Loss) -> float:
-    return inf if loss.sqnr_db is None else loss.sqnr_db
+    """What to sort by: the SQNR, or where its squares have no float64 that of the largest values;
+    infinite where nothing is known."""
+    if loss.sqnr_db is not None:
+        return loss.sqnr_db
+    if not loss.amax or not loss.max_abs_error:
+        return inf
+    return 20 * (log10(loss.amax) - log10(loss.max_abs_error))
 
 
 def describe(result: Result, *, n_bytes_peak: int | None) -> Json:

@@ -14,11 +14,15 @@ from ..bridges.boundary import refuse_unreadable
 from ..bridges.columns import columns_of
 from ..bridges.dlpack import Taken
 from ..bridges.missing import filled
-from ..bridges.outward import bridge_to
+from ..bridges.protocol import Seen
+from ..bridges.registry import bridge_to
 from ..bridges.room import refuse_no_memory
-from ..bridges.seeing import Seen, see, tensor_elsewhere, tensor_seen
+from ..bridges.seeing import see, tensor_elsewhere
+from ..bridges.torch.wrapping import tensor_seen
 from ..buffer import Buffer, contiguous_strides
-from ..core.block import cast_buffer, refuse
+from ..core.block import cast_buffer
+from ..core.loss import Loss
+from ..core.refusal import refuse
 from ..errors import CastError, CastOverflowError
 from ..formats import Format, lookup
 from ..kernels.torch_lazy import check_storage, is_pending, settled
@@ -60,7 +64,7 @@ class Plan:
         seen: its elements.
         wish: what they are to become.
         decision: what is to be done.
-        bridge: the target's module of `bridges.outward`.
+        bridge: the target's module of `bridges`.
         tensor: the data as a torch tensor, where torch does the work: for a tensor that is to be
             one, and for what lies on a GPU.
     """
@@ -170,6 +174,8 @@ def _planned(
             fit = replace(fit, lacks=str(error))
     if same_kind and wanted == row:
         fit = replace(fit, lacks="", remade="")
+    if asked.target != "torch" and is_torch(data) and (wanted.is_float or wanted.is_complex):
+        fit = replace(fit, lacks=_lost_with(data) or fit.lacks)
     wish = Wish(asked.target, wanted, fit, device, asked.copy, asked.on_read_only)
     decision = decide(seen, wish, same_kind=same_kind)
     return Plan(data, seen, wish, decision, bridge, tensor)
@@ -188,6 +194,14 @@ def _without_infinities(
     from ..bridges.memory import empty
 
     source: Buffer | None = None
+    if plan.tensor is not None and asked.target == "torch" and _is_transformed(plan.tensor):
+        if asked.copy is False:
+            raise CastError(f"copy=False, but inf={policy.inf!r} asks of values not seen from here")
+        made = cast(plan.tensor, row, **vars(policy))  # recorded, whatever the values will be
+        asked = replace(asked, copy=None)
+        again = _plan(made, asked, bridge, policy)
+        assert again is not None
+        return again, asked, replace(policy, inf="keep")
     if plan.tensor is not None:
         loss = measure(plan.tensor, row, **vars(policy))
     else:
@@ -196,7 +210,11 @@ def _without_infinities(
             raise CastError(f"inf={policy.inf!r} asks of values that cannot be seen from here")
         source = visible.buffer
         loss = cast_buffer(source, None, row, resolved, report=policy.exact)
-    refuse(loss, resolved, plan.seen.buffer.shape, source=source)
+
+    def look(part: Buffer, full: bool) -> Loss:
+        return cast_buffer(part, None, row, resolved, report=full)
+
+    refuse(loss, resolved, plan.seen.buffer.shape, source=source, look=look)
     if not loss.n_inf:
         return plan, asked, replace(policy, inf="keep")
     if asked.copy is False:
@@ -252,6 +270,20 @@ def _inferred(data: Any, row: Format | None, bridge: Any, keywords: dict[str, An
         except CastOverflowError:
             continue
     return made if formats[-1] == lookup(made.dtype) else array(data, formats[-1], **keywords)
+
+
+def _is_transformed(tensor: Any) -> bool:
+    from ..bridges.torch.tensor import is_plain
+
+    return tensor.device.type != "meta" and not is_plain(tensor)
+
+
+def _lost_with(tensor: Any) -> str:
+    """Why no other library gets the tensor, whose gradient would be lost; "" where it does."""
+    from ..bridges.torch.tensor import recorded
+
+    what = recorded(tensor)
+    return f"the tensor {what}, which no other library records; pass x.detach()" if what else ""
 
 
 def _noted(seen: Seen, data: Any) -> Seen:
@@ -332,10 +364,11 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
 def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """What torch holds, cast by torch where it lies."""
     from ..api.casts import cast
-    from ..bridges.torch.tensor import copied
+    from ..bridges.torch.tensor import copied, is_plain
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
-    check_storage(tensor)
+    if is_plain(tensor):  # what torch transforms or traces has no storage to look at
+        check_storage(tensor)
     keywords = vars(policy)
     if target == "torch":
         device = asked.device if moved else None

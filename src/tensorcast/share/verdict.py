@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
-from ..bridges.foreign import Seen
-from ..bridges.outward.fit import Fit
+from ..bridges.protocol import Demands, Fit, Seen
+from ..bridges.registry import demands_of
 from ..buffer import Buffer
 from ..core.promotion import lost_values
 from ..formats import Format
@@ -97,53 +97,6 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Demands:
-    """What a library asks of the memory under its arrays.
-
-    Attributes:
-        name: the library's, in prose.
-        kind: the result's type, as text.
-        library: the package.
-        devices: kinds of device it reaches; empty: any.
-        dense: only C order without gaps.
-        whole: strides are not negative, and whole elements.
-        native: only the machine's byte order.
-        alignment: of the first element, in bytes; 0: an element's own.
-        writable: its results can be written, so that read-only memory is not for it.
-        immutable: why its results cannot be written, or "".
-        protective: a write to a result that stands on foreign memory makes it copy that first.
-    """
-
-    name: str
-    kind: str
-    library: str
-    devices: tuple[str, ...] = ("cpu",)
-    dense: bool = False
-    whole: bool = False
-    native: bool = True
-    alignment: int = 0
-    writable: bool = False
-    immutable: str = ""
-    protective: bool = False
-
-
-# TensorFlow's kernels end the process where a tensor is not aligned to EIGEN_MAX_ALIGN_BYTES, 64
-# with AVX-512; XLA copies what is not aligned to 64 (cpu_function_runtime::Align).
-DEMANDS: Final[dict[Target, Demands]] = {
-    "torch": Demands("torch", "torch.Tensor", "torch", devices=(), whole=True, writable=True),
-    "numpy": Demands("NumPy", "numpy.ndarray", "numpy", native=False, alignment=1),
-    "jax": Demands("JAX", "jax.Array", "jax", devices=("cpu", "cuda"), dense=True, alignment=64,
-                   immutable="JAX arrays are immutable"),
-    "tensorflow": Demands("TensorFlow", "tf.Tensor", "tensorflow", devices=("cpu", "cuda"),
-                          dense=True, alignment=64, immutable="TensorFlow tensors are immutable"),
-    "arrow": Demands("Arrow", "pyarrow.Array", "pyarrow", dense=True,
-                     immutable="Arrow arrays are immutable"),
-    "pil": Demands("Pillow", "PIL.Image.Image", "PIL", dense=True, alignment=1, protective=True),
-    "cupy": Demands("CuPy", "cupy.ndarray", "cupy", devices=("cuda",), alignment=1),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
 class Wish:
     """What is asked for.
 
@@ -166,7 +119,7 @@ class Wish:
 
 def obstacles(seen: Seen, target: Target, on_read_only: ReadOnly = "copy") -> list[str]:
     """Why the target library cannot stand on this memory, a phrase each; empty if it can."""
-    buffer, demands = seen.buffer, DEMANDS[target]
+    buffer, demands = seen.buffer, demands_of(target)
     row = buffer.format
     found: list[str] = []
     if buffer.packed:
@@ -231,7 +184,7 @@ def decide(seen: Seen, wish: Wish, *, same_kind: bool = False) -> Decision:
         wish: what they are to become.
         same_kind: the source is an object of the target library, of the kind the call returns.
     """
-    buffer, to, demands = seen.buffer, wish.format, DEMANDS[wish.target]
+    buffer, to, demands = seen.buffer, wish.format, demands_of(wish.target)
     row, n = buffer.format, buffer.n_elements
     moved = wish.device is not None and wish.device != buffer.device
     shape = list(buffer.shape)
@@ -328,7 +281,7 @@ def repeats(buffer: Buffer) -> bool:
 
 def _unreachable(buffer: Buffer, wish: Wish, moved: bool) -> str:
     """Why the result cannot be where it is to be, or ""."""
-    demands = DEMANDS[wish.target]
+    demands = demands_of(wish.target)
     goal = wish.device or buffer.device
     if buffer.device == "meta" and (moved or wish.target != "torch"):
         return "a tensor on meta has no values"

@@ -46,14 +46,15 @@ def codes_of(x: Any) -> tuple[Format, np.ndarray]:
 def _codes_of_tensor(x: Any) -> tuple[Format, np.ndarray]:
     import torch
 
+    from ..bridges.torch.pairs import is_pairs
     from ..bridges.torch.tensor import format_of
 
     row = format_of(x)
     check_dims(x.dim())
     if x.device.type == "meta":
         raise CastError("the tensor is on meta: it has a shape and no values to look at")
-    if x.dtype == getattr(torch, "float4_e2m1fn_x2", None):
-        raise CastError("a float4_e2m1fn_x2 tensor is packed: give tensorcast.pack(x, 'fp4')")
+    if is_pairs(x.dtype):
+        raise CastError(f"a {x.dtype} tensor is packed: give tensorcast.pack(x, {row.name!r})")
     check_storage(x)
     x = settled(x).cpu()
     shape = tuple(x.shape)

@@ -19,11 +19,12 @@ from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
-from ...core.block import loses_nothing
 from ...core.loss import Loss, nothing_lost
+from ...core.pairs import loses_nothing
 from ...errors import CastError
 from ...formats import FORMATS, Format, lookup, lookup_target
 from ...policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding, changes_nothing
+from .batched import over_batch
 from .derivatives import differentiable, refusing_tangents
 from .loss import SIZE, PendingLoss, numbers_of
 from .pairs import is_pairs, logical_shape, pairs_shape
@@ -94,6 +95,7 @@ def _registered() -> torch.library.Library:
     torch.library.register_fake("tensorcast::cast_out", _fake_cast_out, lib=library)
     _differentiate(library)
     torch.library.register_vmap("tensorcast::cast", _batched, lib=library)
+    library.impl("cast", _batched_of_old, "Batched")
     for name in ("cast_out", "cast_report", "measure"):
         torch.library.register_vmap(f"tensorcast::{name}", _not_batched, lib=library)
     for name in ("cast", "cast_out", "cast_report", "measure"):
@@ -270,6 +272,21 @@ def _batched(
     return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
 
 
+def _batched_of_old(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+    """`_batched`, for the vmap of is_grads_batched=True."""
+    import torch
+
+    n_dims = x.dim()
+
+    def cast_whole(batch: torch.Tensor) -> torch.Tensor:
+        if not n_dims:
+            refuse_scalars(batch.flatten(), rest[0])
+        result: torch.Tensor = torch.ops.tensorcast.cast.default(batch, *rest)
+        return result
+
+    return over_batch(x, cast_whole)
+
+
 def _not_batched(_info: Any, _in_dims: Any, *_args: Any) -> Any:
     raise CastError(
         "inside vmap no Loss is counted and no out= is written: cast without report= and out=, and "
@@ -332,9 +349,9 @@ def traced_cast(
 ) -> Any:
     """`tensorcast.cast` in terms a compiler can trace: one operator, no break in the graph.
 
-    What is no such operator (`packed=True`, another device, `report=True` with `out=`, arrays)
-    breaks the graph and runs as it always does. A broken graph calls `tensorcast.cast` itself;
-    `_untraced` is only where the trace ends.
+    What is no such operator (`packed=True`, another device, `report=True` with `out=`, complex to
+    real under `exact=True`, arrays) breaks the graph and runs as it always does. A broken graph
+    calls `tensorcast.cast` itself; `_untraced` is only where the trace ends.
     """
     import torch
 
@@ -343,6 +360,8 @@ def traced_cast(
         return _untraced()
     if device is not None and torch.device(device) != x.device:
         return _untraced()
+    if exact and x.is_complex() and _drops_imaginary(to):
+        return _untraced()  # where imaginary parts are looked at
     source = _name(x.dtype)
     name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, out is not None)
     seed = seed - (1 << 64) if seed >= 1 << 63 else seed
@@ -410,6 +429,11 @@ def _target_name(
     return target.name if writes or not changes_nothing(row, target, policy) else ""
 
 
+def _drops_imaginary(to: object) -> bool:
+    target = lookup_target(to, "torch")
+    return not target.is_complex and target.kind != "bool"
+
+
 def _name(dtype: torch.dtype) -> str:
     return lookup(dtype).name
 
@@ -461,5 +485,5 @@ def _end_of_trace() -> None:
 _untraced = _end_of_trace
 
 # dynamo calls these while it traces, and takes what they return for a constant
-for _function in (_register_traced, _target_name, _name, _dtype, _check_layout):
+for _function in (_register_traced, _drops_imaginary, _target_name, _name, _dtype, _check_layout):
     _function.__dict__["_dynamo_marked_constant"] = True

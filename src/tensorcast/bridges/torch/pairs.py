@@ -50,7 +50,7 @@ def pairs_shape(shape: tuple[int, ...], way_out: str) -> tuple[int, ...]:
     """
     if not shape or shape[-1] % 2:
         raise CastError(
-            "torch.float4_e2m1fn_x2 holds two elements to a byte along the last dimension; shape "
+            "torch keeps two of these elements to a byte along the last dimension; shape "
             f"{list(shape)} has no even one. {way_out}"
         )
     return (*shape[:-1], shape[-1] // 2)
@@ -70,7 +70,7 @@ def codes_of(tensor: torch.Tensor, row: Format) -> torch.Tensor | None:
 
 
 def bytes_of_pairs(tensor: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]:
-    """The logical shape of a float4_e2m1fn_x2 tensor and its bytes: uint8, one dimension, sharing
+    """The logical shape of a tensor of pairs and its bytes: uint8, one dimension, sharing
     memory where the tensor is contiguous.
 
     Raises:
@@ -81,9 +81,9 @@ def bytes_of_pairs(tensor: torch.Tensor) -> tuple[tuple[int, ...], torch.Tensor]
     return logical_shape(tensor), tensor.view(torch.uint8).reshape(-1)
 
 
-def pairs_of_bytes(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
-    """The bytes as a float4_e2m1fn_x2 tensor of a logical shape, sharing memory: the inverse of
-    `bytes_of_pairs`.
+def pairs_of_bytes(data: torch.Tensor, row: Format, shape: tuple[int, ...]) -> torch.Tensor:
+    """The bytes as a tensor of torch's pairs of a format, of a logical shape, sharing memory: the
+    inverse of `bytes_of_pairs`.
 
     Raises:
         CastError: the last dimension is odd, so that rows share bytes; or this torch has no such
@@ -91,9 +91,9 @@ def pairs_of_bytes(data: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
     """
     import torch
 
-    dtype = getattr(torch, "float4_e2m1fn_x2", None)
+    dtype = getattr(torch, row.torch_pairs or "", None)
     if dtype is None:
-        raise CastError(f"torch {torch.__version__} has no float4_e2m1fn_x2")
+        raise CastError(f"torch {torch.__version__} has no {row.torch_pairs}")
     return data.view(dtype).reshape(pairs_shape(shape, "Keep it as a PackedTensor"))
 
 
@@ -106,7 +106,7 @@ def elements_of_codes(codes: torch.Tensor, row: Format) -> torch.Tensor:
     import torch
 
     dtype = getattr(torch, row.spellings.get("torch", ""), None)
-    if dtype is None or row.name == "float4_e2m1fn":
+    if dtype is None or row.torch_pairs:
         raise CastError(
             f"torch has no dtype with one {row.name} to a byte; take the codes, or cast to a "
             "wider format"

@@ -11,15 +11,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ...buffer import Buffer, check_dims
-from ...core.block import cast_buffer, refuse
+from ...core.block import cast_buffer
 from ...core.loss import Loss, loss_of
+from ...core.refusal import refuse
 from ...errors import CastError
 from ...formats import Format, lookup
 from ...kernels.cpu import advise_huge
 from ...kernels.torch_lazy import check_negative, check_storage, is_pending, settled
 from ...policy import can_refuse, changes_nothing
 from ..room import refuse_no_memory
-from .derivatives import refuse_tangents
+from .batched import is_batched
+from .derivatives import refuse_tangents, tangent_of
 from .pairs import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
@@ -201,14 +203,27 @@ def held(x: torch.Tensor) -> torch.Tensor:
 
 def real_part(x: torch.Tensor) -> tuple[torch.Tensor, int]:
     """The real parts of complex elements, sharing memory, and how many imaginary parts are not
-    zero."""
-    _shows_values(x)
+    zero.
+
+    Raises:
+        CastError: the values cannot be looked at.
+    """
+    try:
+        _shows_values(x)
+    except CastError as error:
+        why = str(error).removesuffix(_OUTSIDE)
+        raise CastError(
+            f"{why}: exact=True takes complex numbers as real ones only after a look at their "
+            "imaginary parts; cast x.real instead"
+        ) from None
     check_storage(x)
     return x.real, int(settled(x).imag.count_nonzero())
 
 
 def copied(x: torch.Tensor) -> torch.Tensor:
     """The tensor in memory of its own."""
+    if not is_plain(x):
+        return x.clone()
     check_storage(x)
     return settled(x) if is_pending(x) and not x.requires_grad else x.clone()
 
@@ -310,10 +325,10 @@ def is_plain(x: torch.Tensor) -> bool:
 
 
 def _is_transformed(x: torch.Tensor) -> bool:
-    """Whether the tensor stands for others inside torch.func (vmap, grad)."""
+    """Whether the tensor stands for others inside torch.func (vmap, grad) or the older vmap."""
     import torch
 
-    return torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return torch._C._functorch.is_functorch_wrapped_tensor(x) or is_batched(x)
 
 
 def torch_device(device: Any) -> torch.device:
@@ -396,8 +411,25 @@ def _needs_gradient(x: torch.Tensor, target: Format) -> bool:
 
     if not (target.is_float or target.is_complex):
         return False
-    forward_mode = getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
-    return forward_mode or (x.requires_grad and torch.is_grad_enabled())
+    return _in_forward_mode() or (x.requires_grad and torch.is_grad_enabled())
+
+
+def _in_forward_mode() -> bool:
+    import torch
+
+    level: int = getattr(torch.autograd.forward_ad, "_current_level", -1)
+    return level >= 0
+
+
+def recorded(x: torch.Tensor) -> str:
+    """What a result that torch records nothing of would lose of the tensor; "" if nothing."""
+    import torch
+
+    if x.requires_grad and torch.is_grad_enabled():
+        return "requires grad"
+    if _in_forward_mode() and tangent_of(x) is not None:
+        return "carries a forward-mode tangent"
+    return ""
 
 
 def _check_output(
@@ -470,9 +502,10 @@ def _travel(
 ) -> tuple[torch.Tensor, Loss | None]:
     """The cast on another device: narrow before the trip, widen after it."""
     layout: dict[str, Any] = {} if memory_format is None else {"memory_format": memory_format}
-    check_storage(x)
+    if is_plain(x):
+        check_storage(x)
     if target.bits > format_of(x).bits:
-        moved = x.to(goal, non_blocking=x.is_pinned())
+        moved = x.to(goal, non_blocking=is_plain(x) and x.is_pinned())
         return cast(moved, target, policy, memory_format=memory_format, report=report)
     if (
         goal.type == "cuda"

@@ -3,25 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from ...errors import FormatError
 from ...formats import lookup
-from .scale_names import CONFIG_KEYS, HEADER_KEYS, SIDE_FILES
+from .scale_names import (
+    CONFIG_KEYS,
+    FILE_WORDS,
+    HEADER_KEYS,
+    SIDE_FILES,
+    VECTOR_KEYS,
+    VECTOR_QUANTIZERS,
+    WEIGHT_KEYS,
+)
 
 # a key and the place of the object around it: a text of each would take memory without bound
 _Place = tuple["_Place", str] | None
+_TENSOR_FILES: Final = tuple(
+    ".safetensors .npz .npy .pt .pth .bin .ckpt .json .pkl .h5 .msgpack".split()
+)
+_FILE_WORD: Final = re.compile(r"[a-z]+")
 
 
-def config_paths(config: Mapping[str, object]) -> list[str]:
-    """Where a configuration describes a quantization, at any depth: "text_config.quantization"."""
+def config_paths(config: Mapping[str, object], coded: bool = True) -> list[str]:
+    """Where a configuration describes a quantization, at any depth: "text_config.quantization".
+
+    What may as well describe a vector quantizer of the model counts only of weights that hold
+    codes (`coded`).
+    """
     found: list[str] = []
     pending: deque[tuple[_Place, object]] = deque([(None, config)])
     while pending:
         where, node = pending.popleft()
         for key, value in _members(node):
-            if key in CONFIG_KEYS and describes(value):
+            if is_description(key, value, coded):
                 found.append(_spelled((where, key)))
             elif isinstance(value, dict | list):
                 pending.append(((where, key), value))
@@ -42,6 +60,22 @@ def _spelled(place: _Place) -> str:
     return ".".join(reversed(keys))
 
 
+def is_description(key: str, value: object, coded: bool = True) -> bool:
+    """Whether a member of a configuration tells of quantized weights."""
+    if key not in CONFIG_KEYS or not describes(value):
+        return False
+    return not (_is_vector_quantizer(value) and (key == "quantization" or not coded))
+
+
+def _is_vector_quantizer(value: object) -> bool:
+    """Whether a description is that of a layer with a codebook, and of no weights."""
+    if not isinstance(value, dict):
+        return False
+    keys = [str(key).lower() for key in value]
+    weights = any(re.fullmatch(WEIGHT_KEYS, key) for key in keys if "codebook" not in key)
+    return not weights and any(re.fullmatch(VECTOR_KEYS, key) for key in keys)
+
+
 def describes(value: object) -> bool:
     """Whether the value of one of `CONFIG_KEYS` tells of a quantization."""
     if isinstance(value, list):
@@ -54,11 +88,13 @@ def describes(value: object) -> bool:
     try:
         return lookup(text).bits <= 8  # "bf16" tells of none
     except FormatError:
-        return text not in ("", "none", "null", "no", "false", "{}", "[]")
+        return text not in ("", "none", "null", "no", "false", "{}", "[]", *VECTOR_QUANTIZERS)
 
 
 def _says_none(value: Mapping[str, object]) -> bool:
     """Whether every switch in a description is off, as bitsandbytes and TensorRT-LLM write it."""
+    if value.get("enabled") is False:
+        return True
     if any(value.get(key) for key in ("bits", "config_groups", "quantized_layers", "layers")):
         return False
     method = value.get("quant_method")
@@ -115,3 +151,12 @@ def side_files(files: Iterable[str]) -> list[str]:
         if "/" not in name and (last in SIDE_FILES or ascend):
             found.append(name)
     return found
+
+
+def scale_files(files: Iterable[str]) -> list[str]:
+    """Those of the files that are called as if they held scales: scales.npz."""
+    return [
+        name
+        for name in files
+        if name.endswith(_TENSOR_FILES) and FILE_WORDS & set(_FILE_WORD.findall(name.lower()))
+    ]

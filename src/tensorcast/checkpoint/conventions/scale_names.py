@@ -100,9 +100,33 @@ SCALE_NAMES: Final = (
 )
 
 SCALE_WORDS: Final = frozenset(
-    "scale scales scaling qscale qscales wscale wscales absmax amax scb zeros zero qzeros".split()
+    "scale scales scaling qscale qscales wscale wscales descale descales absmax amax scb zeros "
+    "zero qzeros".split()
 )
 """Words that only a scale or a zero point is called, where it stands beside codes."""
+
+WRAPPER_WORDS: Final = frozenset(
+    "weight weights param params parameter parameters value values qvalue kernel kernels data "
+    "qdata qweight qweights quantized quantizer quantizers quant codes packed array tensor int8 "
+    "uint8 int4 uint4 i8 u8 fp8 f8 float8 fp4 nf4 e4m3 e5m2 e4m3fn 8bit 4bit".split()
+)
+"""Words that say nothing of which weight it is: a scale and its codes differ in these."""
+
+COMPANION_WORDS: Final = frozenset(
+    "point points inv inverse factor factors global block channel per group row column tensor "
+    "dequant dequantization act activation input output nested quantization state meta fwd "
+    "forward stats".split()
+)
+"""Words that stand beside `SCALE_WORDS` and may belong to them: `weight_scale_inv`."""
+
+SHORT_CODES: Final = frozenset(("w", "q", "qw", "wq"))
+SHORT_SCALES: Final = frozenset(("s", "sc", "sw"))
+"""One letter and a number: `w1` with `s1`."""
+
+FILE_WORDS: Final = frozenset(
+    "scale scales qscale qscales wscale wscales absmax amax qzeros".split()
+)
+"""Words in the name of a file that holds scales."""
 
 NO_SCALE_WORDS: Final = frozenset(
     "bias biases b beta gamma logit alpha lora dora running norm ln layernorm rmsnorm token tokens "
@@ -111,6 +135,9 @@ NO_SCALE_WORDS: Final = frozenset(
 )
 """Words in the names of parameters that are no scale of the tensor beside them, whatever their
 shape is: biases, learned scales of logits, norms and adapters, tokens, positions."""
+
+NORM_WORDS: Final = frozenset("norm norms ln layernorm rmsnorm groupnorm batchnorm".split())
+"""Words of vectors that are no codes, although a scale is called as they are."""
 
 NO_SCALE_NAMES: Final = frozenset(
     "weight kernel w weight_g original0 D A_log gate inited initialized cluster_size "
@@ -128,8 +155,31 @@ NO_CODES_WORDS: Final = frozenset(
 CONFIG_KEYS: Final = ("quantization_config", "compression_config", "quantization")
 """Keys that describe a quantization, at any depth of a configuration or of a header's metadata."""
 
-CONFIG_FILES: Final = ("config.json", "params.json")
-"""Configurations of a model, which may hold one of `CONFIG_KEYS`."""
+CONFIG_FILES: Final = (
+    "config.json",
+    "params.json",
+    "generation_config.json",
+    "inference_config.json",
+    "transformer_config.json",
+    "model_config.json",
+)
+"""Configurations of a model, which may hold one of `CONFIG_KEYS`. Of other JSON files beside codes,
+only objects under these keys count."""
+
+WEIGHT_KEYS: Final = (
+    r".*bits?|weights?|weight_.*|.*group_size|quant_.*|algorithm|.*dtype|.*scheme|fmt|format|"
+    r"config_groups|mode|linear_class|ignore.*|modules_to_not_convert"
+)
+"""Keys in a description of quantized weights."""
+
+VECTOR_KEYS: Final = (
+    r".*codebooks?_.*|.*_codebooks?|n_q|.*num_quantizers?|n_quantizers?|.*quantizer_dropout|"
+    r"commitment.*|kmeans.*|threshold_ema.*|rvq.*|vq_.*|n_embed.*|num_embed.*|.*_levels|levels"
+)
+"""Keys in a description of a vector quantizer, which is a layer of the model."""
+
+VECTOR_QUANTIZERS: Final = ("vq", "rvq", "grvq", "fsq", "rfsq", "lfq", "bsq", "residual_vq")
+"""What such layers are called."""
 
 HEADER_KEYS: Final = {
     "_quantization_metadata": "ComfyUI",

@@ -20,17 +20,22 @@ def fits_as_scale(shape: tuple[int, ...], codes: tuple[int, ...]) -> bool:
 
     One scale for all; one per row, per column, per matrix of a stack, or per row or column of
     each; one per group along a dimension; one per square block. It has fewer elements than the
-    codes; dimensions of 1 do not count.
+    codes, or as many where these have one dimension; dimensions of 1 do not count.
 
     Example:
         >>> [fits_as_scale(shape, (256, 128)) for shape in [(), (256, 1), (128,), (256, 8), (2, 1)]]
         [True, True, True, True, True]
         >>> [fits_as_scale(shape, (256, 128)) for shape in [(3,), (512, 128), (256, 7)]]
         [False, False, False]
+        >>> [fits_as_scale(shape, (256,)) for shape in [(), (4,), (256,), (3,), (512,)]]
+        [True, True, True, False, False]
     """
-    if len(codes) < 2 or len(codes) > _MOST_DIMENSIONS or 0 in codes or 0 in shape:
+    if not codes or len(codes) > _MOST_DIMENSIONS or 0 in codes or 0 in shape:
         return False
     scale = squeezed(shape)
+    if len(codes) == 1:
+        n, n_groups = codes[0], prod(scale)
+        return n % n_groups == 0 or any(-(-n // side) == n_groups for side in _SIDES)
     if prod(scale) >= prod(codes):
         return False
     if any(scale == squeezed(codes[:i]) for i in range(len(codes))):

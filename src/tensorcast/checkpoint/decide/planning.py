@@ -30,7 +30,14 @@ from ..files.strict_json import shortened
 from ..folders.weight_names import ONE_FILE, index_file
 from ..folders.weight_sets import NAMED_WEIGHTS
 from ..protocol import Checkpoint, TensorInfo, TensorSpec
-from .config import completed_config, loading_format, model_format, retyped_config, too_narrow
+from .config import (
+    completed_config,
+    loading_format,
+    model_format,
+    narrowed_on_load,
+    retyped_config,
+    too_narrow,
+)
 from .endings import check_ending
 from .job import Overflow, Plan, Request, Shard, Step
 from .raw import raw_config, raw_metadata, raw_skipped, raw_warnings
@@ -118,7 +125,8 @@ def plan(
     warnings += more
     skipped, extra_files = dict(source.skipped), source.extra_files
     if raw:
-        groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
+        if source.scaled:
+            groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
         warnings += raw_warnings(source)
         skipped |= raw_skipped(source)
         extra_files = tuple(name for name in extra_files if name not in skipped)
@@ -141,7 +149,7 @@ def plan(
     texts: dict[str, str] = {}
     if source.config is not None and source.config_text is not None:
         config, text = source.config, source.config_text
-        if raw:
+        if raw and source.scaled:
             config, text = raw_config(config, text)
         named = model_format(pairs, to)
         wider = loading_format(config, pairs, named, overflowed=bool(kept))
@@ -156,6 +164,10 @@ def plan(
                 f"config.json's dtype is {wider}, so that tensors of {_widest(pairs)} do not "
                 "overflow when the model is loaded"
             )
+        if changes:
+            stayed = (step.outputs[0] for step in steps if step.policy is None)
+            narrowed = narrowed_on_load(texts["config.json"], stayed)
+            warnings += [narrowed] if narrowed else []
         warnings += _unloadable(config, pairs)
     index = source.index_name if max_shard_size is None else None
     if index or len(shards) > 1:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import CheckpointError
-from ..conventions.configuration import config_paths, describes, header_keys
-from ..conventions.scale_names import CONFIG_KEYS
+from ..conventions.configuration import config_paths, header_keys, is_description
+from ..conventions.scale_names import CONFIG_KEYS, HEADER_KEYS
 from ..files.strict_json import shortened
 from ..protocol import Checkpoint
 
@@ -28,14 +28,21 @@ _REASON: Final = "it describes the quantization, which a raw conversion leaves o
 
 
 def raw_metadata(metadata: Mapping[str, str] | None) -> dict[str, str] | None:
-    """A header's metadata without what describes a quantization."""
+    """A header's metadata without what describes a quantization; how a file was made stays."""
     if metadata is None:
         return None
-    gone = set(header_keys(metadata))
+    gone = set(header_keys(metadata, coded=False))
+    kept: dict[str, str] = {}
+    for key in list(gone):
+        if key not in (*HEADER_KEYS, *CONFIG_KEYS) and '"_type"' not in metadata[key]:
+            rest = _kept(json.loads(metadata[key]))  # a description inside of something else
+            kept[key] = json.dumps(rest, ensure_ascii=False)
     if any('"_type"' in metadata[key] for key in gone):  # torchao describes every tensor
         gone |= {key for key, text in metadata.items() if '"_type"' in text}
         gone.add("tensor_names")
-    return {key: text for key, text in metadata.items() if key not in gone} or None
+    return {
+        key: kept.get(key, text) for key, text in metadata.items() if key in kept or key not in gone
+    } or None
 
 
 def raw_config(config: dict[str, object], text: str) -> tuple[dict[str, object], str]:
@@ -55,11 +62,7 @@ def _kept(node: object) -> object:
         return [_kept(item) for item in node]
     if not isinstance(node, dict):
         return node
-    return {
-        key: _kept(value)
-        for key, value in node.items()
-        if not (key in CONFIG_KEYS and describes(value))
-    }
+    return {key: _kept(value) for key, value in node.items() if not is_description(key, value)}
 
 
 def _some(keys: list[str]) -> str:
@@ -79,8 +82,8 @@ def raw_warnings(source: Checkpoint) -> list[str]:
     warnings = [f"raw: {SENTENCE}"]
     gone: dict[str, None] = {}
     for file in source.files:
-        kept = raw_metadata(file.metadata) or {}
-        gone |= {key: None for key in file.metadata or {} if key not in kept}
+        before, kept = file.metadata or {}, raw_metadata(file.metadata) or {}
+        gone |= {key: None for key, text in before.items() if kept.get(key) != text}
     for place, keys in (
         ("config.json", config_paths(source.config or {})),
         ("the header's metadata", list(gone)),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...errors import CheckpointError, CorruptFileError
-from ...formats import Format, spelled_by
+from ...formats import FORMATS, Format, spelled_by
 from ..protocol import Checkpoint, DataFile, Layout, TensorInfo, TensorSpec
 from ..store.reading import reading
 from .strict_json import corrupt, is_count, is_text, parse_object, shortened
@@ -26,14 +26,13 @@ from .strict_json import corrupt, is_count, is_text, parse_object, shortened
 MAX_HEADER_BYTES: Final = 100_000_000
 _ALIGNMENT: Final = 8
 
-# The reference library's dtypes "in increasing alignment order"; its writer sorts by this rank,
-# highest first, then by name.
-_DTYPES: Final = (
-    "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ "
-    "I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64"
-).split()
-_RANK: Final = {dtype: rank for rank, dtype in enumerate(_DTYPES)}
-_SPELLED: Final = {dtype: dtype for dtype in _DTYPES}  # one string for all tensors
+# the reference library's writer sorts by this rank, highest first, then by name
+_RANK: Final = {
+    row.spellings["safetensors"]: row.safetensors_rank
+    for row in FORMATS.values()
+    if row.safetensors_rank is not None
+}
+_SPELLED: Final = {dtype: dtype for dtype in _RANK}  # one string for all tensors
 _SHOWN: Final = 3
 # ,:{"dtype":"F8_E4M3FNUZ","shape":[],"data_offsets":[,]}, and two offsets of 19 digits
 _ENTRY_BYTES: Final = 96
@@ -56,22 +55,36 @@ def open_file(path: Path) -> Checkpoint:
     """
     from ..conventions.beside import headers_of, surroundings
     from ..conventions.detection import has_codes, scaled_reason
+    from ..conventions.siblings import scales_beside
     from ..folders.weight_names import weight_name
 
     data_file, tensors = read_header(path, path.name)
     name = weight_name(path.name)
-    around = surroundings(path, has_codes(tensors))
-    own: tuple[TensorInfo, ...] = () if around.shards else tensors
+    coded = has_codes(tensors)
+    around = surroundings(path, coded)
     headers = [data_file.metadata]
-    scaled = scaled_reason(own, around.configs, around.files, headers, place=" beside it")
+    scaled = None
+    if around.shards:  # what lies beside this file may say enough
+        scaled = scaled_reason(
+            (), around.configs, around.files, headers, place=" beside it", coded=coded
+        )
     if scaled is None:  # the scales of this file's weights may lie in another
-        others, metadata = headers_of(around.shards, read_header)
+        others, metadata, broken = headers_of(around.shards, read_header)
         scaled = scaled_reason(
             [*others, *tensors],
-            metadata=[*headers, *metadata],
+            around.configs,
+            around.files,
+            [*headers, *metadata],
             names=around.names,
-            unread=around.unread,
+            unread=[*around.unread, *broken],
+            absent=around.absent,
             place=" beside it",
+        )
+    if scaled is None and coded:
+        real = Path(os.path.realpath(path))
+        taken = {path.name, real.name, *(shard.name for shard in around.shards)}
+        scaled = scales_beside(
+            tensors, (path.parent, real.parent), around.files, taken, read_header
         )
     return Checkpoint(
         path=path,
@@ -266,7 +279,7 @@ def _tensor(path: Path, file: str, name: str, value: object, data_start: int) ->
             path,
             tensor=name,
             offset=8,
-            expected=f"a dtype of {', '.join(_DTYPES)}",
+            expected=f"a dtype of {', '.join(sorted(_RANK, key=_RANK.__getitem__))}",
             found=shortened(dtype),
         )
     format = spelled_by("safetensors", dtype)
@@ -409,6 +422,6 @@ def _dtype(spec: TensorSpec) -> str:
     if dtype not in _RANK:
         raise CheckpointError(
             f"{spec.name!r}: safetensors has no dtype for {spec.format}; "
-            f"it has {', '.join(_DTYPES)}"
+            f"it has {', '.join(sorted(_RANK, key=_RANK.__getitem__))}"
         )
     return dtype

@@ -9,7 +9,8 @@ from typing import Final
 from ...errors import UnsupportedCheckpointError
 from ..conventions.beside import configs_in, unread_in
 from ..conventions.configuration import config_paths, side_files
-from ..conventions.detection import scaled_reason
+from ..conventions.detection import has_codes, scaled_reason
+from ..conventions.siblings import scales_beside
 from ..files.safetensors import read_header
 from ..files.strict_json import corrupt, is_text, parse_object, shortened
 from ..protocol import Checkpoint, DataFile, TensorInfo
@@ -82,8 +83,23 @@ def open_directory(path: Path) -> Checkpoint:
     others = files_beside(path, taken, weights.stem, weights.variant)
     metadata = index.get("metadata") if index else files[0].metadata
     # config.json is read strictly, and others where they can be
-    configs = {**configs_in(path), **({} if config is None else {"config.json": config})}
-    quantizers = [name for name in configs if name in others.copied and config_paths(configs[name])]
+    coded = has_codes(tensors)
+    configs = {**configs_in(path, coded), **({} if config is None else {"config.json": config})}
+    quantizers = [
+        name
+        for name, each in configs.items()
+        if name in others.copied and config_paths(each, coded)
+    ]
+    scaled = scaled_reason(
+        tensors,
+        configs,
+        others.copied,
+        [file.metadata for file in files],
+        unread=unread_in(path),
+    )
+    if scaled is None and coded:
+        present = [*others.copied, *(name for name in others.skipped if not name.endswith("/"))]
+        scaled = scales_beside(tensors, [path], present, names, read_header)
     return Checkpoint(
         path=path,
         kind="huggingface",
@@ -100,13 +116,7 @@ def open_directory(path: Path) -> Checkpoint:
         index_text=None if index_bytes is None else index_bytes.decode("utf-8"),
         stem=weights.stem,
         variant=weights.variant,
-        scaled=scaled_reason(
-            tensors,
-            configs,
-            others.copied,
-            [file.metadata for file in files],
-            unread=unread_in(path),
-        ),
+        scaled=scaled,
         quantizer_files=(*side_files(others.copied), *quantizers),
         remarks=tuple(remark for file in files for remark in file.remarks),
     )

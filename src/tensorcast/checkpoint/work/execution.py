@@ -7,8 +7,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from ...core.block import n_ended_infinities, n_out_of_range
 from ...core.loss import Loss
+from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CorruptFileError
 from ...policy import ends_infinities
 from ...words.summary import brief
@@ -216,7 +216,7 @@ def _can_fail(step: Step) -> bool:
     source, target = step.inputs[0].format, step.outputs[0].format
     over = source.max_exact > target.max_exact or source.min_exact < target.min_exact
     over = over or (source.component.infinity and not target.component.infinity)
-    zero = not target.signed and target.is_float  # float8_e8m0fnu has no zero
+    zero = not target.has_zero
     nan = step.policy.nan == "raise" and source.component.has_nan and not target.has_nan
     inf = step.policy.inf == "raise" and ends_infinities(source, target, step.policy)
     return over or zero or nan or inf

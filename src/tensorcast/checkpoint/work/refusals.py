@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
-from ...core.block import n_ended_infinities, n_out_of_range
 from ...core.loss import Loss
-from ...formats import FORMATS, Format
+from ...core.refusal import (
+    format_that_holds,
+    format_that_keeps,
+    n_ended_infinities,
+    n_out_of_range,
+)
+from ...formats import Format
 from ...judgement import collapse_headline
 from ..decide.planning import Plan
 from ..errors import Finding, TensorCollapseError, TensorNanError, TensorOverflowError
 from .worker import measure_steps
-
-_FLOATS: Final = ("float16", "bfloat16", "float32", "float64")
-_INTEGERS: Final = "int8 uint8 int16 uint16 int32 uint32 int64 uint64".split()
 
 
 def refusal(
@@ -43,37 +44,19 @@ def refusal(
                 n_infinite=n_ended_infinities(loss, policy) if policy.inf == "raise" else 0,
                 n_nan_lost=loss.n_nan_lost if policy.nan == "raise" else 0,
                 amax=loss.amax,
-                holds=(keeper(source, target, loss) if gone else holder(source, target, loss)).name,
+                holds=_taken_instead(source, target, loss, bool(gone)).name,
                 collapse=loss.collapse_text() if gone else "",
             )
         )
     return _error(tuple(findings))
 
 
-def holder(source: Format, target: Format, loss: Loss) -> Format:
-    """The narrowest usual format of the target's kind, no narrower than it, that holds values
-    with this loss; the source's format if none of them does."""
-    names = _INTEGERS if target.is_integer and source.is_integer else _FLOATS
-    for name in names:
-        row = FORMATS[name]
-        if row.bits < target.bits or row == target:
-            continue
-        in_range = (loss.max is None or loss.max <= row.max) and (
-            loss.min is None or loss.min >= row.min
-        )
-        special = (not loss.n_inf or row.infinity) and (not loss.n_nan or row.has_nan)
-        if in_range and special:
-            return row
-    return source
-
-
-def keeper(source: Format, target: Format, loss: Loss) -> Format:
-    """A usual format for a tensor that collapses in its target: 16 bits where its magnitudes allow
-    it, else the source's own."""
-    if not source.is_float or source.bits <= 16 or target.name == "bfloat16":
-        return source
-    row = FORMATS["bfloat16"]
-    return row if loss.amax is None or loss.amax <= row.max else source
+def _taken_instead(source: Format, target: Format, loss: Loss, gone: bool) -> Format:
+    """The format for a tensor with this loss; the source's own where no other holds it."""
+    if gone:
+        return format_that_keeps(source, target, loss.amax)
+    whole = source.is_integer
+    return format_that_holds(target, loss.min or 0, loss.max or 0, whole=whole) or source
 
 
 def _error(

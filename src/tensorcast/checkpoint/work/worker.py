@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from ...core.block import n_ended_infinities, n_out_of_range
 from ...core.loss import Loss
+from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CheckpointError, CorruptFileError
 from ...judgement import can_collapse
 from ...policy import ResolvedPolicy

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...core.refusal import format_that_holds
 from ...core.totals import total
 from ...errors import TensorcastError
 from ...formats import FORMATS, lookup
@@ -193,12 +194,14 @@ def reaches(one: TensorProfile, candidate: str) -> str:
     return f"{whose} reaches {figure(amax)}"
 
 
-def holder(amax: float | int | None) -> str:
+def holder(amax: float | None) -> str:
     """The 16-bit format that holds a magnitude, or float32; "" where none does."""
-    for name in ("float16", "bfloat16", "float32"):
-        if amax is not None and amax <= FORMATS[name].max:
-            return name
-    return ""
+    if amax is None:
+        return ""
+    if amax <= FORMATS["float16"].max:
+        return "float16"
+    holds = format_that_holds(FORMATS["float16"], -amax, amax)
+    return holds.name if holds and holds.bits <= 32 else ""
 
 
 def figure(value: float) -> str:

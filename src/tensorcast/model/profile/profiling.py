@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ...bridges import is_numpy, is_torch
-from ...bridges.outward import load
+from ...bridges.protocol import load
 from ...checkpoint.work import losses
 from ...errors import CastError
 from ...formats import lookup

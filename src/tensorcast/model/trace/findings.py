@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any, Final
 
+from ...core.refusal import format_that_holds
+from ...formats import FORMATS
 from ...words.summary import brief
 from ...words.units import human_bytes, plural, short_time
 from ..watch.places import Place
@@ -177,7 +180,12 @@ def _overflow(site: Site) -> Finding | None:
         f"{plural(site.n_overflow, 'value lies', 'values lie')} outside {at.target} "
         f"(largest {site.largest:.6g}), and the cast gives other values for them"
     )
-    holds = "bfloat16" if at.target == "float16" and site.largest < 3.3e38 else at.source
+    target, source = FORMATS.get(at.target), FORMATS.get(at.source)
+    row = source
+    if target is not None and isfinite(site.largest):
+        whole = source is not None and source.is_integer
+        row = format_that_holds(target, -site.largest, site.largest, whole=whole) or source
+    holds = row.name if row else at.source
     return _finding(
         site, "overflow", what, f"cast to {holds}, which holds them, or scale before the cast"
     )
@@ -370,7 +378,7 @@ def _is_float(dtype: str) -> bool:
 
 
 def _is_narrower(a: str, b: str) -> bool:
-    from ...core.block import is_lossless_pair
+    from ...core.pairs import is_lossless_pair
     from ...formats import lookup
 
     return not is_lossless_pair(lookup(b), lookup(a))

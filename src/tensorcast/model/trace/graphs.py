@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from ...bridges.outward import load
+from ...bridges.protocol import load
 from ..watch.operators import Role, converts, dtype_name, role
 from ..watch.places import Place, users_place
 from .sites import Kind, Phase, Site, What

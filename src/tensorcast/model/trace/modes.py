@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from ...api.casts import cast as cast_of_one
-from ...bridges.outward import load
+from ...bridges.protocol import load
 from ...inplace import cast_
 
 if TYPE_CHECKING:

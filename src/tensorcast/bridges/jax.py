@@ -1,4 +1,4 @@
-"""JAX arrays over memory.
+"""JAX arrays: their memory seen, and arrays over memory.
 
 `jax.device_put` of a NumPy array stands on it where it is aligned to 64 bytes and in C order, for
 every dtype of a byte and more; JAX never writes to such memory, not to donate it either.
@@ -6,14 +6,16 @@ every dtype of a byte and more; JAX never writes to such memory, not to donate i
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any, Final
 
-from ...buffer import Buffer
-from ...errors import CastError
-from ...formats import FORMATS, Format, lookup
-from ..memory import as_numpy
-from .fit import Fit
+from ..buffer import Buffer, numpy_buffer
+from ..errors import CastError
+from ..formats import FORMATS, Format, lookup
+from .memory import as_numpy
+from .protocol import Demands, Fit, Seen
+from .protocol import load as library
 
 _NARROW: Final = {
     "int64": "int32",
@@ -22,12 +24,55 @@ _NARROW: Final = {
     "complex128": "complex64",
 }
 
+# XLA copies what is not aligned to 64 (cpu_function_runtime::Align)
+DEMANDS: Final = Demands(
+    "JAX",
+    "jax.Array",
+    "jax",
+    devices=("cpu", "cuda"),
+    dense=True,
+    alignment=64,
+    immutable="JAX arrays are immutable",
+)
+
+
+def see(x: Any) -> Seen | None:
+    """The elements of a JAX array, in the CPU's memory; None for what is none.
+
+    Raises:
+        CastError: it is traced, deleted, or spread over devices.
+    """
+    tracer = getattr(getattr(sys.modules.get("jax"), "core", None), "Tracer", ())
+    if isinstance(x, tracer):
+        raise CastError("a JAX array that is being traced has no values; call this outside of jit")
+    if not hasattr(type(x), "addressable_shards"):
+        return None
+    import numpy as np
+
+    if x.is_deleted():
+        raise CastError("the JAX array was deleted or donated, and has no memory any more")
+    if not x.is_fully_addressable or len(x.sharding.device_set) > 1:
+        raise CastError(
+            "the JAX array is spread over several devices; gather it first, with jax.device_get"
+        )
+    platform = next(iter(x.sharding.device_set)).platform
+    try:
+        array = np.asarray(x)
+    except TypeError as error:  # keys of random numbers
+        raise CastError(str(error)) from None
+    copied = ""
+    if platform != "cpu":
+        copied = f"the JAX array lives on {platform}"
+    elif array.size and array.ctypes.data != x.unsafe_buffer_pointer():
+        copied = f"JAX keeps {x.dtype} in another layout"
+    if copied:
+        array = array.copy()  # JAX keeps the one it made
+    return Seen("jax", numpy_buffer(array), "JAX arrays are immutable", copied)
+
 
 def load() -> Any:
     """Import JAX."""
-    from . import load
-
-    return load("jax")
+    return library("jax")
 
 
 def is_own(x: object) -> bool:
@@ -108,7 +153,7 @@ def _lacks(name: str) -> str:
     """Why XLA's CPU has no arrays of a format, tried out; or ""."""
     import numpy as np
 
-    from ..fresh import numpy_dtype
+    from .fresh import numpy_dtype
 
     jax = load()
     try:

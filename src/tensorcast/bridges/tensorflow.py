@@ -1,5 +1,5 @@
-"""TensorFlow tensors over memory, by DLPack, which TensorFlow reads without checking alignment:
-its kernels end the process for less than `share.verdict.DEMANDS` asks.
+"""TensorFlow tensors: their memory seen, and tensors over memory, by DLPack, which TensorFlow
+reads without checking alignment: its kernels end the process for less than `DEMANDS` asks.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ import re
 from functools import cache
 from typing import Any, Final
 
-from ...buffer import Buffer
-from ...errors import CastError
-from ...formats import FORMATS, Format, lookup
-from ..memory import as_numpy
-from .fit import Fit
+from ..buffer import Buffer, numpy_buffer
+from ..errors import CastError
+from ..formats import FORMATS, Format, lookup
+from .memory import as_numpy
+from .protocol import Demands, Fit, Seen, kept
+from .protocol import load as library
 
 _SHARED: Final = frozenset(
     "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 "
@@ -20,12 +21,49 @@ _SHARED: Final = frozenset(
 )
 """What TensorFlow's DLPack takes; bfloat16 as uint16, since NumPy's DLPack has none."""
 
+# its kernels end the process where a tensor is not aligned to EIGEN_MAX_ALIGN_BYTES, 64 with
+# AVX-512
+DEMANDS: Final = Demands(
+    "TensorFlow",
+    "tf.Tensor",
+    "tensorflow",
+    devices=("cpu", "cuda"),
+    dense=True,
+    alignment=64,
+    immutable="TensorFlow tensors are immutable",
+)
+
+
+def see(x: Any) -> Seen | None:
+    """The elements of an eager tensor or a variable, in the CPU's memory; None for what is none.
+
+    Raises:
+        CastError: it is symbolic.
+    """
+    if not hasattr(x, "numpy") or not hasattr(x, "device"):
+        if hasattr(x, "graph"):
+            raise CastError("a symbolic TensorFlow tensor has no values; use it eagerly")
+        return None
+    read_only = "TensorFlow tensors are immutable"
+    if hasattr(x, "read_value"):  # a tf.Variable
+        x = x.read_value()
+        read_only = "it is read out of a TensorFlow variable"
+    on = str(x.device)
+    share = getattr(x, "_numpy", None)
+    if share is None:
+        raise CastError("a symbolic TensorFlow tensor has no values; use it eagerly")
+    array: Any = share()
+    import numpy as np
+
+    if not isinstance(array, np.ndarray):  # of no dimensions: a scalar, by value
+        return Seen("tensorflow", numpy_buffer(np.array(array)), copied="scalars come by value")
+    copied = "" if not on or "CPU" in on else f"the TensorFlow tensor lives on {on}"
+    return Seen("tensorflow", kept(numpy_buffer(array), (array, x)), read_only, copied)
+
 
 def load() -> Any:
     """Import TensorFlow."""
-    from . import load
-
-    return load("tensorflow")
+    return library("tensorflow")
 
 
 def is_own(x: object) -> bool:
@@ -100,7 +138,7 @@ def send(x: Any, device: Any) -> Any:
 
 @cache
 def _has(name: str) -> bool:
-    from ..fresh import numpy_dtype
+    from .fresh import numpy_dtype
 
     try:
         load().dtypes.as_dtype(numpy_dtype(name))

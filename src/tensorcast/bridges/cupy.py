@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-from ...buffer import Buffer
-from ...errors import CastError
-from ...formats import Format, lookup
-from ..memory import as_numpy
-from .fit import Fit
+from ..buffer import Buffer
+from ..errors import CastError
+from ..formats import Format, lookup
+from .memory import as_numpy
+from .protocol import Demands, Fit
+from .protocol import load as library
+
+DEMANDS: Final = Demands("CuPy", "cupy.ndarray", "cupy", devices=("cuda",), alignment=1)
 
 
 def load() -> Any:
     """Import CuPy."""
-    from . import load
-
-    return load("cupy")
+    return library("cupy")
 
 
 def is_own(x: object) -> bool:
@@ -57,7 +58,7 @@ def from_torch(tensor: Any) -> Any:
     """An array on a tensor's memory, on its device."""
     import torch
 
-    from ..fresh import numpy_dtype
+    from .fresh import numpy_dtype
 
     row = lookup(tensor.dtype)
     if "numpy" in row.spellings:
@@ -95,7 +96,7 @@ def _number(device: Any) -> int:
 
 @cache
 def _has(name: str) -> bool:
-    from ..fresh import numpy_dtype
+    from .fresh import numpy_dtype
 
     try:
         load().empty((0,), numpy_dtype(name))

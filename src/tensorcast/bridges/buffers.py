@@ -1,0 +1,83 @@
+"""Memory of libraries that nobody knows by name: Python's own buffers, the array interface, and
+what makes a NumPy array of itself."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..buffer import Buffer, numpy_buffer, refuse_masked
+from ..errors import CastError, FormatError
+from .protocol import Seen, kept
+
+
+def memory_seen(view: memoryview, library: str) -> Seen:
+    """A memoryview: its export keeps the memory from being closed or resized."""
+    import numpy as np
+
+    try:
+        array = np.asarray(view)
+        buffer = numpy_buffer(array)
+    except (ValueError, FormatError, CastError) as error:
+        raise CastError(f"a buffer of format {view.format!r} holds no numbers: {error}") from None
+    except BufferError:  # its rows lie behind pointers
+        raise CastError("a buffer with suboffsets has no strides; pass its .tobytes()") from None
+    return Seen(library, buffer, "it is a read-only buffer" if view.readonly else "")
+
+
+def by_method(x: Any, library: str) -> Seen:
+    """An object that makes a NumPy array of itself (pandas, h5py, xarray): its own memory if two
+    calls give the same."""
+    import numpy as np
+
+    try:
+        made, again = np.asanyarray(x), np.asarray(x)
+    except Exception as error:
+        raise CastError(f"a {type(x).__name__} makes no array of itself: {error}") from error
+    refuse_masked(made)  # netCDF's variables make masked ones
+    array = np.asarray(made)
+    buffer = numpy_buffer(array)
+    if buffer.n_elements and buffer.address != again.__array_interface__["data"][0]:
+        return Seen(library, buffer, copied=f"a {type(x).__name__} hands out copies")
+    read_only = "" if array.flags.writeable else "its owner made it read-only"
+    return Seen(library, kept(buffer, (array, x)), read_only)
+
+
+_SPACE: Final = 4096, 1 << 57
+"""Where memory can be: after the first page, and as far as a processor addresses."""
+
+
+def refuse_mask(interface: object, x: object) -> None:
+    """Refuse an array interface, CUDA's too, that hides values behind a mask: nobody reads it."""
+    if isinstance(interface, dict) and interface.get("mask") is not None:
+        raise CastError(
+            f"the array interface of a {type(x).__qualname__} has a mask, and what is masked does "
+            "not count; pass an array in which it is filled"
+        )
+
+
+def _refuse_wild(buffer: Buffer, x: object) -> None:
+    """Refuse elements where no memory can be: NumPy takes any address and stride."""
+    begin, end = buffer.extent
+    if end > begin and not (_SPACE[0] <= begin and end <= _SPACE[1]):
+        raise CastError(
+            f"a {type(x).__name__} says that its elements lie from address {begin:#x} to {end:#x}, "
+            f"where no memory can be: address {buffer.address:#x}, shape {list(buffer.shape)}, "
+            f"strides {list(buffer.strides)}"
+        )
+
+
+def interface_seen(x: Any, library: str, read_only: str = "") -> Seen:
+    import numpy as np
+
+    refuse_mask(getattr(x, "__array_interface__", None), x)
+    try:
+        array = np.asarray(x)
+    except Exception as error:
+        raise CastError(
+            f"the array interface of a {type(x).__qualname__} cannot be used: {error}"
+        ) from error
+    buffer = numpy_buffer(array)
+    _refuse_wild(buffer, x)
+    if not array.flags.writeable:
+        read_only = read_only or "its owner made it read-only"
+    return Seen(library, buffer, read_only)
