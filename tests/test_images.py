@@ -319,7 +319,7 @@ IMAGE = np.zeros((2, 4, 3), np.uint8)
 BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (IMAGE[0], {}, CastError, ("the image has shape [4, 3], the layout 'HWC' 3 dimensions. A grey "
      'image is "HW->HW" or "HW->CHW".')),
-    (IMAGE, {"layout": "HCW"}, CastError, "layout='HCW' is none"),
+    (IMAGE, {"layout": "HWX"}, CastError, "layout='HWX' is none"),
     (IMAGE, {"layout": "HHC->CHW"}, CastError, "layout='HHC->CHW' is none"),
     (IMAGE, {"layout": "HWX->XHW"}, CastError, "layout='HWX->XHW' is none"),
     (IMAGE, {"layout": "HWC->HW"}, CastError, "layout='HWC->HW': C stands on one side only"),

@@ -6,18 +6,20 @@ import math
 import re
 from importlib.util import find_spec
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tensorcast as tc
-from tensorcast.capability import measuring, process
+from tensorcast.capability import machine, measuring, process
 from tensorcast.capability.casts import PAIRS
 from tensorcast.capability.libraries import numpy_dtype
 from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
 from tensorcast.capability.operations import Sizes, float32_products
 from tensorcast.capability.result import Capability
+from tensorcast.capability.timing import Contender, are_snapped
 
 TINY = Sizes(
     matmul=((1, 32), 32),
@@ -152,7 +154,7 @@ def test_what_fails_later_is_named_and_the_rest_goes_on(monkeypatch: pytest.Monk
     found = tiny("layer_norm", "embedding")
     reasons = {(m.operation, m.format): m.reason for m in found.missing}
     assert reasons["layer_norm", ""] == "MemoryError: no room"  # the float64 one that all need
-    assert reasons["embedding", "float16"].startswith("the result is wrong: it is float16")
+    assert reasons["embedding", "float16"].startswith("the result is wrong: its error is ")
     assert found.find("embedding", "bfloat16")
 
 
@@ -260,3 +262,87 @@ def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_environment", lambda plan: {"PYTHONHOME": "/nowhere"})
     with pytest.raises(tc.errors.TensorcastError, match="ended with exit code 1"):
         tc.bench(only=["cast"], seconds=0.1)
+
+
+def test_threads_that_others_use_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cpus", lambda: 8)
+    assert machine.threads_left(8, None) == machine.threads_left(8, 0.1) == 8
+    assert machine.threads_left(8, 2.0) == 6
+    assert machine.threads_left(4, 2.0) == 4  # there is room beside them
+    assert machine.threads_left(8, 8.0) == 1
+    plan = Plan(("embedding",), "cpu", 1, 0.1, True, TINY, "others used two CPUs")
+    pytest.importorskip("torch")
+    found = measure(plan, lambda done, what: None)
+    assert "others used two CPUs" in [m.reason for m in found.missing]
+
+
+def test_a_slow_way_is_not_tried_at_the_next_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    asked: list[int] = []
+    matmul = torch.matmul
+
+    def crawling(a: Any, b: Any) -> Any:
+        if a.dtype == torch.float16:
+            asked.append(a.shape[0])
+        return matmul(a, b)
+
+    monkeypatch.setattr(torch, "matmul", crawling)
+    monkeypatch.setattr(measuring, "_CALL_SHARE", 0.0)
+    monkeypatch.setattr(measuring, "_LEAST_CALL", 0.0)
+    found = tiny("matmul")
+    reasons = {(m.case, m.format, m.way): m.reason for m in found.missing}
+    assert "a call took" in reasons["M=32", "float16", ""]
+    assert set(asked) == {1}
+    assert found.find("matmul", "float16", case="M=1")
+
+
+def test_what_begins_too_late_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(measuring, "_LATEST", 0.0)
+    monkeypatch.setattr(measuring, "_LATE_SECONDS", 0.0)
+    found = tiny("layer_norm", "embedding")
+    reasons = {m.operation: m.reason for m in found.missing if not m.format}
+    assert found.find("layer_norm")  # something is always measured
+    assert reasons["embedding"].startswith("no time was left: ")
+
+
+def test_what_remains_is_told() -> None:
+    pytest.importorskip("torch")
+    steps: list[str] = []
+    measure(
+        Plan(("embedding",), "cpu", 1, 900.0, True, TINY), lambda done, what: steps.append(what)
+    )
+    assert re.fullmatch(r"embedding 16 of 64, about 1[45] min \d\d s left", steps[0])
+
+
+def test_a_wrong_result_is_told_in_words() -> None:
+    torch = pytest.importorskip("torch")
+    exact = torch.ones(4, dtype=torch.float64)
+    codes = torch.ones(4, dtype=torch.int8)
+    said = measuring.what_is_wrong
+    assert said(exact[:2], codes[:2], exact, math.inf) == "its shape is [2], not [4]"
+    assert said(exact, codes, exact, 0.9) == (
+        "torch returns int8, and sums beyond int8 come out as other numbers"
+    )
+    holes = torch.tensor([1.0, math.nan, math.inf, 1.0])
+    assert said(holes, holes, exact, math.inf) == "2 of 4 values are infinite or NaN"
+    assert said(exact, exact, exact, 0.997) == "its error is 100% of the exact result"
+
+
+def test_times_of_whole_ticks_say_little() -> None:
+    contenders = [Contender(lambda: None) for _ in range(2)]
+    for contender, times in zip(contenders, ([8, 8, 16, 8, 12], [4, 4, 8, 4, 4]), strict=True):
+        contender.samples.update({i: ms / 1000 for i, ms in enumerate(times)})
+    assert contenders[1].beside(contenders[0]).low > 1  # as it seems
+    assert are_snapped([s for c in contenders for s in c.samples.values()])
+    for contender in contenders:
+        contender.snapped = True
+    ratio = contenders[1].beside(contenders[0])
+    assert ratio.low < 1 < ratio.high
+    assert not are_snapped([i * 0.00137 for i in range(1, 40)])
+
+
+def test_int32_becomes_int64_among_the_casts() -> None:
+    found = tiny("cast")
+    pairs = {(c.source, c.target) for c in found.casts if c.library == "numpy"}
+    assert ("int32", "int64") in pairs

@@ -77,7 +77,7 @@ def test_lines_are_joined_and_the_most_expensive_come_first() -> None:
         ("/code/a.py", 3, 20, 44_000),
         ("/code/c.py", 100, 5, 20),
     ]
-    assert [row["finding"] for row in rows] == [0, 1, 2, -1]
+    assert [row["findings"] for row in rows] == [[0], [1], [2], []]
     assert rows[2]["n"] == 2
     assert [texts[member[1]] for member in rows[2]["members"]] == [
         "encoder.layer.0.weight", "encoder.layer.1.weight",
@@ -107,7 +107,25 @@ def test_findings_stand_in_the_page_itself() -> None:
     assert "2 values lie outside float16" in reader.texts["h3"]
     assert "scale before the cast" in reader.texts["dd"]
     assert "/code/b.py:20" in reader.texts["span"]
-    assert 'class="clean">Nothing to change' in page(Trace())
+    assert 'class="clean">No findings' in page(Trace())
+    links = [a for a in reader.of("a") if (a["href"] or "").startswith("#finding-")]
+    assert [link["href"] for link in links] == [f"#finding-{n}" for n in (1, 2, 3)]
+
+
+def test_a_report_of_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="none was given"):
+        tc.write_report(tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_leads_to_all_of_its_findings() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    with tc.trace() as trace:
+        torch.tensor([1e6, 1e-9]).half()
+    assert [finding.rule for finding in trace.findings] == ["overflow", "underflow"]
+    assert [row["findings"] for row in lines_of(page(trace))] == [[0, 1]]
+    assert not any(finding.saves for finding in trace.findings)  # values, no cost
+    assert "<dt>Saves</dt>" not in page(trace)
 
 
 def test_no_network_by_policy_and_by_content() -> None:
@@ -303,7 +321,7 @@ def test_both_in_one_page_with_wrong_values_first() -> None:
     text = page(a_trace(), a_profile())
     heads = re.findall(r'<li class="finding( wrong)?" id="finding-(\d)"', text)
     assert heads == [(" wrong", "1"), (" wrong", "2"), ("", "3"), ("", "4"), ("", "5")]
-    assert [row["finding"] for row in lines_of(text)] == [0, 2, 3, -1]
+    assert [row["findings"] for row in lines_of(text)] == [[0], [2], [3], []]
     reader = Reader(text)
     ids = [attributes["id"] for attributes in reader.of("section")]
     assert ids == ["findings", "sizes", "formats", "ranges", "timeline", "lines"]

@@ -156,7 +156,7 @@ def test_little_to_show(opened: Open) -> None:
         a_profile(), tensors=(), sizes=(), peak=None, candidates=(), findings=(), notes=()
     )
     browser = opened(nothing, Trace())
-    assert "Nothing to change." in browser.text("#findings")
+    assert "No findings." in browser.text("#findings")
     assert "Nothing takes memory." in browser.text("#sizes")
     assert "No tensor's values are known." in browser.text("#ranges")
     assert "Nothing happened that has a time." in browser.text("#timeline")

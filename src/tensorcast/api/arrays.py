@@ -130,7 +130,7 @@ def explain(
         numpy int32 [3] -> torch.Tensor bfloat16 [3]
         casts: int32 to bfloat16
         allocates 6 bytes, moves 18 bytes, casts on cpu
-        may lose: int32 is exact to 2^8 only
+        may lose: int32 is rounded above 2^8
         owned by torch; a write reaches the result only
     """
     if not isinstance(to, str) or to not in TARGETS:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from html import escape
 
 from ..formats import FORMATS, Format
 from ..judgement import collapsed
 from ..kernels.cpu import RawStats
 from ..policy import ResolvedPolicy, ends_infinities
+from ..words.html_table import as_html
+from ..words.summary import brief
+from ..words.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ class Loss:
         }
 
     def __str__(self) -> str:
-        """A table to read; `repr` has the fields."""
+        """A table to read."""
         rows = self._rows()
         label, count, share = (max(len(row[i]) for row in rows) for i in range(3))
         lines = [self._title()]
@@ -258,29 +260,19 @@ class Loss:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """The table for a notebook: no script, no style sheet, colours of the page around it."""
-        edge = "border-top:1px solid rgba(128,128,128,.35)"
-        cell = f"padding:.15em .8em;{edge};text-align"
-        caption = (
-            "caption-side:top;text-align:left;white-space:nowrap;padding:.3em .8em;color:inherit;"
-            "font-weight:600"
-        )
-        lines = [
-            '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">',
-            f'<caption style="{caption}">{escape(self._title())}</caption>',
-        ]
-        for name, number, part, note in self._rows():
-            faint = ";opacity:.55" if (number or note) == "0" else ""
-            lines.append(
-                f'<tr style="background:none{faint}">'
-                f'<th scope="row" style="{cell}:left;font-weight:400">{escape(name)}</th>'
-            )
-            if number:
-                lines += [f'<td style="{cell}:right">{escape(x)}</td>' for x in (number, part)]
-                lines.append(f'<td style="{cell}:left">{escape(note)}</td></tr>')
-            else:
-                lines.append(f'<td colspan="3" style="{cell}:left">{escape(note)}</td></tr>')
-        return "\n".join([*lines, "</table>"])
+        """The table for a notebook."""
+        heads = (Column(""), Column("", "right"), Column("", "right"), Column(""))
+        rows = tuple(row if row[1] else (row[0], row[3]) for row in self._rows())
+        return as_html(Table(self._title(), heads, rows, faint=True))
+
+    def __repr__(self) -> str:
+        counted = () if self.n_inexact is None else (f"{self.n_inexact:,} inexact",)
+        if self.n_underflow:
+            counted = (f"{self.n_underflow:,} underflow", *counted)
+        if self.sqnr_db is not None and self.sqnr_db != math.inf:
+            counted = (*counted, f"SQNR {self.sqnr_db:.1f} dB")
+        nan = f"{self.n_nan_lost:,} NaN lost" if self.n_nan_lost else ""
+        return brief(self, self._title(), f"{self.n_overflow:,} overflow", nan, *counted)
 
     def _title(self) -> str:
         verdict = {True: ", lossless", False: "", None: ""}[self.is_lossless]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..formats import lookup
 from ..judgement import Verdict, verdict
 from ..words.text import safe
-from ..words.units import count, number, percent, plural
+from ..words.units import count, number, percent, plural, relative
 from .loss import decibels_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Total:
         if self.sqnr_db == -inf:
             parts.append("an infinite error")
         elif self.sqnr_db is not None and self.sqnr_db != inf:
-            parts.append(f"error {_relative(self.sqnr_db)} of the signal")
+            parts.append(f"error {_error(self.sqnr_db)} of the signal")
         if self.n_underflow and not self.collapsing:
             share = percent(self.n_underflow, self.n_elements)
             verb = "becomes" if self.n_underflow == 1 else "become"
@@ -112,10 +112,9 @@ class Total:
         return f"{verb} mostly 0 or one value, {zeros} become 0"
 
 
-def _relative(sqnr_db: float) -> str:
+def _error(sqnr_db: float) -> str:
     """Root-mean-square error over root-mean-square value, as a percentage."""
-    share = 100 * 10 ** (-sqnr_db / 20)
-    return f"{share:,.0f}%" if share >= 100 else f"{share:.2g}%"
+    return relative(10 ** (-sqnr_db / 20))
 
 
 def total(target: str, losses: Mapping[str, Loss]) -> Total:

@@ -130,9 +130,10 @@ def cast_(
         optimizer: of a module's or tensor's: floating state follows its parameter, steps stay.
         report: return (x, Loss); of a module or dict, (x, losses by name), whose `kept` names what
             stayed in float32 and why.
-        raw: of a module or dict: cast the numbers as they are, whatever becomes of them. Without it
-            the call refuses where next to nothing would be left of a tensor (`Loss.collapses`), as
-            of small weights in int8. A tensor given alone is always cast as told.
+        raw: of a module or dict: cast the numbers as they are, even if most values are lost.
+            Without it the call refuses where next to nothing would be left of a tensor
+            (`Loss.collapses`), as of small weights in int8. A tensor given alone is always cast
+            as told.
 
     Returns: x itself.
 

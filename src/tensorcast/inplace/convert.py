@@ -122,7 +122,7 @@ def _refuse_collapse(losses: Mapping[str, Loss]) -> None:
     first = next(iter(gone))
     lines.append(
         "No scale is applied here. Choose another format, as bfloat16; leave a tensor as it is by "
-        f"a rule, rules={{{first!r}: None}}; or pass raw=True to cast the numbers all the same."
+        f"a rule, rules={{{first!r}: None}}; or pass raw=True to cast the numbers in any case."
     )
     raise CollapseError("\n".join(lines))
 

@@ -13,6 +13,7 @@ from ..bridges.registry import demands_of
 from ..buffer import Buffer
 from ..core.promotion import lost_values
 from ..formats import Format
+from ..words.summary import brief
 
 Target = Literal["torch", "numpy", "jax", "tensorflow", "arrow", "pil", "cupy"]
 Action = Literal["returns the same object", "shares", "copies", "casts", "refuses"]
@@ -68,6 +69,9 @@ class Verdict:
             return ""
         first, *rest = self.because
         return f"{first}, but {'; '.join(rest)}" if rest else first
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.source} -> {self.target}", self.action)
 
     def __str__(self) -> str:
         because = f": {'; '.join(self.because)}" if self.because else ""

@@ -31,7 +31,7 @@ lower case differ)"
     """
     near, why = nearest(glob, names)
     if not near:
-        return f"the rule {rule!r} matches no tensor: there is none"
+        return f"the rule {rule!r} matches no tensor: there are no tensors"
     shown = ", ".join(repr(shorten(safe(name), _WIDTH)) for name in near)
     return f"the rule {rule!r} matches no tensor. Nearest: {shown}{f' ({why})' if why else ''}"
 

@@ -79,9 +79,9 @@ def plan(
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
             split: a larger one has a larger file.
-        raw: cast the stored numbers as they are, without their scales, whatever becomes of them.
-            Scales stay as tensors; what describes a quantization is not written; a tensor that
-            collapses (`Loss.collapses`) is no error.
+        raw: cast the stored numbers as they are, without their scales, even if most values are
+            lost. Scales stay as tensors; what describes a quantization is not written; a tensor
+            that collapses (`Loss.collapses`) is no error.
         kept: tensors to leave in their source format, with the reason.
 
     Raises:
