@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .api.libraries import to_numpy as to_numpy
     from .api.libraries import to_pil as to_pil
     from .api.libraries import to_tensorflow as to_tensorflow
+    from .api.memory import reuse as reuse
     from .api.packed import pack as pack
     from .api.packed import unpack as unpack
     from .capability.process import bench as bench
@@ -58,6 +59,7 @@ _VERBS = {
     "pack": "api.packed",
     "profile": "model.profile.profiling",
     "promote": "core.promotion",
+    "reuse": "api.memory",
     "to_arrow": "api.libraries",
     "to_cupy": "api.libraries",
     "to_jax": "api.libraries",
