@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .api.casts import can_cast as can_cast
     from .api.casts import cast as cast
     from .api.casts import measure as measure
+    from .api.compare import compare as compare
     from .api.images import image_to_tensor as image_to_tensor
     from .api.libraries import to_arrow as to_arrow
     from .api.libraries import to_cupy as to_cupy
@@ -52,6 +53,7 @@ _VERBS = {
     "can_cast": "api.casts",
     "cast": "api.casts",
     "cast_": "inplace",
+    "compare": "api.compare",
     "explain": "api.arrays",
     "image_to_tensor": "api.images",
     "lookup": "formats",

@@ -118,6 +118,20 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def human_time(seconds: float) -> str:
+    """A time span with three significant digits, however short.
+
+    Example:
+        >>> human_time(1.5e-7), human_time(0.0123), human_time(4.2)
+        ('0.15 us', '12.3 ms', '4.20 s')
+    """
+    value, unit = seconds * 1e6, "us"
+    for larger in ("ms", "s"):
+        if value >= 999.5:
+            value, unit = value / 1000, larger
+    return f"{value:.{_decimals(value)}f} {unit}"
+
+
 def parse_bytes(text: str) -> int:
     """Bytes of a size as people type it: "5GB", "500 MB", "2GiB", "1048576".
 
