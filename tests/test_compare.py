@@ -102,9 +102,9 @@ def test_what_cannot_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         tc.compare(torch.ones(3), "float16", overflow="nothing")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"compare\(\) got an unexpected keyword argument 'x_'"):
         tc.compare(torch.ones(3), "float16", x_=1)  # type: ignore[call-arg]
-    from tensorcast.api import compare
+    from tensorcast.api import ways
 
-    monkeypatch.setattr(compare, "free_memory", lambda: (1000, ""))
+    monkeypatch.setattr(ways, "free_memory", lambda: (1000, ""))
     with pytest.raises(tc.errors.CastError, match="1,000 are free; compare a part of x"):
         tc.compare(torch.ones(1000), "float16")
 

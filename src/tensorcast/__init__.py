@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .api.casts import can_cast as can_cast
     from .api.casts import cast as cast
     from .api.casts import measure as measure
-    from .api.compare import compare as compare
     from .api.images import image_to_tensor as image_to_tensor
     from .api.libraries import to_arrow as to_arrow
     from .api.libraries import to_cupy as to_cupy
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from .api.memory import reuse as reuse
     from .api.packed import pack as pack
     from .api.packed import unpack as unpack
+    from .api.ways import compare as compare
     from .capability.process import bench as bench
     from .core.promotion import promote as promote
     from .formats import lookup as lookup
@@ -53,7 +53,7 @@ _VERBS = {
     "can_cast": "api.casts",
     "cast": "api.casts",
     "cast_": "inplace",
-    "compare": "api.compare",
+    "compare": "api.ways",
     "explain": "api.arrays",
     "image_to_tensor": "api.images",
     "lookup": "formats",
