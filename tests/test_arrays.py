@@ -1,4 +1,4 @@
-"""as_tensor, as_array, explain: what is shared is shared, what is copied is not, and both are said.
+"""as_tensor, to_numpy, explain: what is shared is shared, what is copied is not, and both are said.
 
 The matrix of sources is in sharing_matrix.py. Sharing is proven by writing through one side and
 reading the other; a library that is not installed is skipped by name.

@@ -279,6 +279,7 @@ def test_outputs_that_do_not_fit_are_declined() -> None:
         {"device": "cpu"},
         {"report": True},
         {"packed": True},
+        {"pin_memory": True},
     ],
     ids=str,
 )

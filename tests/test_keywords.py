@@ -150,6 +150,7 @@ NOT_DEFAULT: dict[str, Any] = {
     "device": "cpu",
     "report": True,
     "packed": True,
+    "pin_memory": True,
     "others": "copy",
     "rules": {"*": "float16"},
     "optimizer": torch.optim.SGD([torch.ones(1)]),

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from .api.libraries import to_numpy as to_numpy
     from .api.libraries import to_pil as to_pil
     from .api.libraries import to_tensorflow as to_tensorflow
+    from .api.memory import reuse as reuse
     from .api.packed import pack as pack
     from .api.packed import unpack as unpack
+    from .api.ways import compare as compare
     from .capability.process import bench as bench
     from .core.promotion import promote as promote
     from .formats import lookup as lookup
@@ -51,6 +53,7 @@ _VERBS = {
     "can_cast": "api.casts",
     "cast": "api.casts",
     "cast_": "inplace",
+    "compare": "api.ways",
     "explain": "api.arrays",
     "image_to_tensor": "api.images",
     "lookup": "formats",
@@ -58,6 +61,7 @@ _VERBS = {
     "pack": "api.packed",
     "profile": "model.profile.profiling",
     "promote": "core.promotion",
+    "reuse": "api.memory",
     "to_arrow": "api.libraries",
     "to_cupy": "api.libraries",
     "to_jax": "api.libraries",

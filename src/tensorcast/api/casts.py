@@ -53,6 +53,7 @@ def cast(
     device: Any = None,
     report: Literal[False] = False,
     packed: Literal[False] = False,
+    pin_memory: bool = False,
     **policy: Unpack[PolicyOptions],
 ) -> Kept: ...
 @overload
@@ -65,6 +66,7 @@ def cast(
     device: Any = None,
     report: Literal[True],
     packed: Literal[False] = False,
+    pin_memory: bool = False,
     **policy: Unpack[PolicyOptions],
 ) -> tuple[Kept, Loss]: ...
 @overload
@@ -117,6 +119,7 @@ def cast(
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
     **policy: Unpack[PolicyOptions],
 ) -> Any: ...
 # what torch.compile traces in place of this function stands in the attributes
@@ -131,6 +134,7 @@ def cast(
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
     **policy: Unpack[PolicyOptions],
 ) -> Any:
     """The tensor in another number format: one result for each value, format and policy, whatever
@@ -165,6 +169,8 @@ def cast(
             after it. None never moves anything.
         report: return (result, Loss), counted in the same pass.
         packed: make a PackedTensor; for formats of fewer than 8 bits.
+        pin_memory: a torch result in the CPU's memory is written into pinned memory, which a GPU
+            fetches by itself (`.to("cuda", non_blocking=True)`). torch has it where it has a GPU.
 
     Raises:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; the message
@@ -186,7 +192,7 @@ def cast(
 holds them.
     """
     return cast_by(x, to, policy_of("cast", policy), out=out, memory_format=memory_format,
-                   device=device, report=report, packed=packed)  # fmt: skip
+                   device=device, report=report, packed=packed, pin_memory=pin_memory)  # fmt: skip
 
 
 def cast_by(
@@ -199,10 +205,11 @@ def cast_by(
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
 ) -> Any:
     """What `cast` gives under a policy; arguments and errors are its own."""
     try:
-        return _cast(x, to, policy, out, memory_format, device, report, packed)
+        return _cast(x, to, policy, out, memory_format, device, report, packed, pin_memory)
     except ENDED as error:
         refuse_no_memory(error)
         raise
@@ -217,9 +224,10 @@ def _cast(
     device: Any,
     report: bool,
     packed: bool,
+    pin_memory: bool,
 ) -> Any:
     target = lookup_target(to, _reader(x))
-    layout = {"memory_format": memory_format, "device": device}
+    layout = {"memory_format": memory_format, "device": device, "pin_memory": pin_memory or None}
     loss: Loss | None
     if isinstance(x, PackedTensor):
         _refuse_layout(layout)
@@ -233,6 +241,7 @@ def _cast(
     bridge = _bridge(kind)
     if kind == "torch" and bridge.overridden(x, out):
         options = {**vars(policy), "out": out, "report": report, "packed": packed, **layout}
+        options["pin_memory"] = pin_memory
         return bridge.handed_over(cast, x, out, to, options)
     row = None
     if policy.exact and not target.is_complex and target.kind != "bool":

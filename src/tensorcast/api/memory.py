@@ -1,4 +1,4 @@
-"""The memory of results: huge pages.
+"""The memory of results: huge pages, and a pool of it.
 
 >>> import tensorcast as tc
 >>> tc.memory.huge_pages() in (True, False)
@@ -7,7 +7,10 @@ True
 
 from __future__ import annotations
 
+from ..bridges.pool import Pool, reuse
 from ..kernels import cpu
+
+__all__ = ["Pool", "huge_pages", "reuse"]
 
 
 def huge_pages(enabled: bool | None = None) -> bool:

@@ -11,6 +11,7 @@ from ..errors import CastError
 from ..formats import Format
 from ..policy import changes_nothing
 from . import is_numpy_scalar
+from .pool import pooled
 from .protocol import Demands, Fit, Seen
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def cast(
     out: Any = None,
     memory_format: object = None,
     device: object = None,
+    pin_memory: object = None,
     report: bool = False,
 ) -> tuple[Any, Loss | None]:
     """The array in another format, and its loss if `report`.
@@ -47,6 +49,10 @@ def cast(
 
     if memory_format is not None:
         raise CastError("memory_format is torch's; a NumPy result keeps the order of dimensions")
+    if pin_memory:
+        raise CastError(
+            "pin_memory is torch's: NumPy has no pinned memory; cast tensorcast.as_tensor(x)"
+        )
     if device is not None and str(device) != "cpu":
         raise CastError(f"a NumPy array lives on the cpu, not on device={str(device)!r}")
     source = buffer_of(x)
@@ -54,13 +60,23 @@ def cast(
     if out is None:
         if changes_nothing(source.format, target, policy) and not source.byte_swapped:
             return x, measure(x, target, policy) if report else None
-        result = np.empty_like(x, dtype=dtype_of(target), order="K", subok=False)
+        result = _empty_like(x, dtype_of(target))
         written = numpy_buffer(result, writable=True)
     else:
         written = _output(out, x, target)
         result = out
     loss = cast_buffer(source, written, target, resolved, report=report, fresh=out is None)
     return (result[()] if isinstance(x, np.generic) and out is None else result), loss
+
+
+def _empty_like(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    if x.flags.c_contiguous or x.flags.f_contiguous:
+        memory = pooled(x.size * dtype.itemsize)
+        if memory is not None:
+            return np.ndarray(x.shape, dtype, memory, order="C" if x.flags.c_contiguous else "F")
+    return np.empty_like(x, dtype=dtype, order="K", subok=False)
 
 
 def real_part(x: Any) -> tuple[Any, int]:

@@ -3,7 +3,7 @@ number as the exact product does.
 
     >>> import numpy as np
     >>> rounds_as_product(np.array([100 / 255, 1.0]), 255.0).tolist()
-    [100.00000000000001, 255.0]
+    [99.99999999999999, 255.0]
 """
 
 from __future__ import annotations

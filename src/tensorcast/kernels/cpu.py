@@ -472,6 +472,12 @@ def read_ranges(
     return RawRanges(*counted[:7], tuple(memoryview(counted[7]).cast("Q")))
 
 
+def count_pools(more: int) -> int:
+    """How many pools of memory are open, after so many more: while there is one, C leaves large
+    fresh results to Python."""
+    return _core.count_pools(more)
+
+
 def huge_pages(enabled: bool | None = None) -> bool:
     """Whether large fresh memory asks for huge pages, before the call, which may switch it."""
     return _core.huge_pages(enabled)

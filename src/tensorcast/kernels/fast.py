@@ -34,7 +34,10 @@ _DECLINED, _NEVER_REFUSES, _MAY_REFUSE = 1, 2, 3
 _WAYS: Final = {
     "cast": (
         0,
-        ("x", "to", *POLICY_DEFAULTS, "out", "memory_format", "device", "report", "packed"),
+        (
+            *("x", "to", *POLICY_DEFAULTS),
+            *("out", "memory_format", "device", "report", "packed", "pin_memory"),
+        ),
     ),
     "as_tensor": (
         1,

@@ -29,6 +29,7 @@ from ..errors import CastError, CastOverflowError
 from ..formats import Format, lookup
 from ..kernels.torch_lazy import check_storage, is_pending, settled
 from ..policy import Policy, changes_nothing
+from .estimate import estimated
 from .verdict import Decision, ReadOnly, Target, Verdict, Wish, decide
 
 _RECKLESS = Policy(overflow="saturate", nan="zero")
@@ -105,7 +106,10 @@ def verdict_on(data: Any, asked: Asked) -> Verdict:
         found = _plan(data, asked, bridge, _RECKLESS)
     if found is None:
         found = _plan_sequence(data, asked, bridge, _RECKLESS)
-    return found.decision.verdict
+    verdict = estimated(found.decision.verdict, found.seen.buffer.format, found.wish.format)
+    if found.tensor is data and verdict.action == "casts" and asked.target == "torch":
+        verdict = replace(verdict, in_place=f"tensorcast.cast_(x, {found.wish.format.name!r})")
+    return verdict
 
 
 @contextmanager

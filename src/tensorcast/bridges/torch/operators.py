@@ -324,19 +324,20 @@ def traced_cast(
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
     **policy: Unpack[PolicyOptions],
 ) -> Any:
     """`tensorcast.cast` in terms a compiler can trace: one operator, no break in the graph.
 
-    What is no such operator (`packed=True`, another device, `report=True` with `out=`, complex to
-    real under `exact=True`, arrays) breaks the graph and runs as it always does. A broken graph
-    calls `tensorcast.cast` itself; `_untraced` is only where the trace ends.
+    What is no such operator (`packed=True`, `pin_memory=True`, another device, `report=True` with
+    `out=`, complex to real under `exact=True`, arrays) breaks the graph and runs as it always does.
+    A broken graph calls `tensorcast.cast` itself; `_untraced` is only where the trace ends.
     """
     import torch
 
     _register_traced()
     options = {**POLICY_DEFAULTS, **policy}
-    if not isinstance(x, torch.Tensor) or packed or (report and out is not None):
+    if not isinstance(x, torch.Tensor) or packed or pin_memory or (report and out is not None):
         return _untraced()
     if len(options) > len(POLICY_DEFAULTS):  # no such keyword
         return _untraced()

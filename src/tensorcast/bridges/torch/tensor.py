@@ -19,6 +19,7 @@ from ...formats import Format, lookup
 from ...kernels.cpu import advise_huge
 from ...kernels.torch_lazy import check_negative, check_storage, is_pending, settled
 from ...policy import can_refuse, changes_nothing
+from ..pool import LEAST, pooled, tensor_on
 from ..room import refuse_no_memory
 from .batched import is_batched
 from .derivatives import refuse_tangents, tangent_of
@@ -58,6 +59,7 @@ def cast(
     out: torch.Tensor | None = None,
     memory_format: torch.memory_format | None = None,
     device: Any = None,
+    pin_memory: bool | None = None,
     report: bool = False,
 ) -> tuple[torch.Tensor, Loss | None]:
     """The tensor in another format, and its loss if `report`.
@@ -69,6 +71,7 @@ def cast(
         out: tensor of the result's shape, dtype and device, of any strides.
         memory_format: of the result; None keeps strides as `Tensor.to` does.
         device: of the result; None is x's.
+        pin_memory: of the result, which is the CPU's then.
 
     Raises:
         CastError: `out` or the tensor cannot be used; the message says why.
@@ -80,6 +83,8 @@ def cast(
     if memory_format is not None and not isinstance(memory_format, _memory_format()):
         shown = str(memory_format)[:60]
         raise CastError(f"memory_format={shown} does not fit: it is none of torch's memory formats")
+    if pin_memory:
+        return _pinned(x, target, policy, out, memory_format, device, report)
     if device is not None:
         goal = torch_device(device)
         if goal != x.device:
@@ -110,6 +115,7 @@ def cast_plain(
     memory_format: torch.memory_format | None = None,
     report: bool = False,
     name: str = "",
+    pin_memory: bool = False,
 ) -> tuple[torch.Tensor, Loss]:
     """Cast a tensor that holds values, recording no gradient.
 
@@ -117,6 +123,7 @@ def cast_plain(
         out: as `cast` checked it; None makes one.
         report: count every statistic.
         name: of the tensor, for messages.
+        pin_memory: of a new result.
 
     Raises:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; `out` is
@@ -124,7 +131,7 @@ def cast_plain(
     """
     x = settled(x)
     if out is None:
-        result = empty_like(x, target, memory_format)
+        result = empty_like(x, target, memory_format, pin_memory=pin_memory)
         return result, _write(x, result, target, policy, report, True, name)
     loss = _write(x, out.detach(), target, policy, report, False, name)
     _has_changed(out)
@@ -288,8 +295,15 @@ def empty_like(
         return torch.empty(pairs_shape(logical_shape(x), way_out), **options)
     if is_pairs(x.dtype):
         return torch.empty(logical_shape(x), **options)
+    order = memory_format or torch.preserve_format
     try:
-        return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
+        n_bytes = x.numel() * dtype.itemsize
+        if x.device.type == "cpu" and not pin_memory and n_bytes >= LEAST and is_plain(x):
+            memory = pooled(n_bytes)
+            if memory is not None:
+                like = torch.empty_like(x, memory_format=order, dtype=dtype, device="meta")
+                return tensor_on(memory, dtype, like.shape, like.stride())
+        return torch.empty_like(x, memory_format=order, **options)
     except (RuntimeError, TypeError) as error:
         refuse_no_memory(error)
         if memory_format is None:
@@ -522,6 +536,45 @@ def _travel(
         return pinned.to(goal, non_blocking=True), loss
     narrow, seen = cast(x, target, policy, memory_format=memory_format, report=report)
     return narrow.to(goal, **layout), seen
+
+
+def _pinned(
+    x: torch.Tensor,
+    target: Format,
+    policy: Policy,
+    out: torch.Tensor | None,
+    memory_format: torch.memory_format | None,
+    device: Any,
+    report: bool,
+) -> tuple[torch.Tensor, Loss | None]:
+    """The cast into pinned memory of the CPU; where it can be, written there at once."""
+    import torch
+
+    goal = x.device if device is None else torch_device(device)
+    if out is not None:
+        raise CastError("out is given and so is pin_memory: out has its own memory")
+    if goal.type != "cpu":
+        raise CastError(
+            f"pin_memory=True is for the CPU's memory, and the result is on {goal}; pass "
+            'device="cpu"'
+        )
+    try:
+        torch.empty(1, pin_memory=True)
+    except RuntimeError as error:
+        raise CastError(
+            "pin_memory=True: torch has no pinned memory here. It pins memory for a GPU, and finds "
+            "none; leave pin_memory out"
+        ) from error
+    same = changes_nothing(format_of(x), target, policy)
+    if goal != x.device or same or not is_plain(x) or _needs_gradient(x, target):
+        made, loss = cast(
+            x, target, policy, memory_format=memory_format, device=device, report=report
+        )
+        return made.pin_memory(), loss
+    resolved = policy.resolve(format_of(x), target)
+    return cast_plain(
+        x.detach(), target, resolved, memory_format=memory_format, report=report, pin_memory=True
+    )
 
 
 def _has_changed(out: torch.Tensor) -> None:
