@@ -32,7 +32,7 @@ from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing
 from .libraries import OTHERS, Library, library, numpy_dtype, tensorcast
 from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
 from .result import Capability
-from .timing import Clock, Contender, HostClock, race
+from .timing import SLOW, Clock, Contender, HostClock, race
 
 PARTS: Final = ("cast", *OPERATIONS)
 QUICK_SECONDS: Final = 10.0
@@ -228,6 +228,7 @@ class _Run:
                 (c for way, _, c in ready if (way.format, way.name) == (BASELINE, "")), None
             )
             for way, work, contender in ready:
+                self._called(case, way, contender.spread.least)
                 result = contender.again()
                 error = relative_error(work.values(result), exact)
                 if not error < _WRONG:
@@ -262,9 +263,8 @@ class _Run:
             work = way.prepare()
             contender = Contender(work.call, work.setting, self._device == "cpu")
             result = contender.first(self._clock)
-            self._calls[case.operation, way.format, way.name] = (
-                case.label, contender.expected, case.n_operations,
-            )  # fmt: skip
+            if contender.expected >= SLOW:  # a shorter one may be mostly setting up
+                self._called(case, way, contender.expected)
             error = relative_error(work.values(result), exact)
         except Exception as refusal:  # whatever torch raises is its reason
             self._miss(case.operation, case.label, way.format, way.name, reason_of(refusal))
@@ -273,6 +273,10 @@ class _Run:
             self._wrong(case, way, work.values(result), result, exact, error)
             return None
         return work, contender
+
+    def _called(self, case: Case, way: Way, seconds: float) -> None:
+        key = (case.operation, way.format, way.name)
+        self._calls[key] = (case.label, seconds, case.n_operations)
 
     def _wrong(
         self, case: Case, way: Way, values: Any, result: Any, exact: Any, error: float

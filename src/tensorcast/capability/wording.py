@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WIDE: Final = 100
 _LEGEND: Final = (
     "Memory is that of operands and result. Memory and error are those of the largest size. Beside "
-    "each time: how many times as fast as float32 it is; ~ means that the noise is larger"
+    "each time: how many times as fast as float32 it is; ~ marks what is within the noise"
 )
 
 
@@ -103,7 +103,7 @@ def _operation(measurements: Sequence[Measurement]) -> Table:
     """A row per format and way; per size the time and how many times as fast as float32."""
     cases = list(dict.fromkeys(m.case for m in measurements))
     heads = [  # in a narrow terminal the last of these go first
-        Column("format", elastic=True),
+        Column("format", elastic=True, tall=True),
         Column("memory", "right", drop=2),
         Column("error", "right", drop=3),
         Column("SQNR", "right", drop=1),
