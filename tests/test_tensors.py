@@ -16,7 +16,8 @@ from codes import interesting_codes
 from oracle import cast_array
 
 import tensorcast as tc
-from tensorcast.bridges.torch.tensor import dtype_of, write_elsewhere
+from tensorcast.bridges.torch.plain import write_elsewhere
+from tensorcast.bridges.torch.tensor import dtype_of
 from tensorcast.errors import CastError
 from tensorcast.formats import FORMATS, Format
 from tensorcast.policy import Policy

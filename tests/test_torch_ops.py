@@ -186,7 +186,7 @@ def test_what_cannot_be_refused_is_neither_counted_nor_measured_first(
     monkeypatch: pytest.MonkeyPatch, policy: Policy, fresh: bool, calls: list[tuple[bool, bool]]
 ) -> None:
     """Counting makes the caller wait for the device."""
-    from tensorcast.bridges.torch.tensor import write_elsewhere
+    from tensorcast.bridges.torch.plain import write_elsewhere
 
     found = []
 

@@ -82,6 +82,6 @@ def torch_dtype(name: str) -> torch.dtype:
 @cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's or ml_dtypes' dtype of a format, by the format's name."""
-    from .numpy import dtype_of
+    from .dtypes import dtype_of
 
     return dtype_of(FORMATS[name])

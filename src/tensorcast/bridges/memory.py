@@ -67,7 +67,7 @@ def as_numpy(buffer: Buffer, *, writable: bool | None = None) -> np.ndarray[Any,
     """
     import numpy as np
 
-    from .numpy import dtype_of
+    from .dtypes import dtype_of
 
     dtype = dtype_of(buffer.format)
     if buffer.n_elements == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..buffer import Buffer, numpy_buffer, refuse_masked
@@ -11,6 +10,8 @@ from ..errors import CastError
 from ..formats import Format
 from ..policy import changes_nothing
 from . import is_numpy_scalar
+from .dtypes import dtype_of
+from .memory import as_numpy
 from .pool import pooled
 from .protocol import Demands, Fit, Seen
 
@@ -131,39 +132,6 @@ def measure(x: Any, target: Format, policy: Policy) -> Loss:
     return cast_buffer(source, None, target, resolved, report=True)
 
 
-@cache
-def dtype_of(row: Format) -> np.dtype[Any]:
-    """NumPy's dtype of a format, or ml_dtypes' where NumPy has none.
-
-    Example:
-        >>> from tensorcast.formats import FORMATS
-        >>> dtype_of(FORMATS["float16"]), dtype_of(FORMATS["float8_e5m2"])
-        (dtype('float16'), dtype(float8_e5m2))
-
-    Raises:
-        CastError: neither has one, or only a newer ml_dtypes has.
-    """
-    import numpy as np
-
-    dtype: np.dtype[Any]
-    if "numpy" in row.spellings:
-        dtype = np.dtype(row.spellings["numpy"])
-        return dtype
-    import ml_dtypes
-
-    name = row.spellings.get("ml_dtypes")
-    if name is None:
-        raise CastError(
-            f"NumPy has no dtype for {row.name}, nor has ml_dtypes; cast to a wider format, or "
-            f'tensorcast.cast(x, "{row.name}", packed=True) makes a PackedTensor'
-        )
-    scalar = getattr(ml_dtypes, name, None)
-    if scalar is None:
-        raise CastError(f"this ml_dtypes ({ml_dtypes.__version__}) has no {name}; install a newer")
-    dtype = np.dtype(scalar)
-    return dtype
-
-
 def _output(out: Any, x: Any, target: Format) -> Buffer:
     import numpy as np
 
@@ -213,8 +181,6 @@ def inferred(row: Format) -> tuple[Format, ...]:
 
 def wrap(buffer: Buffer) -> Any:
     """An array on the memory."""
-    from .memory import as_numpy
-
     return as_numpy(buffer)
 
 

@@ -296,7 +296,7 @@ def _without_nulls(data: Any, null: object, policy: Policy, depth: int) -> Any:
     if data is None or refusal.is_masked(data):
         return null
     columns = columns_of(data)
-    return data if columns is None else filled(columns, null, None, policy)
+    return data if columns is None else filled(columns, null, None, policy, array_of)
 
 
 def _all_integers(data: Any, depth: int) -> bool:
@@ -340,7 +340,7 @@ def _as_array(x: object, path: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
     try:
         columns = columns_of(x)
         if columns is not None:
-            return filled(columns, None, None, Policy())
+            return filled(columns, None, None, Policy(), array_of)
         if is_numpy(x):
             import numpy as np
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..bridges.torch.pairs import is_pairs, logical_shape, pairs_shape
-from ..bridges.torch.tensor import dtype_of, measure, visible
+from ..bridges.torch.plain import measure, visible
+from ..bridges.torch.tensor import dtype_of
 from ..core.block import cast_buffer
 from ..core.loss import Loss
 from ..core.pairs import may_refuse

@@ -131,8 +131,9 @@ def _plan(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan | None:
     columns = columns_of(data)
     if columns is not None:
         from ..bridges.numpy import buffer_of
+        from ..bridges.sequences import array_of
 
-        made = filled(columns, asked.null, asked.format, policy)
+        made = filled(columns, asked.null, asked.format, policy, array_of)
         return _planned(
             data, Seen(columns.library, buffer_of(made), copied=columns.why), asked, bridge
         )
@@ -369,7 +370,8 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
 def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """What torch holds, cast by torch where it lies."""
     from ..api.casts import cast_by
-    from ..bridges.torch.tensor import copied, is_plain
+    from ..bridges.torch.plain import copied
+    from ..bridges.torch.tensor import is_plain
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
     if is_plain(tensor):  # what torch transforms or traces has no storage to look at

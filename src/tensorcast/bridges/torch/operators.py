@@ -36,6 +36,8 @@ from .batched import over_batch
 from .derivatives import differentiable, refusing_tangents
 from .loss import SIZE, PendingLoss, numbers_of
 from .pairs import is_pairs, logical_shape, pairs_shape
+from .plain import cast_plain, measure
+from .tensor import check_layout, dtype_of, empty_like, n_elements
 
 if TYPE_CHECKING:
     import torch
@@ -133,8 +135,6 @@ def _run_cast(
     to: str,
     *policy: Any,
 ) -> torch.Tensor:
-    from .tensor import cast_plain
-
     target, resolved = _plan(x.dtype, to, *policy)
     return cast_plain(x, target, resolved)[0]
 
@@ -144,8 +144,6 @@ def _run_cast_out(
     out: torch.Tensor,
     *policy: Any,
 ) -> None:
-    from .tensor import cast_plain
-
     target, resolved = _plan(x.dtype, out.dtype, *policy)
     cast_plain(x, target, resolved, out=out)
 
@@ -155,8 +153,6 @@ def _fake_cast(
     to: str,
     *policy: Any,
 ) -> torch.Tensor:
-    from .tensor import empty_like
-
     target, _ = _plan(x.dtype, to, *_without_seed(policy))
     return empty_like(x, target)
 
@@ -176,8 +172,6 @@ def _run_cast_report(
     to: str,
     *policy: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    from .tensor import cast_plain
-
     target, resolved = _plan(x.dtype, to, *policy)
     result, loss = cast_plain(x, target, resolved, report=True)
     return result, _numbers_tensor(loss)
@@ -188,8 +182,6 @@ def _run_measure(
     to: str,
     *policy: Any,
 ) -> torch.Tensor:
-    from .tensor import measure, n_elements
-
     source, target = lookup(x.dtype), FORMATS[to]
     rules = _policy_of(policy)
     if loses_nothing(source, target):
@@ -401,14 +393,10 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _check_layout(source: torch.dtype, target: str, memory_format: Any) -> None:
-    from .tensor import check_layout
-
     check_layout(source, _dtype(target), memory_format)
 
 
 def _dtype(name: str) -> torch.dtype:
-    from .tensor import dtype_of
-
     return dtype_of(FORMATS[name])
 
 
