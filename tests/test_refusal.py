@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import tensorcast as tc
-from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.files.safetensors import SafetensorsReader
-from tensorcast.checkpoint.work.execution import run
 from tensorcast.core.refusal import format_that_holds
 
 
@@ -68,7 +67,7 @@ def test_everybody_gives_the_same_advice(
     save_file({"w": values}, tmp_path / "a.safetensors")
     source = SafetensorsReader().open(tmp_path / "a.safetensors")
     with pytest.raises(tc.CastOverflowError) as refused:
-        run(plan(source, str(tmp_path / "b.safetensors"), to))
+        run(prepare(source, str(tmp_path / "b.safetensors"), to))
     said["convert"] = re.findall(r"\(w=(\w+)\)", str(refused.value))[0]
     x = torch.from_numpy(values)
     with tc.trace() as trace:

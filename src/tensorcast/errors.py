@@ -69,7 +69,7 @@ class InPlaceWarning(UserWarning):
 
 
 class CheckpointError(TensorcastError):
-    """A checkpoint cannot be read, planned or written."""
+    """A checkpoint cannot be read, prepared or written."""
 
 
 class CorruptFileError(CheckpointError, ValueError):

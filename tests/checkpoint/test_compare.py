@@ -11,11 +11,10 @@ import pytest
 from bits import numpy_dtype
 from checkpoint.handmade import STORABLE, packed, write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.work import chunks
 from tensorcast.checkpoint.work.difference import Difference, compare
-from tensorcast.checkpoint.work.execution import run
 from tensorcast.checkpoint.work.losses import CANDIDATES, measure
 from tensorcast.core.totals import total
 from tensorcast.formats import FORMATS
@@ -200,7 +199,7 @@ def test_names_missing_and_extra(tmp_path: Path) -> None:
 def test_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
     tensors = {f"t{i}": RNG.standard_normal(2000, "f4") for i in range(5)}
     a = open_checkpoint(write(tmp_path / "a.safetensors", tensors))
-    run(plan(a, tmp_path / "b.safetensors", "float8_e4m3fn"))
+    run(prepare(a, tmp_path / "b.safetensors", "float8_e4m3fn"))
     b = open_checkpoint(tmp_path / "b.safetensors")
     seen = []
     results = [compare(a, b, threads=n, progress=seen.append) for n in (1, 2, 5)]
@@ -210,7 +209,7 @@ def test_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
 
 def test_comparison_agrees_with_the_report_of_the_conversion(tmp_path: Path) -> None:
     a = open_checkpoint(write(tmp_path / "a.safetensors", {"x": RNG.standard_normal(5000, "f4")}))
-    loss = run(plan(a, tmp_path / "b.safetensors", "bf16"), report=True).losses["x"]
+    loss = run(prepare(a, tmp_path / "b.safetensors", "bf16"), report=True).losses["x"]
     (found,) = compare(a, open_checkpoint(tmp_path / "b.safetensors")).tensors
     assert found.n_different == loss.n_inexact
     assert found.max_abs_error == loss.max_abs_error
@@ -244,6 +243,6 @@ def test_measures_every_floating_tensor_for_every_candidate(tmp_path: Path) -> N
 def test_errors_whose_squares_have_no_float64_are_not_exact(tmp_path: Path) -> None:
     x = np.array([1e-200, 1.0, 2.0])
     source = open_checkpoint(write(tmp_path / "x.safetensors", {"x": x}))
-    loss = run(plan(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
+    loss = run(prepare(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
     assert (loss.n_inexact, loss.max_abs_error, loss.sqnr_db) == (1, 1e-200, None)
     assert total("float32", {"x": loss}).sqnr_db is None

@@ -57,7 +57,7 @@ class TensorOverflowError(CheckpointError, CastOverflowError):
     """Values of one or more tensors lie outside their target's range; no destination appeared.
 
     Attributes:
-        findings: every tensor concerned, in the order of the plan.
+        findings: every tensor concerned, in the order of the job.
     """
 
     def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
@@ -69,7 +69,7 @@ class TensorNanError(CheckpointError, CastNanError):
     """NaNs of one or more tensors meet a target without NaN; no destination appeared.
 
     Attributes:
-        findings: every tensor concerned, in the order of the plan.
+        findings: every tensor concerned, in the order of the job.
     """
 
     def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
@@ -81,7 +81,7 @@ class TensorCollapseError(CheckpointError, CollapseError):
     """Next to nothing would be left of one or more tensors; no destination appeared.
 
     Attributes:
-        findings: every tensor concerned, in the order of the plan.
+        findings: every tensor concerned, in the order of the job.
     """
 
     def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checkpoint import open_checkpoint
-from ..checkpoint.decide.planning import Plan, plan
+from ..checkpoint.decide.job import Job
+from ..checkpoint.decide.preparing import prepare
 from ..checkpoint.decide.rules import Rule, parse_rule
+from ..checkpoint.opening import open_checkpoint
 from ..errors import TensorcastError
 from ..formats import Format
 from ..policy import INFS, NANS, ROUNDINGS
@@ -131,7 +132,9 @@ class SizeType(_SizeType):
     help="Cast the stored numbers as they are, without scales, whatever becomes of them. Scales "
     "stay as tensors; what describes a quantization is not written.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the job and write nothing: what would be done."
+)
 @click.option(
     "--full",
     is_flag=True,
@@ -173,7 +176,7 @@ def command(
     opened = open_checkpoint(source)
     if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):
         destination = destination / source.name
-    made = plan(
+    made = prepare(
         opened,
         destination,
         to,
@@ -207,9 +210,9 @@ def _is_directory(destination: Path) -> bool:
     return destination.is_dir()
 
 
-def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
+def _show(made: Job, *, force: bool, full: bool, as_json: bool) -> None:
     from ..checkpoint.decide.destination import check_place, check_replaceable, space
-    from ..report import planning
+    from ..report import preparing
 
     check_place(made)
     check_replaceable(made, force=force)
@@ -218,4 +221,4 @@ def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
         return
     needed, free = space(made)
     width = screen(sys.stdout).width
-    show(planning.lines(made, width=width, full=full, n_bytes_needed=needed, n_bytes_free=free))
+    show(preparing.lines(made, width=width, full=full, n_bytes_needed=needed, n_bytes_free=free))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
-from ..checkpoint import open_checkpoint
+from ..checkpoint.opening import open_checkpoint
 from .options import SourceType, output_options
 from .terminal import screen, show, write
 

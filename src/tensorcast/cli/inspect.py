@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
-from ..checkpoint import open_checkpoint
+from ..checkpoint.opening import open_checkpoint
 from ..formats import Format
 from ..report import inspection
 from .options import FormatType, SourceType, output_options

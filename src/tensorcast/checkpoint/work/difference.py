@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core.block import cast_chunk
 from ...formats import FORMATS, Format
 from ...policy import Policy
-from .. import as_checkpoint
+from ..opening import as_checkpoint
 from ..protocol import Checkpoint, TensorInfo
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk

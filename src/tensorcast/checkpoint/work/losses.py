@@ -10,7 +10,7 @@ from ...core.block import cast_chunk
 from ...core.loss import Loss
 from ...formats import Format, lookup
 from ...policy import Policy
-from .. import as_checkpoint
+from ..opening import as_checkpoint
 from ..protocol import Checkpoint
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk

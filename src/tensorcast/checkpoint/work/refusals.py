@@ -13,27 +13,27 @@ from ...core.refusal import (
 )
 from ...formats import Format
 from ...judgement import collapse_headline
-from ..decide.planning import Plan
+from ..decide.job import Job
 from ..errors import Finding, TensorCollapseError, TensorNanError, TensorOverflowError
 from .worker import measure_steps
 
 
 def refusal(
-    plan: Plan, failures: Sequence[int], *, threads: int
+    job: Job, failures: Sequence[int], *, threads: int
 ) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     """The error for the steps that failed; their tensors are measured for it.
 
     Args:
         failures: indices of the steps.
     """
-    losses = measure_steps(plan, failures, report=True, threads=threads)
+    losses = measure_steps(job, failures, report=True, threads=threads)
     findings = []
     for index in failures:
-        step, loss = plan.steps[index], losses[index]
+        step, loss = job.steps[index], losses[index]
         source, target = step.inputs[0].format, step.outputs[0].format
         policy = step.policy
         assert policy is not None
-        gone = not plan.request.raw and loss.collapses
+        gone = not job.request.raw and loss.collapses
         findings.append(
             Finding(
                 tensor=step.outputs[0].name,

@@ -1,0 +1,60 @@
+"""Opens a checkpoint of any kind that is read here: its headers, no tensor data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import CheckpointError, UnsupportedCheckpointError
+from .files.safetensors import SafetensorsReader, begins_like_one
+from .folders.huggingface import HuggingFaceReader
+from .protocol import Checkpoint, Reader
+
+
+def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """The checkpoint at `path`: every header read and checked, no tensor data.
+
+    Args:
+        path: a .safetensors file, or a directory of a model: with `model.safetensors`,
+            `model.safetensors.index.json` or what `weight_sets.find_weights` says.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        CorruptFileError: a file breaks its format's rules; says which, where and how.
+        UnsupportedCheckpointError: it is none of the kinds this tensorcast reads, or could be
+            read in more than one way.
+    """
+    path = Path(path)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(f"there is no {str(path)!r}") from None
+    readers: tuple[Reader, ...] = (HuggingFaceReader(), SafetensorsReader())
+    for reader in readers:
+        if reader.recognizes(path):
+            return reader.open(path)
+    if begins_like_one(path):
+        raise UnsupportedCheckpointError(
+            f"{str(path)!r} begins like a safetensors file, but its name does not end in "
+            ".safetensors; give it by a link of such a name (ln -s)"
+        )
+    raise UnsupportedCheckpointError(
+        f"{str(path)!r} is no kind of checkpoint that is read here: a .safetensors file, or a "
+        "directory with model.safetensors or model.safetensors.index.json"
+    )
+
+
+def as_checkpoint(source: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
+    """What is opened already as it is, a path opened.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return open_checkpoint(source)
+    raise CheckpointError(
+        f"expected a checkpoint from `open`, or its path, found a value of type "
+        f"{type(source).__name__}"
+    )
