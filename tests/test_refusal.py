@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tensorcast as tc
+from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint import prepare, run
-from tensorcast.checkpoint.files.safetensors import SafetensorsReader
 from tensorcast.core.refusal import format_that_holds
 
 
@@ -65,7 +65,7 @@ def test_everybody_gives_the_same_advice(
             call()
         said[name] = re.findall(r'(?:cast to |to=")(\w+)', str(refused.value))[-1]
     save_file({"w": values}, tmp_path / "a.safetensors")
-    source = SafetensorsReader().open(tmp_path / "a.safetensors")
+    source = open_checkpoint(tmp_path / "a.safetensors")
     with pytest.raises(tc.CastOverflowError) as refused:
         run(prepare(source, str(tmp_path / "b.safetensors"), to))
     said["convert"] = re.findall(r"\(w=(\w+)\)", str(refused.value))[0]

@@ -13,7 +13,7 @@ from checkpoint.handmade import STORABLE, packed, write, write_directory
 
 from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint import prepare, run
-from tensorcast.checkpoint.work import chunks
+from tensorcast.checkpoint.work import chunking
 from tensorcast.checkpoint.work.difference import Difference, compare
 from tensorcast.checkpoint.work.losses import CANDIDATES, measure
 from tensorcast.core.totals import total
@@ -24,7 +24,7 @@ RNG = np.random.default_rng(1)
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
 def differ(tmp_path: Path, a: object, b: object) -> Difference:

@@ -22,9 +22,9 @@ from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.errors import Interrupted, TensorOverflowError
 from tensorcast.checkpoint.store import syscalls
-from tensorcast.checkpoint.store.reading import ReadError
+from tensorcast.checkpoint.store.regular_files import ReadError
 from tensorcast.checkpoint.store.workspace import Workspace, workspace_path
-from tensorcast.checkpoint.work import chunks, conversion
+from tensorcast.checkpoint.work import chunking, conversion
 from tensorcast.checkpoint.work.running import Result
 from tensorcast.checkpoint.work.worker import Progress
 from tensorcast.errors import CorruptFileError, DestinationError
@@ -53,7 +53,7 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
 @pytest.fixture

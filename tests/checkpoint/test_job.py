@@ -15,8 +15,8 @@ from tensorcast.checkpoint import prepare
 from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule
 from tensorcast.checkpoint.decide.shards import split
-from tensorcast.checkpoint.files.safetensors import SafetensorsWriter
-from tensorcast.checkpoint.folders.weight_names import shard_names
+from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES, SafetensorsWriter
+from tensorcast.checkpoint.files.weight_names import shard_names
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.errors import CheckpointError
 from tensorcast.formats import FORMATS
@@ -185,7 +185,7 @@ def test_splits_as_huggingface_hub_does(size: int) -> None:
     rng = np.random.default_rng(size)
     sizes = {f"t{i}": int(n) for i, n in enumerate(rng.integers(0, 64, 40))}
     specs = [TensorSpec(name, FORMATS["uint8"], (n,)) for name, n in sizes.items()]
-    found = [[spec.name for spec in shard] for shard in split(specs, size)]
+    found = [[spec.name for spec in shard] for shard in split(specs, size, SafetensorsWriter())]
 
     from huggingface_hub.serialization._base import split_state_dict_into_shards_factory
 
@@ -242,7 +242,7 @@ def test_a_shard_is_full_when_its_header_is(most: int) -> None:
     specs = [
         TensorSpec(n, FORMATS["float8_e4m3fnuz"], s) for n, s in zip(names, shapes, strict=True)
     ]
-    shards = split(specs, 1 << 62, most)
+    shards = split(specs, 1 << 62, SafetensorsWriter(), told=MAX_HEADER_BYTES - most)
     assert [spec for shard in shards for spec in shard] == specs
     lengths = [len(SafetensorsWriter().lay_out("x", shard, None).header) for shard in shards]
     assert max(lengths) <= most + 16

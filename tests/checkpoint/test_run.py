@@ -27,7 +27,7 @@ from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule
 from tensorcast.checkpoint.errors import TensorCollapseError, TensorNanError, TensorOverflowError
-from tensorcast.checkpoint.work import chunks
+from tensorcast.checkpoint.work import chunking
 from tensorcast.checkpoint.work.difference import compare
 from tensorcast.checkpoint.work.losses import measure
 from tensorcast.checkpoint.work.running import Result
@@ -54,7 +54,7 @@ def siblings(path: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Chunks so small that every tensor here has several."""
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
 @pytest.mark.parametrize("to", STORABLE, ids=str)
@@ -220,7 +220,7 @@ def test_stochastic_rounding_is_by_name_and_offset(tmp_path: Path, monkeypatch) 
     values = RNG.standard_normal(5000, "f4")
     path = write(tmp_path / "x.safetensors", {"a": values, "b": values})
     convert(path, tmp_path / "y.safetensors", "bfloat16", rounding="stochastic", seed=3)
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 13)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 13)
     write(tmp_path / "x2.safetensors", {"c": np.ones(9, "f4"), "b": values})
     convert(
         tmp_path / "x2.safetensors", tmp_path / "y2.safetensors", "bfloat16",
@@ -398,14 +398,14 @@ def test_progress_covers_every_byte(directory: Path, tmp_path: Path) -> None:
 
 def test_the_number_of_threads(monkeypatch) -> None:
     monkeypatch.setenv("TENSORCAST_NUM_THREADS", "3")
-    assert chunks.n_threads() == 3
-    assert chunks.n_threads(5) == 5
+    assert chunking.n_threads() == 3
+    assert chunking.n_threads(5) == 5
     for text in ("0", "-1", "many", ""):
         monkeypatch.setenv("TENSORCAST_NUM_THREADS", text)
         with pytest.raises(CheckpointError, match=r"threads|THREADS"):
-            chunks.n_threads()
+            chunking.n_threads()
     monkeypatch.delenv("TENSORCAST_NUM_THREADS")
-    assert 1 <= chunks.n_threads() <= chunks.MAX_THREADS
+    assert 1 <= chunking.n_threads() <= chunking.MAX_THREADS
 
 
 # -- the libraries that read the result --------------------------------------------------------
@@ -455,7 +455,7 @@ def test_minilm_in_transformers(minilm: Path, tmp_path: Path, monkeypatch) -> No
     torch = pytest.importorskip("torch", reason="torch")
     transformers = pytest.importorskip("transformers", reason="transformers")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 19)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 19)
     result = convert(minilm, tmp_path / "out", "bfloat16", verify=True, report=True)
     assert all(loss.n_overflow == 0 for loss in result.losses.values())
     theirs = transformers.AutoModel.from_pretrained(minilm, dtype=torch.bfloat16)

@@ -12,7 +12,7 @@ from checkpoint.handmade import tensors_of, write, write_directory
 
 from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint import prepare, run
-from tensorcast.checkpoint.folders.weight_names import WeightName, index_of, weight_name
+from tensorcast.checkpoint.files.weight_names import WeightName, index_of, weight_name
 from tensorcast.checkpoint.work.running import Result
 from tensorcast.errors import CheckpointError, UnsupportedCheckpointError
 

@@ -11,7 +11,7 @@ from checkpoint.handmade import write_directory
 from cli.program import patched
 
 from tensorcast.checkpoint import prepare, run
-from tensorcast.checkpoint.store.reading import ReadError
+from tensorcast.checkpoint.store.regular_files import ReadError
 from tensorcast.checkpoint.work import conversion
 from tensorcast.errors import CorruptFileError, DestinationError
 

@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 
 from ..errors import CheckpointError, UnsupportedCheckpointError
-from .files.safetensors import SafetensorsReader, begins_like_one
-from .folders.huggingface import HuggingFaceReader
-from .protocol import Checkpoint, Reader
+from . import kinds
+from .protocol import Checkpoint
 
 
 def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -29,18 +28,17 @@ def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"there is no {str(path)!r}") from None
-    readers: tuple[Reader, ...] = (HuggingFaceReader(), SafetensorsReader())
-    for reader in readers:
+    for reader in kinds.readers():
         if reader.recognizes(path):
             return reader.open(path)
-    if begins_like_one(path):
-        raise UnsupportedCheckpointError(
-            f"{str(path)!r} begins like a safetensors file, but its name does not end in "
-            ".safetensors; give it by a link of such a name (ln -s)"
-        )
+    for format in kinds.FILES:
+        if format.begins_like_one(path):
+            raise UnsupportedCheckpointError(
+                f"{str(path)!r} begins like a {format.kind} file, but its name does not end in "
+                f"{format.ending}; give it by a link of such a name (ln -s)"
+            )
     raise UnsupportedCheckpointError(
-        f"{str(path)!r} is no kind of checkpoint that is read here: a .safetensors file, or a "
-        "directory with model.safetensors or model.safetensors.index.json"
+        f"{str(path)!r} is no kind of checkpoint that is read here: {kinds.what_is_read()}"
     )
 
 

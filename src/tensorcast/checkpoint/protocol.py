@@ -1,10 +1,11 @@
 """What every checkpoint format looks like from above: tensors in files, nothing loaded.
 
-A file format is one module with a `Reader` and, where it can be written, a `Writer`.
+A file format is one module of `files/` that ends in a `FileFormat`; `kinds` has the list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -67,7 +68,8 @@ class Checkpoint:
 
     Attributes:
         path: as the caller gave it.
-        kind: "safetensors" (one file) or "huggingface" (a directory).
+        kind: "huggingface" (a directory), or the format of its one file, "safetensors".
+        directory: whether it is a directory.
         tensors: file by file, in the order of their offsets.
         files: the data files.
         metadata: of the file, or of a directory's index (`total_size` and others).
@@ -90,6 +92,7 @@ class Checkpoint:
     kind: str
     tensors: tuple[TensorInfo, ...]
     files: tuple[DataFile, ...]
+    directory: bool = False
     metadata: dict[str, object] = field(default_factory=dict, hash=False)
     extra_files: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
@@ -108,7 +111,7 @@ class Checkpoint:
     @property
     def root(self) -> Path:
         """The directory that file names are relative to."""
-        return self.path.parent if self.kind == "safetensors" else self.path
+        return self.path if self.directory else self.path.parent
 
     @property
     def n_bytes(self) -> int:
@@ -150,10 +153,71 @@ class Layout:
     n_bytes: int
 
 
-class Reader(Protocol):
-    """Opens one kind of checkpoint."""
+class Writer(Protocol):
+    """Lays out files of one format; the bytes of the tensors are somebody else's to write.
+
+    Attributes:
+        max_header_bytes: what readers take.
+    """
+
+    max_header_bytes: int
+
+    def holds(self, format: Format) -> bool:
+        """Whether a file can store tensors of this format."""
+        ...
+
+    def entry_bytes(self, spec: TensorSpec) -> int:
+        """At most how many bytes of a header tell of a tensor."""
+        ...
+
+    def lay_out(
+        self, file: str, tensors: list[TensorSpec], metadata: dict[str, str] | None
+    ) -> Layout:
+        """Header and offsets of one file, before any data is there."""
+        ...
+
+
+ReadHeader = Callable[[Path, str], tuple[DataFile, tuple[TensorInfo, ...]]]
+"""Gets a path and what `TensorInfo.file` shall say; gives the file's identity and its tensors in
+the order of their offsets, every header checked."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files of tensors: all that the rest of the package asks of it.
+
+    Attributes:
+        kind: its name, and what `Checkpoint.kind` says of one such file.
+        ending: of the names of its files; a file of another name is none of it.
+        read_header: see `ReadHeader`.
+        begins_like_one: whether a file of any name starts as its files do, for refusals.
+        writer: None where files of it are only read.
+    """
 
     kind: str
+    ending: str
+    read_header: ReadHeader
+    begins_like_one: Callable[[Path], bool]
+    writer: Writer | None = None
+
+
+class Reader(Protocol):
+    """Opens one kind of checkpoint.
+
+    Attributes:
+        kind: what `Checkpoint.kind` says.
+        label: what is read, in words: "safetensors file".
+        says: the same with its article and how it is recognized: "a .safetensors file".
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def says(self) -> str: ...
 
     def recognizes(self, path: Path) -> bool:
         """Whether `path` is of this kind, by its name and type alone."""
@@ -161,14 +225,4 @@ class Reader(Protocol):
 
     def open(self, path: Path) -> Checkpoint:
         """Every tensor of it, with all headers checked."""
-        ...
-
-
-class Writer(Protocol):
-    """Lays out one data file; the bytes of the tensors are somebody else's to write."""
-
-    def lay_out(
-        self, file: str, tensors: list[TensorSpec], metadata: dict[str, str] | None
-    ) -> Layout:
-        """Header and offsets, before any data is there."""
         ...

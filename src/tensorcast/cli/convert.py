@@ -174,7 +174,7 @@ def command(
     tensorcast convert model model-fp8 --to F8_E4M3 --keep '*[Nn]orm*'
     """
     opened = open_checkpoint(source)
-    if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):
+    if not opened.directory and max_shard_size is None and _is_directory(destination):
         destination = destination / source.name
     made = prepare(
         opened,

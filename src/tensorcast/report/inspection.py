@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..checkpoint.kinds import label_of
 from ..checkpoint.protocol import Checkpoint, TensorInfo
 from ..words.table import Column, layout, stream
 from ..words.text import Line, Span, line, safe, shorten
@@ -53,9 +54,8 @@ def lines(
 
 
 def _title(source: Checkpoint) -> list[Line]:
-    kinds = {"safetensors": "safetensors file", "huggingface": "Hugging Face directory"}
     facts = [
-        kinds.get(source.kind, source.kind),
+        label_of(source.kind),
         *([plural(len(source.files), "file")] if len(source.files) != 1 else []),
         plural(len(source.tensors), "tensor"),
         plural(source.n_elements, "element"),

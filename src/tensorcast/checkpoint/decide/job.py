@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 from ...errors import CheckpointError, CorruptFileError
 from ...formats import Format
 from ...policy import Inf, Nan, ResolvedPolicy, Rounding
-from ..files.safetensors import SafetensorsWriter
 from ..files.strict_json import parse_object, shortened
+from ..kinds import is_directory, writer_of
 from ..protocol import DataFile, Layout, TensorInfo, TensorSpec
 from .rules import Rule
 from .typed_json import MismatchError, from_json, to_json
@@ -108,7 +108,7 @@ class Job:
     def root(self) -> Path:
         """The directory that names of source files are relative to."""
         source = Path(self.source)
-        return source.parent if self.source_kind == "safetensors" else source
+        return source if is_directory(self.source_kind) else source.parent
 
     @property
     def n_bytes_read(self) -> int:
@@ -128,7 +128,7 @@ class Job:
         """
         outputs = [t for step in self.steps for t in step.outputs if t.file == shard.file]
         specs = [TensorSpec(t.name, t.format, t.shape) for t in outputs]
-        layout = SafetensorsWriter().lay_out(shard.file, specs, shard.metadata)
+        layout = writer_of(shard.file).lay_out(shard.file, specs, shard.metadata)
         if layout.tensors != tuple(outputs) or layout.n_bytes != shard.n_bytes:
             raise CheckpointError(
                 f"the job's offsets for {shard.file!r} are not those of its tensors; prepare it "

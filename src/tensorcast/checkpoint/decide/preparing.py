@@ -15,7 +15,7 @@ from typing import get_args
 from ...errors import CheckpointError, FormatError, PolicyError, UnsupportedCheckpointError
 from ...formats import FORMATS, Format, lookup
 from ...policy import Inf, Nan, Rounding
-from ..files.safetensors import holds
+from ..kinds import format_to_write
 from ..opening import as_checkpoint
 from ..protocol import Checkpoint
 from .endings import check_ending
@@ -76,10 +76,10 @@ def prepare(
     source = as_checkpoint(source)
     to = lookup(to, "files")
     request = Request(to, tuple(rules), overflow, rounding, nan, inf, seed, max_shard_size, raw)
-    _check(source, request)
+    directory = source.directory or max_shard_size is not None
+    _check(source, request, "" if directory else os.path.basename(destination))
     kept = dict(kept or {})
     choices, warnings = choose(source.tensors, to, rules)
-    directory = source.kind == "huggingface" or max_shard_size is not None
     check_ending(destination, source.path.name, directory=directory)
     groups, larger = group(source, targets(source, choices, kept), max_shard_size)
     if not directory:
@@ -124,8 +124,12 @@ def prepare_again(job: Job, source: Checkpoint, kept: Mapping[str, str] | None =
     return prepare(source, job.destination, **options, kept=kept)
 
 
-def _check(source: Checkpoint, request: Request) -> None:
-    """The request by itself makes sense for the source."""
+def _check(source: Checkpoint, request: Request, file: str) -> None:
+    """The request by itself makes sense for the source.
+
+    Args:
+        file: the name of the one file to write; "" where it is a directory.
+    """
     if source.scaled and not request.raw:
         raise UnsupportedCheckpointError(
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "
@@ -140,7 +144,10 @@ def _check(source: Checkpoint, request: Request) -> None:
         raise CheckpointError(
             f"max_shard_size is in bytes and above 0, not {request.max_shard_size}"
         )
+    written = format_to_write(file)
+    writer = written.writer
+    assert writer is not None
     for format in (request.to, *(rule.format for rule in request.rules)):
-        if format is not None and not holds(format):
-            storable = ", ".join(row.name for row in FORMATS.values() if holds(row))
-            raise FormatError(f"safetensors cannot hold {format}; it holds {storable}")
+        if format is not None and not writer.holds(format):
+            storable = ", ".join(row.name for row in FORMATS.values() if writer.holds(row))
+            raise FormatError(f"{written.kind} cannot hold {format}; it holds {storable}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ...errors import CastError, PolicyError
 from ...formats import Format
 from ...policy import Policy, ResolvedPolicy, changes_nothing
-from ..files.safetensors import SafetensorsWriter
+from ..kinds import writer_of
 from ..protocol import Checkpoint, TensorInfo, TensorSpec
 from .job import Request, Shard, Step
 from .rules import Choice
@@ -50,7 +50,7 @@ def shards_and_steps(
     shards: list[Shard] = []
     steps: list[Step] = []
     for each in groups:
-        layout = SafetensorsWriter().lay_out(each.file, each.specs, each.metadata)
+        layout = writer_of(each.file).lay_out(each.file, each.specs, each.metadata)
         shards.append(Shard(each.file, layout.n_bytes, each.metadata))
         for output in layout.tensors:
             origin, choice = source.by_name[output.name], choices[output.name]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from ...errors import CheckpointError, FormatError
 from ...formats import Format, lookup
 from ..files.strict_json import shortened
-from ..folders.weight_names import ONE_FILE, index_file
+from ..files.weight_names import ONE_FILE, index_file
 from ..folders.weight_sets import NAMED_WEIGHTS
 from ..protocol import Checkpoint, TensorInfo
 from .config import completed_config, loading_format, model_format, retyped_config, too_narrow

@@ -12,8 +12,8 @@ from typing import Final
 
 from ...errors import UnsupportedCheckpointError
 from ..files.strict_json import parse_object, shortened
+from ..files.weight_names import WHOLE_MODELS, index_file, index_of, weight_name
 from .links import read_small
-from .weight_names import WHOLE_MODELS, index_file, index_of, weight_name
 
 NAMED_WEIGHTS: Final = "transformers_weights"  # config.json's key for weights of another name
 _LEVELS: Final = 3

@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from ...errors import CheckpointError, CorruptFileError, DestinationError
-from ..files.safetensors import open_regular
 from . import syscalls
+from .regular_files import open_regular
 
 VERSION: Final = 3
 _MAX_RECEIPTS: Final = 1 << 26

@@ -13,10 +13,10 @@ from ...core.loss import Loss
 from ...errors import CorruptFileError
 from ..decide.destination import check_space
 from ..decide.job import Job, Shard, as_dict
-from ..files.safetensors import open_regular, read_header
 from ..folders.links import inside
+from ..kinds import read_header
 from ..store import syscalls
-from ..store.reading import reading
+from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace, read_into, sync_directory, write_all, writing
 from .refusals import refusal
 from .worker import Converter, Progress, Report, may_collapse, retrace_steps

@@ -13,7 +13,7 @@ from ...formats import FORMATS, Format
 from ...policy import Policy
 from ..opening import as_checkpoint
 from ..protocol import Checkpoint, TensorInfo
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
+from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
 from .worker import Progress, Report
 
@@ -132,7 +132,7 @@ def compare(
 
     Args:
         a, b: from `open_checkpoint`, or paths; `a` is the one errors are measured against.
-        threads: see `chunks.n_threads`.
+        threads: see `chunking.n_threads`.
         progress: called in this thread with a `Progress` of phase "compare", bytes of `a`.
     """
     a, b = as_checkpoint(a), as_checkpoint(b)

@@ -12,7 +12,7 @@ from ...formats import Format, lookup
 from ...policy import Policy
 from ..opening import as_checkpoint
 from ..protocol import Checkpoint
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
+from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
 from .worker import Progress, Report, TensorState
 
@@ -34,7 +34,7 @@ def measure(
     Args:
         checkpoint: from `open_checkpoint`, or its path.
         candidates: formats, by any spelling.
-        threads: see `chunks.n_threads`.
+        threads: see `chunking.n_threads`.
         progress: called in this thread with a `Progress` of phase "measure".
 
     Returns:

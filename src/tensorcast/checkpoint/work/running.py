@@ -16,11 +16,10 @@ from ..decide.destination import check_place, check_replaceable
 from ..decide.job import Job, Step
 from ..decide.preparing import prepare_again
 from ..errors import Interrupted, TensorCollapseError, TensorNanError, TensorOverflowError
-from ..files.safetensors import open_regular
 from ..opening import open_checkpoint
-from ..store.reading import reading
+from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace
-from .chunks import n_threads
+from .chunking import n_threads
 from .conversion import Conversion
 from .worker import Report, fails, measure_steps
 
@@ -72,7 +71,7 @@ def run(
         force: replace an existing destination; it lives until the new one is complete.
         verify: read the written files back and compare them with what the casts gave.
         report: the full `Loss` of every tensor, not only its counts.
-        threads: see `chunks.n_threads`.
+        threads: see `chunking.n_threads`.
         progress: called in this thread with a `Progress`, some times a second.
 
     Raises:

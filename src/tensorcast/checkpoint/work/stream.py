@@ -11,9 +11,9 @@ from ...errors import CorruptFileError
 from ...kernels import cpu
 from ...policy import ResolvedPolicy
 from ..protocol import TensorInfo
-from ..store.reading import read_error
+from ..store.regular_files import read_error
 from ..store.workspace import read_into, writing
-from .chunks import Buffers, Chunk, Files
+from .chunking import Buffers, Chunk, Files
 
 _READING: Final = 1
 _WRITING: Final = 2

@@ -17,7 +17,7 @@ from ...errors import CheckpointError, CorruptFileError
 from ...judgement import can_collapse
 from ...policy import ResolvedPolicy
 from ..decide.job import Job, Step
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
+from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .stream import cast_through, chunk_offset, copy_through
 
 Phase = Literal["measure", "resume", "convert", "verify", "finish", "compare"]

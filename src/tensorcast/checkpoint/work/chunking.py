@@ -16,8 +16,8 @@ from typing import Final, TypeVar
 
 from ...errors import CheckpointError
 from ...formats import Format
-from ..files.safetensors import open_regular
 from ..store import syscalls
+from ..store.regular_files import open_regular
 
 CHUNK_BYTES: Final = 1 << 21
 """Bytes of a chunk in its wider format: few calls, and work for every thread of small models."""
