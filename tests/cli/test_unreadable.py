@@ -12,7 +12,7 @@ from cli.program import patched
 
 from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.store.regular_files import ReadError
-from tensorcast.checkpoint.work import conversion
+from tensorcast.checkpoint.work import running_job
 from tensorcast.errors import CorruptFileError, DestinationError
 
 FIRST = "model-00001-of-00002.safetensors"
@@ -149,7 +149,7 @@ def test_a_read_that_fails(source: Path, tmp_path: Path, name: str, after: int, 
 
 def test_a_file_that_shrinks_while_it_is_copied(source: Path, tmp_path: Path, monkeypatch) -> None:
     made = prepare(source, tmp_path / "out", "bf16")
-    monkeypatch.setattr(conversion, "_COPY_BYTES", 64)
+    monkeypatch.setattr(running_job, "_COPY_BYTES", 64)
     real = os.pread
 
     def pread(descriptor: int, n: int, offset: int) -> bytes:

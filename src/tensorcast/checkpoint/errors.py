@@ -8,7 +8,7 @@ from ..errors import CastNanError, CastOverflowError, CheckpointError, CollapseE
 
 
 @dataclass(frozen=True)
-class Finding:
+class TensorRefusal:
     """One tensor that its target format cannot hold under the policy, or of which next to nothing
     would be left.
 
@@ -60,7 +60,7 @@ class TensorOverflowError(CheckpointError, CastOverflowError):
         findings: every tensor concerned, in the order of the job.
     """
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[TensorRefusal, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 
@@ -72,7 +72,7 @@ class TensorNanError(CheckpointError, CastNanError):
         findings: every tensor concerned, in the order of the job.
     """
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[TensorRefusal, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 
@@ -84,7 +84,7 @@ class TensorCollapseError(CheckpointError, CollapseError):
         findings: every tensor concerned, in the order of the job.
     """
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[TensorRefusal, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 

@@ -31,13 +31,13 @@ def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool)
     0: all bits equal (with --min-sqnr also: every difference is small enough), no tensor missing
     or extra; 1: otherwise.
     """
-    from ..checkpoint.work.difference import compare
+    from ..checkpoint.work.difference import diff
     from ..report import difference
     from .progress import progress
 
     first, second = open_checkpoint(a), open_checkpoint(b)
     with progress() as tracker:
-        found = compare(first, second, progress=tracker)
+        found = diff(first, second, progress=tracker)
     code = 0 if difference.acceptable(found, min_sqnr) else 1
     if as_json:
         from ..report.document import document, dump

@@ -27,7 +27,7 @@ _LARGE: Final = 2.0**400
 
 
 @dataclass(frozen=True)
-class Difference:
+class TensorDifference:
     """One tensor that both checkpoints have.
 
     Attributes:
@@ -57,7 +57,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """Two checkpoints, tensor by tensor.
 
     Attributes:
@@ -66,7 +66,7 @@ class Comparison:
         extra: names only in b.
     """
 
-    tensors: tuple[Difference, ...]
+    tensors: tuple[TensorDifference, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
 
@@ -118,13 +118,13 @@ class _Part:
         )
 
 
-def compare(
+def diff(
     a: Checkpoint | str | os.PathLike[str],
     b: Checkpoint | str | os.PathLike[str],
     *,
     threads: int | None = None,
     progress: Report | None = None,
-) -> Comparison:
+) -> Difference:
     """Every tensor of `a` beside the one of the same name in `b`.
 
     Tensors of different formats are compared by value, exactly: each is decoded to float64, and
@@ -182,7 +182,7 @@ def compare(
             tick=tick,
             wake=threading.Event(),
         )
-    return Comparison(
+    return Difference(
         tensors=tuple(_difference(*pair, part) for pair, part in zip(pairs, parts, strict=True)),
         missing=tuple(tensor.name for tensor in a.tensors if tensor.name not in b.by_name),
         extra=tuple(tensor.name for tensor in b.tensors if tensor.name not in a.by_name),
@@ -193,14 +193,14 @@ def _comparable(one: TensorInfo, other: TensorInfo) -> bool:
     return one.shape == other.shape and one.format.is_complex == other.format.is_complex
 
 
-def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> Difference:
+def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> TensorDifference:
     total: _Part | None = None
     if _comparable(one, other):
         total = _Part()
         for number in sorted(parts):  # one order of the sums, whatever the threads did
             total = total.merge(parts[number])
     same = one.format == other.format and total is not None and total.n_different == 0
-    return Difference(
+    return TensorDifference(
         name=one.name,
         format_a=one.format,
         format_b=other.format,

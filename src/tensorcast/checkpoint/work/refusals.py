@@ -14,7 +14,7 @@ from ...core.refusal import (
 from ...formats import Format
 from ...judgement import collapse_headline
 from ..decide.job import Job
-from ..errors import Finding, TensorCollapseError, TensorNanError, TensorOverflowError
+from ..errors import TensorCollapseError, TensorNanError, TensorOverflowError, TensorRefusal
 from .worker import measure_steps
 
 
@@ -35,7 +35,7 @@ def refusal(
         assert policy is not None
         gone = not job.request.raw and loss.collapses
         findings.append(
-            Finding(
+            TensorRefusal(
                 tensor=step.outputs[0].name,
                 source=source.name,
                 target=target.name,
@@ -60,7 +60,7 @@ def _taken_instead(source: Format, target: Format, loss: Loss, gone: bool) -> Fo
 
 
 def _error(
-    findings: tuple[Finding, ...],
+    findings: tuple[TensorRefusal, ...],
 ) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     overflow = any(finding.n_overflow for finding in findings)
     nan = any(finding.n_nan_lost for finding in findings)

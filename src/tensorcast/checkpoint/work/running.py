@@ -20,7 +20,7 @@ from ..opening import open_checkpoint
 from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace
 from .chunking import n_threads
-from .conversion import Conversion
+from .running_job import RunningJob
 from .worker import Report, fails, measure_steps
 
 
@@ -97,17 +97,15 @@ def run(
             kept: dict[str, str] = {}
             if job.request.overflow == "keep":
                 job, kept = _settle(job, threads, progress)
-            conversion = Conversion(
-                job, workspace, report=report, threads=threads, progress=progress
-            )
-            conversion.resume()
-            conversion.convert(verify=verify)
+            running = RunningJob(job, workspace, report=report, threads=threads, progress=progress)
+            running.resume()
+            running.convert(verify=verify)
             if verify:
-                conversion.verify_headers()
-            conversion.write_others()
+                running.verify_headers()
+            running.write_others()
             _check_unchanged(job)
             workspace.commit(
-                conversion.product, check=lambda place: check_replaceable(job, place, force=force)
+                running.product, check=lambda place: check_replaceable(job, place, force=force)
             )
         except BaseException as error:
             finished = _leave(workspace, error)
@@ -121,15 +119,15 @@ def run(
         _sweep(workspace)
     return Result(
         job=job,
-        losses=conversion.losses,
+        losses=running.losses,
         kept=kept,
         skipped=job.skipped,
         warnings=job.warnings,
-        n_bytes_read=conversion.n_bytes_read,
-        n_bytes_written=conversion.n_bytes_written,
+        n_bytes_read=running.n_bytes_read,
+        n_bytes_written=running.n_bytes_written,
         seconds=time.perf_counter() - began,
         verified=verify,
-        resumed=tuple(conversion.resumed),
+        resumed=tuple(running.resumed),
     )
 
 

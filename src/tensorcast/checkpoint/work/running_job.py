@@ -24,7 +24,7 @@ from .worker import Converter, Progress, Report, may_collapse, retrace_steps
 _COPY_BYTES: Final = 1 << 18
 
 
-class Conversion:
+class RunningJob:
     """What is known while a job is executed; see `running.run` for the order of its methods."""
 
     def __init__(

@@ -24,7 +24,7 @@ from tensorcast.checkpoint.errors import Interrupted, TensorOverflowError
 from tensorcast.checkpoint.store import syscalls
 from tensorcast.checkpoint.store.regular_files import ReadError
 from tensorcast.checkpoint.store.workspace import Workspace, workspace_path
-from tensorcast.checkpoint.work import chunking, conversion
+from tensorcast.checkpoint.work import chunking, running_job
 from tensorcast.checkpoint.work.running import Result
 from tensorcast.checkpoint.work.worker import Progress
 from tensorcast.errors import CorruptFileError, DestinationError
@@ -439,7 +439,7 @@ def test_a_finished_shard_in_a_folder_is_taken_up(tmp_path: Path, monkeypatch) -
         raise DestinationError("not yet")
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversion.Conversion, "write_others", fail)
+        patch.setattr(running_job.RunningJob, "write_others", fail)
         with pytest.raises(DestinationError, match="not yet"):
             convert(source, tmp_path / "out")
     assert convert(source, tmp_path / "out").resumed == (f"sub/{FIRST}", f"sub/{SECOND}")
@@ -567,13 +567,13 @@ def test_a_read_that_fails_says_where(source: Path, tmp_path: Path, monkeypatch)
 
 def test_a_source_that_is_cut_off_during_the_run(source, tmp_path: Path, monkeypatch) -> None:
     made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
-    real = conversion.Conversion.convert
+    real = running_job.RunningJob.convert
 
     def convert_after_cut(self, **options) -> None:
         os.truncate(source / FIRST, 1000)
         real(self, **options)
 
-    monkeypatch.setattr(conversion.Conversion, "convert", convert_after_cut)
+    monkeypatch.setattr(running_job.RunningJob, "convert", convert_after_cut)
     match = rf"{FIRST}', tensor 'n', byte \d+: expected 1024 more bytes, found the end of the file"
     with pytest.raises(CorruptFileError, match=match):
         run(made)
@@ -685,7 +685,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(DestinationError, match=r"too little space for .*nothing was written"):
         convert(source, out)
     assert os.listdir(small_disk) == []
-    monkeypatch.setattr(conversion, "check_space", lambda *_, **__: None)
+    monkeypatch.setattr(running_job, "check_space", lambda *_, **__: None)
     with pytest.raises(DestinationError, match="No space left on device; free some space"):
         convert(source, out)
     assert os.listdir(small_disk) == []

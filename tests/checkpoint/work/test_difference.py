@@ -14,7 +14,7 @@ from checkpoint.handmade import STORABLE, packed, write, write_directory
 from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.work import chunking
-from tensorcast.checkpoint.work.difference import Difference, compare
+from tensorcast.checkpoint.work.difference import TensorDifference, diff
 from tensorcast.checkpoint.work.losses import CANDIDATES, measure
 from tensorcast.core.totals import total
 from tensorcast.formats import FORMATS
@@ -27,10 +27,10 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
-def differ(tmp_path: Path, a: object, b: object) -> Difference:
+def differ(tmp_path: Path, a: object, b: object) -> TensorDifference:
     one = open_checkpoint(write(tmp_path / "a.safetensors", {"x": a}))
     other = open_checkpoint(write(tmp_path / "b.safetensors", {"x": b}))
-    (found,) = compare(one, other).tensors
+    (found,) = diff(one, other).tensors
     return found
 
 
@@ -190,10 +190,10 @@ def test_names_missing_and_extra(tmp_path: Path) -> None:
     one, two = np.ones(2, "f4"), np.ones(0, "f4")
     a = open_checkpoint(write_directory(tmp_path / "a", [{"x": one, "only a": one}, {"e": two}]))
     b = open_checkpoint(write(tmp_path / "b.safetensors", {"e": two, "only b": one, "x": one}))
-    found = compare(a, b)
+    found = diff(a, b)
     assert [(t.name, t.equal) for t in found.tensors] == [("x", True), ("e", True)]
     assert (found.missing, found.extra, found.equal) == (("only a",), ("only b",), False)
-    assert compare(a, a).equal
+    assert diff(a, a).equal
 
 
 def test_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
     run(prepare(a, tmp_path / "b.safetensors", "float8_e4m3fn"))
     b = open_checkpoint(tmp_path / "b.safetensors")
     seen = []
-    results = [compare(a, b, threads=n, progress=seen.append) for n in (1, 2, 5)]
+    results = [diff(a, b, threads=n, progress=seen.append) for n in (1, 2, 5)]
     assert results[1:] == results[:1] * 2
     assert (seen[-1].phase, seen[-1].n_bytes_done) == ("compare", a.n_bytes)
 
@@ -210,7 +210,7 @@ def test_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
 def test_comparison_agrees_with_the_report_of_the_conversion(tmp_path: Path) -> None:
     a = open_checkpoint(write(tmp_path / "a.safetensors", {"x": RNG.standard_normal(5000, "f4")}))
     loss = run(prepare(a, tmp_path / "b.safetensors", "bf16"), report=True).losses["x"]
-    (found,) = compare(a, open_checkpoint(tmp_path / "b.safetensors")).tensors
+    (found,) = diff(a, open_checkpoint(tmp_path / "b.safetensors")).tensors
     assert found.n_different == loss.n_inexact
     assert found.max_abs_error == loss.max_abs_error
     # the one from float64 sums, the other from sums within 2^-19: see `Loss`

@@ -28,7 +28,7 @@ from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule
 from tensorcast.checkpoint.errors import TensorCollapseError, TensorNanError, TensorOverflowError
 from tensorcast.checkpoint.work import chunking
-from tensorcast.checkpoint.work.difference import compare
+from tensorcast.checkpoint.work.difference import diff
 from tensorcast.checkpoint.work.losses import measure
 from tensorcast.checkpoint.work.running import Result
 from tensorcast.checkpoint.work.worker import TensorState
@@ -487,7 +487,7 @@ def test_more_files_than_may_be_open_at_once(tmp_path: Path) -> None:
         result = convert(
             source, tmp_path / "out", "bfloat16", overflow="keep", verify=True, threads=3
         )
-        assert compare(open_checkpoint(source), open_checkpoint(tmp_path / "out")).missing == ()
+        assert diff(open_checkpoint(source), open_checkpoint(tmp_path / "out")).missing == ()
         assert len(measure(open_checkpoint(source))) == 120
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
