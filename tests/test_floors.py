@@ -49,6 +49,7 @@ FLOORS = {
 # the same inside checkpoint/: a unit is a module or a folder of it
 CHECKPOINT_FLOORS = {
     "errors": 0,
+    "wording": 0,
     "protocol": 0,
     "store": 1,
     "files": 2,

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from .bridges.sequences import array, tensor
     from .capability.process import bench
     from .capability.result import Capability
+    from .checkpoint.converting import convert
+    from .checkpoint.opening import inspect
+    from .checkpoint.work.difference import diff
     from .core.loss import Loss
     from .core.promotion import Promotion, promote
     from .errors import (
@@ -62,6 +65,9 @@ if TYPE_CHECKING:
 
 _MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
 _NAMES = {
+    "convert": "checkpoint.converting",
+    "diff": "checkpoint.work.difference",
+    "inspect": "checkpoint.opening",
     "Capability": "capability.result",
     "bench": "capability.process",
     "as_array": "api.arrays",
@@ -159,12 +165,15 @@ __all__ = [
     "cast",
     "cast_",
     "checkpoint",
+    "convert",
+    "diff",
     "errors",
     "explain",
     "forbid",
     "formats",
     "huge_pages",
     "image_to_tensor",
+    "inspect",
     "lookup",
     "measure",
     "pack",

@@ -1,6 +1,7 @@
 """Checkpoints: opened without trust, prepared as data, converted as a stream.
 
-`open` reads the headers, `prepare` decides, `run` acts. The names load on first use.
+`convert` does all of it, in two steps: `prepare` decides, and `run` acts. `inspect` reads the
+headers; `open` is another name of it. `diff` compares two. The names load on first use.
 """
 
 from __future__ import annotations
@@ -8,17 +9,40 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing's own would be most of the time that this import takes
 
 if TYPE_CHECKING:
+    from .converting import convert
+    from .decide.job import Job
     from .decide.preparing import prepare
+    from .opening import inspect
     from .opening import open_checkpoint as open  # noqa: A004  # as in gzip.open
-    from .work.running import run
+    from .protocol import Checkpoint
+    from .work.difference import Difference, diff
+    from .work.running import Result, run
 
 _NAMES = {
+    "Checkpoint": ("protocol", "Checkpoint"),
+    "Difference": ("work.difference", "Difference"),
+    "Job": ("decide.job", "Job"),
+    "Result": ("work.running", "Result"),
+    "convert": ("converting", "convert"),
+    "diff": ("work.difference", "diff"),
+    "inspect": ("opening", "inspect"),
     "open": ("opening", "open_checkpoint"),
     "prepare": ("decide.preparing", "prepare"),
     "run": ("work.running", "run"),
 }
 
-__all__ = ["open", "prepare", "run"]
+__all__ = [
+    "Checkpoint",
+    "Difference",
+    "Job",
+    "Result",
+    "convert",
+    "diff",
+    "inspect",
+    "open",
+    "prepare",
+    "run",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -53,6 +53,24 @@ def as_checkpoint(source: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
     if isinstance(source, str | os.PathLike):
         return open_checkpoint(source)
     raise CheckpointError(
-        f"expected a checkpoint from `open`, or its path, found a value of type "
-        f"{type(source).__name__}"
+        f"expected the path of a checkpoint, or what `tensorcast.inspect` gave, found a value of "
+        f"type {type(source).__name__}"
     )
+
+
+def inspect(path: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
+    """What the checkpoint at `path` holds: its headers are read and checked, no tensor data.
+
+    `print` of it is a summary; `tensors` has every tensor's name, format, shape and place,
+    `scaled` says why its weights may not be cast as plain numbers.
+
+    Args:
+        path: of a .safetensors file, or of a directory of a model.
+
+    Raises:
+        FileNotFoundError: there is nothing at `path`.
+        CorruptFileError: a file breaks its format's rules; says which, where and how.
+        UnsupportedCheckpointError: it is none of the kinds that are read here, or could be read
+            in more than one way.
+    """
+    return as_checkpoint(path)

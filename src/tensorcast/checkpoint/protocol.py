@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..formats import Format
+from .wording import about_checkpoint, of_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ class Checkpoint:
     scaled: str | None = None
     remarks: tuple[str, ...] = ()
     quantizer_files: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return of_checkpoint(self)
+
+    def __str__(self) -> str:
+        return about_checkpoint(self)
 
     @property
     def root(self) -> Path:

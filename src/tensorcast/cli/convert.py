@@ -11,7 +11,6 @@ import click
 from ..checkpoint.decide.job import Job
 from ..checkpoint.decide.preparing import prepare
 from ..checkpoint.decide.rules import Rule, parse_rule
-from ..checkpoint.opening import open_checkpoint
 from ..errors import TensorcastError
 from ..formats import Format
 from ..policy import INFS, NANS, ROUNDINGS
@@ -173,14 +172,12 @@ def command(
     tensorcast convert model model-bf16 --to bfloat16 --report --verify
     tensorcast convert model model-fp8 --to F8_E4M3 --keep '*[Nn]orm*'
     """
-    opened = open_checkpoint(source)
-    if not opened.directory and max_shard_size is None and _is_directory(destination):
-        destination = destination / source.name
     made = prepare(
-        opened,
+        source,
         destination,
         to,
-        rules=[*(Rule(glob, None) for glob in keeps), *rules],
+        rules=rules,
+        keep=keeps,
         overflow=overflow,  # type: ignore[arg-type]  # click holds it to the choices
         rounding=rounding,  # type: ignore[arg-type]
         nan=nan,  # type: ignore[arg-type]
@@ -203,11 +200,6 @@ def command(
         as_json=as_json,
         command="convert",
     )
-
-
-def _is_directory(destination: Path) -> bool:
-    """Whether a file goes into `destination` under its own name, as with cp."""
-    return destination.is_dir()
 
 
 def _show(made: Job, *, force: bool, full: bool, as_json: bool) -> None:

@@ -11,6 +11,7 @@ _NAMES: Final = "|".join(_OPTIONS.split())
 _BOTH: Final = re.compile(rf"(--[a-z-]+[^()]*) \((?:{_NAMES})=\w+(?: in Python)?\)")
 _KEYWORD: Final = re.compile(rf"(?<![\w.-])({_NAMES})=(\"[^\"]*\"|'[^']*'|[\w.]+)")
 _BARE: Final = re.compile(r"(?<![\w.-])max_shard_size(?![\w=])")
+_SEVERAL: Final = re.compile(r"(?<![\w.-])(keep|rule)s?=(?=[\s,;)]|$)")
 
 
 def as_options(text: str) -> str:
@@ -21,11 +22,14 @@ def as_options(text: str) -> str:
         'pass --overflow saturate or --nan zero; x exists: --force replaces it'
         >>> as_options("or pass --raw (raw=True in Python)")
         'or pass --raw'
-        >>> as_options("pass --force to replace it (force=True); split it with max_shard_size")
+        >>> as_options("pass force=True to replace it; split it with max_shard_size")
         'pass --force to replace it; split it with --max-shard-size'
+        >>> as_options("keep= comes before rules=")
+        '--keep comes before --rule'
     """
     text = _BOTH.sub(r"\1", text)
     text = _KEYWORD.sub(_option, text)
+    text = _SEVERAL.sub(r"--\1", text)
     return _BARE.sub("--max-shard-size", text)
 
 

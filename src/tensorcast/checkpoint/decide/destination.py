@@ -74,7 +74,7 @@ def check_replaceable(job: Job, place: str | None = None, *, force: bool) -> Non
             "it first"
         )
     if not force:
-        raise DestinationError(f"{destination!r} exists; pass --force to replace it (force=True)")
+        raise DestinationError(f"{destination!r} exists; pass force=True to replace it")
 
 
 def space(job: Job) -> tuple[int, int | None]:

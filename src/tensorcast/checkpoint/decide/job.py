@@ -13,6 +13,7 @@ from ...policy import Inf, Nan, ResolvedPolicy, Rounding
 from ..files.strict_json import parse_object, shortened
 from ..kinds import is_directory, writer_of
 from ..protocol import DataFile, Layout, TensorInfo, TensorSpec
+from ..wording import about_job, of_job
 from .rules import Rule
 from .typed_json import MismatchError, from_json, to_json
 
@@ -103,6 +104,12 @@ class Job:
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
     unconverted: dict[str, str] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return of_job(self)
+
+    def __str__(self) -> str:
+        return about_job(self)
 
     @property
     def root(self) -> Path:

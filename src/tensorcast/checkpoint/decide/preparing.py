@@ -8,23 +8,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import TypedDict, get_args
 
 from ...errors import CheckpointError, FormatError, PolicyError, UnsupportedCheckpointError
 from ...formats import FORMATS, Format, lookup
 from ...policy import Inf, Nan, Rounding
+from ...words.units import parse_bytes
 from ..kinds import format_to_write
 from ..opening import as_checkpoint
 from ..protocol import Checkpoint
 from .endings import check_ending
 from .job import Job, Overflow, Request
 from .raw import raw_metadata, raw_skipped, raw_warnings
-from .rules import Rule, choose
+from .rules import Rule, Rules, as_rules, choose
 from .shards import group
 from .steps import shards_and_steps, targets
 from .texts import texts_beside
+
+
+class Options(TypedDict, total=False):
+    """What `prepare` and `convert` take besides source, destination and format; see `prepare`."""
+
+    rules: Rules
+    keep: str | Sequence[str]
+    overflow: Overflow
+    rounding: Rounding | None
+    nan: Nan
+    inf: Inf
+    seed: int
+    max_shard_size: int | str | None
+    raw: bool
 
 
 def prepare(
@@ -32,39 +47,42 @@ def prepare(
     destination: str | os.PathLike[str],
     to: Format | str,
     *,
-    rules: Sequence[Rule] = (),
+    rules: Rules = (),
+    keep: str | Sequence[str] = (),
     overflow: Overflow = "raise",
     rounding: Rounding | None = None,
     nan: Nan = "raise",
     inf: Inf = "keep",
     seed: int = 0,
-    max_shard_size: int | None = None,
+    max_shard_size: int | str | None = None,
     raw: bool = False,
-    kept: Mapping[str, str] | None = None,
 ) -> Job:
-    """The conversion of `source` to `to`, decided without reading a tensor or touching a file.
+    """The conversion of `source` to `to`, decided without reading a tensor or writing a file.
 
     Args:
-        source: from `open_checkpoint`, or its path.
+        source: the path of a file or directory, or what `open` gave.
         destination: a directory for a directory, a file for a file (a directory when a file is
-            split by `max_shard_size`). A file's name ends in .safetensors.
+            split by `max_shard_size`). A file's name ends in .safetensors; into a directory that
+            is there a file goes under its own name.
         to: the format of floating tensors; integers, bool and complex stay.
-        rules: the first one that matches a tensor's name decides, whatever the tensor's format;
-            each has to match a tensor.
+        rules: other formats for tensors by their names: `{"*norm*": "float32"}`, or "GLOB=FORMAT"
+            each. The first one that matches a tensor's name decides, whatever the tensor's
+            format; each has to match a tensor.
+        keep: globs of names of tensors that keep their format; they come before every rule.
         overflow: "raise", "saturate" and "ieee" as in a cast; "keep" leaves a tensor that
             would overflow (or lose NaNs under nan="raise", or
             has infinities under inf="raise") in its source format.
         rounding, nan, inf: as in a cast; tensors that have their format already are cast too where
             `inf` does not keep infinities.
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
-        max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
-            split: a larger one has a larger file.
+        max_shard_size: bytes of data per file, or a size like "5GB"; None keeps the source's
+            files. A tensor is never split: a larger one has a larger file.
         raw: cast the stored numbers as they are, without their scales, whatever becomes of them.
             Scales stay as tensors; what describes a quantization is not written; a tensor that
             collapses (`Loss.collapses`) is no error.
-        kept: tensors to leave in their source format, with the reason.
 
     Raises:
+        FileNotFoundError: there is no source.
         UnsupportedCheckpointError: the weights come with scales, and raw is not set.
         FormatError: a format is unknown, or safetensors cannot hold it.
         PolicyError, CastError: the policy does not fit a tensor's formats; a rule matches no
@@ -74,18 +92,52 @@ def prepare(
             would not be found by those who load the source.
     """
     source = as_checkpoint(source)
-    to = lookup(to, "files")
-    request = Request(to, tuple(rules), overflow, rounding, nan, inf, seed, max_shard_size, raw)
-    directory = source.directory or max_shard_size is not None
+    keeps = [keep] if isinstance(keep, str) else keep
+    request = Request(
+        lookup(to, "files"),
+        (*(Rule(glob, None) for glob in keeps), *as_rules(rules)),
+        overflow,
+        rounding,
+        nan,
+        inf,
+        seed,
+        _in_bytes(max_shard_size),
+        raw,
+    )
+    if not source.directory and max_shard_size is None and os.path.isdir(destination):
+        destination = os.path.join(destination, source.path.name)
+    return _prepare(source, destination, request, {})
+
+
+def _in_bytes(size: int | str | None) -> int | None:
+    if not isinstance(size, str):
+        return size
+    try:
+        return parse_bytes(size)
+    except ValueError as error:
+        raise CheckpointError(f"max_shard_size: {error}") from None
+
+
+def _prepare(
+    source: Checkpoint,
+    destination: str | os.PathLike[str],
+    request: Request,
+    kept: Mapping[str, str],
+) -> Job:
+    """The job of a request.
+
+    Args:
+        kept: tensors to leave in their source format, with the reason.
+    """
+    directory = source.directory or request.max_shard_size is not None
     _check(source, request, "" if directory else os.path.basename(destination))
-    kept = dict(kept or {})
-    choices, warnings = choose(source.tensors, to, rules)
+    choices, warnings = choose(source.tensors, request.to, request.rules)
     check_ending(destination, source.path.name, directory=directory)
-    groups, larger = group(source, targets(source, choices, kept), max_shard_size)
+    groups, larger = group(source, targets(source, choices, kept), request.max_shard_size)
     if not directory:
         groups = [replace(groups[0], file=Path(destination).name)]
     skipped, extra_files = dict(source.skipped), source.extra_files
-    if raw:
+    if request.raw:
         if source.scaled:
             groups = [replace(each, metadata=raw_metadata(each.metadata)) for each in groups]
         larger += raw_warnings(source)
@@ -118,10 +170,9 @@ def prepare_again(job: Job, source: Checkpoint, kept: Mapping[str, str] | None =
     Args:
         job: its request and its destination are taken, nothing else.
         source: the job's source, opened.
-        kept: as in `prepare`.
+        kept: tensors to leave in their source format, with the reason.
     """
-    options = {each.name: getattr(job.request, each.name) for each in fields(job.request)}
-    return prepare(source, job.destination, **options, kept=kept)
+    return _prepare(source, job.destination, job.request, kept or {})
 
 
 def _check(source: Checkpoint, request: Request, file: str) -> None:
@@ -134,8 +185,8 @@ def _check(source: Checkpoint, request: Request, file: str) -> None:
         raise UnsupportedCheckpointError(
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "
             "scales, the raw codes would load and be wrong, and scales are not applied yet; "
-            "convert the unquantized checkpoint instead, or pass --raw (raw=True in Python) to "
-            "cast the stored numbers as they are, without their scales"
+            "convert the unquantized checkpoint instead, or pass raw=True to cast "
+            " the stored numbers as they are, without their scales"
         )
     if request.overflow not in get_args(Overflow):
         choices = ", ".join(get_args(Overflow))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 
@@ -48,6 +48,31 @@ subnormals=True))
     if not glob or not format:
         raise CheckpointError(f"a rule is GLOB=FORMAT, as in '*[Nn]orm*=float32', not {text!r}")
     return Rule(glob, lookup(format, "files"))
+
+
+Rules = Mapping[str, Format | str | None] | Sequence[Rule | str]
+"""Globs and formats (None: the source's), or rules, or "GLOB=FORMAT" each."""
+
+
+def as_rules(rules: Rules) -> list[Rule]:
+    """The rules in their order.
+
+    Raises:
+        CheckpointError: one is none.
+        FormatError: no format has that name.
+
+    Example:
+        >>> [str(rule) for rule in as_rules({"*norm*": "f32", "head": None})]
+        ['*norm*=float32', 'keep head']
+    """
+    if isinstance(rules, Mapping):
+        return [
+            Rule(glob, None if format is None else lookup(format, "files"))
+            for glob, format in rules.items()
+        ]
+    if isinstance(rules, str):
+        rules = [rules]
+    return [rule if isinstance(rule, Rule) else parse_rule(rule) for rule in rules]
 
 
 @dataclass(frozen=True)
@@ -103,7 +128,7 @@ def choose(
             raise PolicyError(
                 f"the rule {str(rule)!r} decides nothing: earlier rules take every tensor that it "
                 f"matches, as {str(first.rule)!r} takes {shortened(tensor.name)}. The first rule "
-                "that matches decides (--keep comes before --rule): put the narrower one first, or "
+                "that matches decides (keep= comes before rules=): put the narrower one first, or "
                 "leave one out"
             )
         warnings.append(

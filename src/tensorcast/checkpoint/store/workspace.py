@@ -233,7 +233,7 @@ class Workspace:
             raise self._appeared(None) from None
 
     def _appeared(self, why: DestinationError | None) -> DestinationError:
-        reason = why or "run again with --force to replace it (force=True)"
+        reason = why or "run again with force=True to replace it"
         return DestinationError(
             f"{self.destination!r} came into being during the run, or changed: {reason}; what is "
             "finished is kept"

@@ -13,6 +13,7 @@ from ...formats import FORMATS, Format
 from ...policy import Policy
 from ..opening import as_checkpoint
 from ..protocol import Checkpoint, TensorInfo
+from ..wording import about_difference, of_difference
 from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
 from .worker import Progress, Report
@@ -69,6 +70,12 @@ class Difference:
     tensors: tuple[TensorDifference, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return of_difference(self)
+
+    def __str__(self) -> str:
+        return about_difference(self)
 
     @property
     def equal(self) -> bool:

@@ -19,6 +19,7 @@ from ..errors import Interrupted, TensorCollapseError, TensorNanError, TensorOve
 from ..opening import open_checkpoint
 from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace
+from ..wording import about_result, of_result
 from .chunking import n_threads
 from .running_job import RunningJob
 from .worker import Report, fails, measure_steps
@@ -52,6 +53,12 @@ class Result:
     seconds: float
     verified: bool
     resumed: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return of_result(self)
+
+    def __str__(self) -> str:
+        return about_result(self)
 
 
 def run(
