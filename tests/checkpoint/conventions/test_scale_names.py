@@ -278,7 +278,7 @@ def test_codes_with_their_scale_are_refused(tmp_path: Path, row: str) -> None:
     path = write(tmp_path / "x.safetensors", tensors(row))
     with pytest.raises(UnsupportedCheckpointError, match="holds scaled weights") as caught:
         prepare(path, tmp_path / "y.safetensors", "bfloat16")
-    assert "--raw" in str(caught.value)
+    assert "raw=True" in str(caught.value)
     backwards = dict(reversed(tensors(row).items()))
     assert open_checkpoint(write(tmp_path / "z.safetensors", backwards)).scaled
 

@@ -220,7 +220,7 @@ def test_refuses_scaled_weights_by_their_tensors(tmp_path: Path, name: str) -> N
     assert "holds scaled weights" in message
     assert "raw codes would load and be wrong" in message
     assert "convert the unquantized checkpoint" in message
-    assert "--raw" in message
+    assert "raw=True" in message
     assert any(repr(tensor) in message for tensor in SCALED[name])
     assert not (tmp_path / "y.safetensors").exists()
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from checkpoint.conventions.test_scale_names import tensors
 from checkpoint.handmade import tensors_of, write
-from checkpoint.test_scale_names import tensors
 
 from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint import prepare, run
@@ -19,7 +19,7 @@ WIDE = "l.weight bf 64x64, l.bias bf 64, norm.weight f32 64"
 
 
 def refused(path: Path, *said: str) -> None:
-    with pytest.raises(UnsupportedCheckpointError, match="--raw") as caught:
+    with pytest.raises(UnsupportedCheckpointError, match="raw=True") as caught:
         prepare(path, path.parent / ("out.safetensors" if path.is_file() else "out"), "bfloat16")
     for each in said:
         assert each in str(caught.value)

@@ -112,7 +112,7 @@ def test_in_what_is_no_directory(tmp_path: Path, file: Path) -> None:
 
 
 def test_an_existing_one_needs_force(tmp_path: Path, file: Path, directory: Path) -> None:
-    match = "exists; pass --force"
+    match = "exists; pass force=True"
     write(tmp_path / "y.safetensors", ONE)
     write_directory(tmp_path / "n", [ONE])
     (tmp_path / "empty").mkdir()
@@ -125,9 +125,10 @@ def test_force_does_not_replace_what_is_no_checkpoint(tmp_path: Path, file, dire
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letters").mkdir()
     refused(tmp_path, directory, tmp_path / "home", "holds no checkpoint", force=True)
-    (tmp_path / "d.safetensors").mkdir()
-    refused(tmp_path, file, tmp_path / "d.safetensors",
-            "is a directory and the result would be a file", force=True)  # fmt: skip
+    job = prepare(open_checkpoint(file), tmp_path / "d.safetensors", "bfloat16")
+    (tmp_path / "d.safetensors").mkdir()  # there when it is prepared, the file would go into it
+    with pytest.raises(DestinationError, match="is a directory and the result would be a file"):
+        run(job, force=True)
     other = tmp_path / "y"
     other.write_text("mine")
     refused(tmp_path, directory, other, "is a file and the result would be a dir", force=True)

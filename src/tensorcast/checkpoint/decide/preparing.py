@@ -186,7 +186,7 @@ def _check(source: Checkpoint, request: Request, file: str) -> None:
             f"{str(source.path)!r} holds scaled weights: {source.scaled}. Cast without their "
             "scales, the raw codes would load and be wrong, and scales are not applied yet; "
             "convert the unquantized checkpoint instead, or pass raw=True to cast "
-            " the stored numbers as they are, without their scales"
+            "the stored numbers as they are, without their scales"
         )
     if request.overflow not in get_args(Overflow):
         choices = ", ".join(get_args(Overflow))
