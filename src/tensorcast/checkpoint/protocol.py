@@ -10,19 +10,90 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from ..formats import Format
+from ..formats import FORMATS, Format
 from .wording import about_checkpoint, of_checkpoint
 
 
+class Scheme(Protocol):
+    """Elements that are stored in blocks, with the scales in them: no number format alone says what
+    they mean.
+
+    Attributes:
+        name: of the scheme.
+        numbers: the format that its values are read as.
+        block_elements: consecutive elements of one block.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def numbers(self) -> Format: ...
+
+    @property
+    def block_elements(self) -> int: ...
+
+    def n_bytes(self, n_elements: int) -> int:
+        """What so many elements take, a whole number of blocks."""
+        ...
+
+
+Stored = Format | Scheme
+"""What the elements of a tensor are stored as."""
+
+SCHEMES: Final[dict[str, Scheme]] = {}
+"""The schemes by name, as files and jobs spell them."""
+
+
+def stored_as(name: str) -> Stored | None:
+    """The format or scheme of this name."""
+    return FORMATS.get(name) or SCHEMES.get(name)
+
+
+class _Elements:
+    """What follows of a tensor's shape and of what it is stored as. Whoever counts bytes asks
+    here, not the format."""
+
+    __slots__ = ()
+
+    format: Stored
+    shape: tuple[int, ...]
+
+    @property
+    def n_elements(self) -> int:
+        """Elements in all."""
+        return prod(self.shape)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each element is a number of its format, by itself."""
+        return isinstance(self.format, Format)
+
+    @property
+    def numbers(self) -> Format:
+        """The number format of its values: its own, or what blocks with scales are read as."""
+        return self.format if isinstance(self.format, Format) else self.format.numbers
+
+    @property
+    def block_elements(self) -> int:
+        """Consecutive elements that can only be read together."""
+        return 1 if isinstance(self.format, Format) else self.format.block_elements
+
+    def bytes_of(self, n_elements: int) -> int:
+        """What so many consecutive elements take."""
+        return self.format.n_bytes(n_elements)
+
+
 @dataclass(frozen=True, slots=True)
-class TensorInfo:
+class TensorInfo(_Elements):
     """Where one tensor lies.
 
     Attributes:
         name: its name in the checkpoint.
-        format: the number format of its elements; sub-byte elements are packed.
+        format: what its elements are stored as: a number format (sub-byte elements are packed), or
+            blocks with scales.
         shape: logical elements per dimension, () for a scalar.
         file: the data file, relative to the checkpoint's root, with forward slashes.
         offset: of its first byte, from the start of the file.
@@ -30,16 +101,11 @@ class TensorInfo:
     """
 
     name: str
-    format: Format
+    format: Stored
     shape: tuple[int, ...]
     file: str
     offset: int
     n_bytes: int
-
-    @property
-    def n_elements(self) -> int:
-        """Elements in all."""
-        return prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -137,12 +203,17 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(_Elements):
     """A tensor to be written: what the caller decides, before the layout gives it a place."""
 
     name: str
-    format: Format
+    format: Stored
     shape: tuple[int, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """What it will take."""
+        return self.bytes_of(self.n_elements)
 
 
 @dataclass(frozen=True)
@@ -169,7 +240,7 @@ class Writer(Protocol):
 
     max_header_bytes: int
 
-    def holds(self, format: Format) -> bool:
+    def holds(self, format: Stored) -> bool:
         """Whether a file can store tensors of this format."""
         ...
 

@@ -121,10 +121,12 @@ def _how(row: TensorDifference) -> str:
     if row.shape_a != row.shape_b:
         return f"{list(row.shape_a)} in a, {list(row.shape_b)} in b"
     if row.n_different is None:
-        return f"{row.format_a} in a, {row.format_b} in b: not comparable"
+        return f"{row.format_a.name} in a, {row.format_b.name} in b: not comparable"
     special = f", {row.n_special:,} NaN or infinite" if row.n_special else ""
     share = percent(row.n_different, row.n_elements) if row.n_elements else "0%"
-    formats = "" if row.format_a == row.format_b else f"{row.format_a} and {row.format_b}, "
+    formats = (
+        "" if row.format_a == row.format_b else f"{row.format_a.name} and {row.format_b.name}, "
+    )
     return f"{formats}{share} of the values differ{special}, SQNR {decibels(row.sqnr_db)}"
 
 

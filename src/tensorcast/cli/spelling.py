@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_OPTIONS: Final = "overflow rounding nan inf seed threads max_shard_size force verify report raw"
+_OPTIONS: Final = (
+    "overflow rounding nan inf seed threads max_shard_size keep force verify report raw"
+)
 _FLAGS: Final = frozenset(("force", "verify", "report", "raw"))
 _NAMES: Final = "|".join(_OPTIONS.split())
 _BOTH: Final = re.compile(rf"(--[a-z-]+[^()]*) \((?:{_NAMES})=\w+(?: in Python)?\)")
@@ -24,6 +26,8 @@ def as_options(text: str) -> str:
         'or pass --raw'
         >>> as_options("pass force=True to replace it; split it with max_shard_size")
         'pass --force to replace it; split it with --max-shard-size'
+        >>> as_options("leave it as it is (keep='w')")
+        "leave it as it is (--keep 'w')"
         >>> as_options("keep= comes before rules=")
         '--keep comes before --rule'
     """

@@ -101,7 +101,7 @@ def _files(job: Job, width: int | None, full: bool) -> list[Line]:
 
 def _is_bare(step: Step) -> bool:
     """Whether floats become a format that elsewhere comes with a scale."""
-    source, target = step.inputs[0].format, step.outputs[0].format
+    source, target = step.inputs[0].numbers, step.outputs[0].numbers
     return source.is_float and (target.bits < 8 or not target.is_float)
 
 

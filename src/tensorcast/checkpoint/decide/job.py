@@ -56,6 +56,11 @@ class Step:
     decoder: str | None = None
     kept: str | None = None
 
+    @property
+    def n_bytes_read(self) -> int:
+        """Of all inputs."""
+        return sum(tensor.n_bytes for tensor in self.inputs)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -120,7 +125,7 @@ class Job:
     @property
     def n_bytes_read(self) -> int:
         """Bytes of source tensors."""
-        return sum(tensor.n_bytes for step in self.steps for tensor in step.inputs)
+        return sum(step.n_bytes_read for step in self.steps)
 
     @property
     def n_bytes_written(self) -> int:

@@ -12,7 +12,7 @@ from ...formats import Format, lookup
 from ...words.globs import unmatched
 from ...words.units import plural
 from ..files.strict_json import shortened
-from ..protocol import TensorInfo
+from ..protocol import Stored, TensorInfo
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ def as_rules(rules: Rules) -> list[Rule]:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the rules say of one tensor: the format it shall have, and the rule, if one did."""
+    """What the rules say of one tensor: what it shall be stored as, and the rule, if one did."""
 
-    format: Format
+    format: Stored
     rule: Rule | None
 
 
@@ -114,7 +114,7 @@ def choose(
             elif chosen.format != wanted and against[index] is None:
                 against[index] = (tensor, chosen)
         if chosen is None:
-            chosen = Choice(to if tensor.format.is_float else tensor.format, None)
+            chosen = Choice(to if tensor.numbers.is_float else tensor.format, None)
         choices[tensor.name] = chosen
     warnings = []
     for index, (rule, _) in enumerate(patterns):

@@ -54,7 +54,7 @@ def _larger(groups: Sequence[Group], max_shard_size: int) -> list[str]:
     found = [
         f"{group.file} ({human_bytes(n_bytes)}: {shortened(group.specs[0].name)})"
         for group in groups
-        if (n_bytes := sum(_n_bytes(spec) for spec in group.specs)) > max_shard_size
+        if (n_bytes := sum(spec.n_bytes for spec in group.specs)) > max_shard_size
     ]
     if not found:
         return []
@@ -85,7 +85,7 @@ def split(
     current: list[TensorSpec] = []
     filled = of_tensors = 0
     for spec in specs:
-        n_bytes = _n_bytes(spec)
+        n_bytes = spec.n_bytes
         if n_bytes > max_shard_size:
             shards.append([spec])
             continue
@@ -130,10 +130,3 @@ def _merged_metadata(source: Checkpoint) -> tuple[dict[str, str] | None, list[st
         for key in clashes
     ]
     return (merged if any(file.metadata is not None for file in source.files) else None), warnings
-
-
-def _n_bytes(spec: TensorSpec) -> int:
-    n = 1
-    for size in spec.shape:
-        n *= size
-    return spec.format.n_bytes(n)

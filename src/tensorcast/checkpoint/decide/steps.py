@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 
-from ...errors import CastError, PolicyError
+from ...errors import CastError, PolicyError, UnsupportedCheckpointError
 from ...formats import Format
 from ...policy import Policy, ResolvedPolicy, changes_nothing
 from ..kinds import writer_of
@@ -67,7 +67,7 @@ def _why_kept(tensor: TensorInfo, choice: Choice) -> str | None:
         return None
     if choice.rule is not None:
         return f"the rule {str(choice.rule)!r}"
-    return "already" if tensor.format.is_float else "not a floating format"
+    return "already" if tensor.numbers.is_float else "not a floating format"
 
 
 def _policy(
@@ -77,7 +77,14 @@ def _policy(
     left_alone = kept or (choice.rule is not None and choice.rule.format is None)
     if origin.format == output.format and (left_alone or request.inf == "keep"):
         return None
-    _check_ieee(request, origin, output.format)
+    for each in (origin, output):
+        if not each.is_plain:
+            raise UnsupportedCheckpointError(
+                f"{origin.name!r} is stored as {each.format.name}, in blocks with scales, which "
+                f"are not applied yet; leave it as it is (keep={origin.name!r})"
+            )
+    before, after = origin.numbers, output.numbers
+    _check_ieee(request, origin, after)
     overflow = "raise" if request.overflow == "keep" else request.overflow
     policy = Policy(
         overflow,
@@ -86,10 +93,10 @@ def _policy(
         seed=tensor_seed(request.seed, origin.name),
         inf=request.inf,
     )
-    if changes_nothing(origin.format, output.format, policy):
+    if changes_nothing(before, after, policy):
         return None
     try:
-        return policy.resolve(origin.format, output.format)
+        return policy.resolve(before, after)
     except PolicyError as error:
         raise PolicyError(f"{origin.name!r}: {error}") from None
     except CastError as error:

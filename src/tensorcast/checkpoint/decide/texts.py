@@ -76,7 +76,7 @@ def _config(
     wider = loading_format(config, pairs, named, overflowed=kept)
     named = wider or named
     config, text = completed_config(config, text, pairs, named, always=wider is not None)
-    changed = {before.format for before, after in pairs if before.format != after.format}
+    changed = {before.numbers for before, after in pairs if before.format != after.format}
     if wider is not None:
         changed |= too_narrow(wider)
     text = retyped_config(config, text, named, changed)
@@ -93,14 +93,14 @@ def _unloadable(config: Mapping[str, object], pairs: Pairs) -> list[str]:
     """A warning of formats that transformers cannot read, in a model of its own."""
     if "model_type" not in config:
         return []
-    formats = {after.format for _, after in pairs if after.format.is_float}
+    formats = {after.numbers for _, after in pairs if after.numbers.is_float}
     narrow = sorted(format.name for format in formats if format.bits < 8)
     return [f"transformers cannot load tensors of {name}" for name in narrow]
 
 
 def _widest(pairs: Pairs) -> Format:
     """Of the floating formats that are written, the one of the largest range."""
-    floats = {after.format for _, after in pairs if after.format.is_float}
+    floats = {after.numbers for _, after in pairs if after.numbers.is_float}
     return max(floats, key=lambda format: (format.max, format.name))
 
 

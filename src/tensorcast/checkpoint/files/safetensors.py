@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from ...errors import CheckpointError, CorruptFileError
 from ...formats import FORMATS, Format, spelled_by
-from ..protocol import DataFile, FileFormat, Layout, TensorInfo, TensorSpec
+from ..protocol import DataFile, FileFormat, Layout, Stored, TensorInfo, TensorSpec
 from ..store.regular_files import open_regular, reading
 from .strict_json import corrupt, is_count, is_text, parse_object, shortened
 
@@ -37,9 +37,9 @@ _SHOWN: Final = 3
 _ENTRY_BYTES: Final = 96
 
 
-def holds(format: Format) -> bool:
+def holds(format: Stored) -> bool:
     """Whether a safetensors file can store tensors of this format."""
-    return format.spellings.get("safetensors") in _RANK
+    return isinstance(format, Format) and format.spellings.get("safetensors") in _RANK
 
 
 def read_header(path: Path, name: str) -> tuple[DataFile, tuple[TensorInfo, ...]]:
@@ -277,7 +277,7 @@ class SafetensorsWriter:
 
     max_header_bytes = MAX_HEADER_BYTES
 
-    def holds(self, format: Format) -> bool:
+    def holds(self, format: Stored) -> bool:
         """Whether the format has a safetensors dtype."""
         return holds(format)
 
@@ -307,7 +307,7 @@ class SafetensorsWriter:
         sizes: list[int] = []
         position = 0
         for spec in ordered:
-            n_bits = spec.format.bits
+            n_bits = spec.numbers.bits
             for n in spec.shape:
                 n_bits *= n
             if n_bits % 8:
@@ -340,10 +340,10 @@ class SafetensorsWriter:
 
 
 def _dtype(spec: TensorSpec) -> str:
-    dtype = spec.format.spellings.get("safetensors")
-    if dtype not in _RANK:
+    dtype = spec.numbers.spellings.get("safetensors")
+    if not holds(spec.format) or dtype not in _RANK:
         raise CheckpointError(
-            f"{spec.name!r}: safetensors has no dtype for {spec.format}; "
+            f"{spec.name!r}: safetensors has no dtype for {spec.format.name}; "
             f"it has {', '.join(sorted(_RANK, key=_RANK.__getitem__))}"
         )
     return dtype

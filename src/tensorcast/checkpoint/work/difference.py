@@ -12,7 +12,7 @@ from ...core.block import cast_chunk
 from ...formats import FORMATS, Format
 from ...policy import Policy
 from ..opening import as_checkpoint
-from ..protocol import Checkpoint, TensorInfo
+from ..protocol import Checkpoint, Stored, TensorInfo
 from ..wording import about_difference, of_difference
 from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
@@ -45,8 +45,8 @@ class TensorDifference:
     """
 
     name: str
-    format_a: Format
-    format_b: Format
+    format_a: Stored
+    format_b: Stored
     shape_a: tuple[int, ...]
     shape_b: tuple[int, ...]
     n_elements: int
@@ -151,7 +151,7 @@ def diff(
     done = 0
 
     def per_chunk(index: int) -> int:
-        return chunk_elements(*(tensor.format for tensor in pairs[index]))
+        return chunk_elements(*pairs[index])
 
     paths = [(a.root / one.file, b.root / other.file) for one, other in pairs]
 
@@ -168,7 +168,10 @@ def diff(
             path, other_path = paths[chunk.step]
             view = read_chunk(files, path, one, chunk, buffers.source)
             other_view = read_chunk(files, other_path, other, chunk, buffers.target)
-            part = _part(view, other_view, one.format, other.format, chunk.n_elements)
+            if one.is_plain:
+                part = _part(view, other_view, one.numbers, other.numbers, chunk.n_elements)
+            else:  # the same blocks with scales: equal or not
+                part = _Part(n_different=int(view != other_view))
             with lock:
                 parts[chunk.step][chunk.number] = part
                 done += len(view)
@@ -197,7 +200,11 @@ def diff(
 
 
 def _comparable(one: TensorInfo, other: TensorInfo) -> bool:
-    return one.shape == other.shape and one.format.is_complex == other.format.is_complex
+    if one.shape != other.shape:
+        return False
+    if not (one.is_plain and other.is_plain):
+        return one.format == other.format
+    return one.numbers.is_complex == other.numbers.is_complex
 
 
 def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> TensorDifference:
@@ -207,6 +214,8 @@ def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> 
         for number in sorted(parts):  # one order of the sums, whatever the threads did
             total = total.merge(parts[number])
     same = one.format == other.format and total is not None and total.n_different == 0
+    if not (one.is_plain or same):
+        total = None  # how far blocks are apart is not known without their scales
     return TensorDifference(
         name=one.name,
         format_a=one.format,

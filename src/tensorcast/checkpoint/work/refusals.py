@@ -30,7 +30,7 @@ def refusal(
     findings = []
     for index in failures:
         step, loss = job.steps[index], losses[index]
-        source, target = step.inputs[0].format, step.outputs[0].format
+        source, target = step.inputs[0].numbers, step.outputs[0].numbers
         policy = step.policy
         assert policy is not None
         gone = not job.request.raw and loss.collapses

@@ -188,7 +188,7 @@ def _settle(job: Job, threads: int, progress: Report | None) -> tuple[Job, dict[
     for index, loss in losses.items():
         step = job.steps[index]
         if step.policy is not None and fails(step.policy, loss):
-            n, target = loss.n_elements, step.outputs[0].format
+            n, target = loss.n_elements, step.outputs[0].numbers
             beyond, ended = n_out_of_range(loss, step.policy), n_ended_infinities(loss, step.policy)
             what = [f"{beyond} of {n} values exceed {target}"] * bool(beyond)
             what += [f"{ended} of {n} are infinite"] * bool(ended and step.policy.inf == "raise")
@@ -206,7 +206,7 @@ def _can_fail(step: Step) -> bool:
     """Whether a value of the source's format can be refused."""
     if step.policy is None:
         return False
-    source, target = step.inputs[0].format, step.outputs[0].format
+    source, target = step.inputs[0].numbers, step.outputs[0].numbers
     over = source.max_exact > target.max_exact or source.min_exact < target.min_exact
     over = over or (source.component.infinity and not target.component.infinity)
     zero = not target.has_zero

@@ -96,7 +96,7 @@ class RunningJob:
             return False
         for index in wanted:
             step = self.job.steps[index]
-            self.n_bytes_read += step.inputs[0].n_bytes
+            self.n_bytes_read += step.n_bytes_read
             if index in losses:
                 self.losses[step.outputs[0].name] = losses[index]
         return True
@@ -146,7 +146,7 @@ class RunningJob:
             step = job.steps[index]
             if state.loss is not None:
                 self.losses[step.outputs[0].name] = state.loss
-            self.n_bytes_read += step.inputs[0].n_bytes
+            self.n_bytes_read += step.n_bytes_read
         self.n_bytes_written += sum(shard.n_bytes for shard in todo)
         order = {step.outputs[0].name: index for index, step in enumerate(job.steps)}
         self.losses = dict(sorted(self.losses.items(), key=lambda item: order[item[0]]))

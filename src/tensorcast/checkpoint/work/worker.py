@@ -74,7 +74,7 @@ class TensorState:
 
 def per_chunk(step: Step) -> int:
     """Elements per chunk of a step."""
-    return chunk_elements(*(tensor.format for tensor in (*step.inputs, *step.outputs)))
+    return chunk_elements(*step.inputs, *step.outputs)
 
 
 def step_chunks(steps: Sequence[Step], wanted: Sequence[int]) -> Iterator[Chunk]:
@@ -95,7 +95,7 @@ def may_collapse(step: Step) -> bool:
     """Whether a step is to be watched: it casts, and its formats let it collapse a tensor."""
     if step.policy is None:
         return False
-    return can_collapse(step.inputs[0].format, step.outputs[0].format, step.policy)
+    return can_collapse(step.inputs[0].numbers, step.outputs[0].numbers, step.policy)
 
 
 def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
@@ -145,7 +145,7 @@ def measure_steps(
             )
             with done.lock:
                 states[chunk.step].add(chunk.number, loss)
-                done.n_bytes += source.format.n_bytes(chunk.n_elements)
+                done.n_bytes += source.bytes_of(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
@@ -227,7 +227,7 @@ def retrace_steps(
             with done.lock:
                 if loss is not None:
                     states[chunk.step].add(chunk.number, loss)
-                done.n_bytes += source.format.n_bytes(chunk.n_elements)
+                done.n_bytes += source.bytes_of(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
@@ -387,7 +387,7 @@ class Converter:
                 "written; the destination was not touched"
             )
         with self._verified.lock:
-            self._verified.n_bytes += tensor.format.n_bytes(chunk.n_elements)
+            self._verified.n_bytes += tensor.bytes_of(chunk.n_elements)
 
     def _one(
         self, step: Step, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files
@@ -396,7 +396,7 @@ class Converter:
         source, target, policy = step.inputs[0], step.outputs[0], step.policy
         path, out = self._sources[chunk.step], self._targets[chunk.step]
         state = self.states[chunk.step]
-        n_bytes = source.format.n_bytes(chunk.n_elements)
+        n_bytes = source.bytes_of(chunk.n_elements)
         if policy is None:
             if self.failed:
                 return 0
