@@ -219,14 +219,18 @@ def test_imports_go_down_only() -> None:
 
 
 def test_imports_inside_checkpoint_go_down_only() -> None:
-    wrong = []
-    for found in all_imports():
-        here, there = (checkpoint_unit(name) for name in (found.module, found.target))
-        if here is None or there is None or here == there or found.for_types:
-            continue
-        if CHECKPOINT_FLOORS[there] > CHECKPOINT_FLOORS[here]:
-            wrong.append(f"{found.place}: {here} imports {found.target}, which stands above it")
+    wrong = [text for found in all_imports() if (text := checkpoint_violation(found))]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def checkpoint_violation(found: Import) -> str | None:
+    """Why an import may not stand where it does in checkpoint/, or None."""
+    here, there = (checkpoint_unit(name) for name in (found.module, found.target))
+    if here is None or there is None or found.for_types:
+        return None
+    if CHECKPOINT_FLOORS[there] <= CHECKPOINT_FLOORS[here]:
+        return None
+    return f"{found.place}: {here} imports {found.target}, which stands above it"
 
 
 @cache
@@ -238,6 +242,25 @@ def checkpoint_unit(name: str) -> str | None:
     unit = parts[2] if len(parts) > 2 else "__init__"
     known = (PACKAGE / "checkpoint" / unit).is_dir() or f"tensorcast.checkpoint.{unit}" in modules()
     return unit if known else "__init__"
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("files.safetensors", "def f():\n from ..conventions.beside import surroundings", True),
+        ("files.safetensors", "from ..store.regular_files import reading", False),
+        ("store.workspace", "from ..files.safetensors import read_header", True),
+        ("conventions.beside", "from ..folders import links", True),
+        ("folders.links", "from .. import kinds", True),
+        ("folders.one_file", "from ..conventions.beside import surroundings", False),
+        ("decide.job", "from .. import prepare", True),
+        ("work.running", "from ..decide.job import Job", False),
+        ("wording", "if TYPE_CHECKING:\n from .decide.job import Job", False),
+    ],
+)
+def test_the_order_inside_checkpoint_is_kept(module: str, source: str, wrong: bool) -> None:
+    found = imports_of(source, f"tensorcast.checkpoint.{module}", is_package=False)
+    assert any(map(checkpoint_violation, found)) == wrong
 
 
 def test_a_name_means_one_class() -> None:

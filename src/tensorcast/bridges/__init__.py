@@ -51,8 +51,7 @@ def about_files(x: object) -> str:
         return ""
     return (
         "no file is opened here; PIL.Image.open(path) reads an image, "
-        "tensorcast.checkpoint.open(path) looks into a checkpoint, and "
-        "`tensorcast convert` casts one"
+        "tensorcast.inspect(path) looks into a checkpoint, and tensorcast.convert converts one"
     )
 
 

@@ -130,7 +130,7 @@ def _prepare(
         kept: tensors to leave in their source format, with the reason.
     """
     directory = source.directory or request.max_shard_size is not None
-    _check(source, request, "" if directory else os.path.basename(destination))
+    _check(source, request, "" if directory else Path(destination).name)
     choices, warnings = choose(source.tensors, request.to, request.rules)
     check_ending(destination, source.path.name, directory=directory)
     groups, larger = group(source, targets(source, choices, kept), request.max_shard_size)

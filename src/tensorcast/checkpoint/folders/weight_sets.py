@@ -142,9 +142,6 @@ def _shards(path: Path, index: str) -> list[object]:
     return list(weight_map.values()) if isinstance(weight_map, dict) else []
 
 
-# -- no weights at the top ---------------------------------------------------------------------
-
-
 def _pipeline(path: Path, names: list[str]) -> str:
     below = _folders_with_weights(path)
     said = (

@@ -104,8 +104,6 @@ class Workspace:
             os.close(descriptor)
         raise DestinationError(f"{str(self.path)!r} comes and goes; is another run at work?")
 
-    # -- receipts ------------------------------------------------------------------------------
-
     def resume(self, job: str) -> set[str]:
         """The files that an earlier run of the same job says it finished; of another job nothing
         is left.
@@ -158,8 +156,6 @@ class Workspace:
             if isinstance(members, dict):
                 lines.append(members)
         return lines
-
-    # -- the last rename -----------------------------------------------------------------------
 
     def commit(self, product: Path, *, check: Callable[[str], None]) -> None:
         """Make `product` the destination in one step.
@@ -253,8 +249,6 @@ class Workspace:
             committed = False
         if committed:  # only the old data and the receipts are left here
             self.clear()
-
-    # -- sweeping ------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Remove everything in the workspace.

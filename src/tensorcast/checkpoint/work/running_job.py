@@ -55,8 +55,6 @@ class RunningJob:
         """What becomes the destination."""
         return self.root if self.job.directory else self.root / self.job.shards[0].file
 
-    # -- shards an earlier run finished --------------------------------------------------------
-
     def resume(self) -> None:
         """Take up the shards that have receipts and are what they should be; remove all others.
 
@@ -104,8 +102,6 @@ class RunningJob:
     def _watched(self, steps: list[int]) -> list[int]:
         """The steps whose tensors are not to collapse."""
         return [i for i in steps if not self.job.request.raw and may_collapse(self.job.steps[i])]
-
-    # -- converting ----------------------------------------------------------------------------
 
     def convert(self, *, verify: bool) -> None:
         """Write and sync every shard that is not there yet, with a receipt for each.
@@ -164,8 +160,6 @@ class RunningJob:
             finally:
                 os.close(descriptor)
 
-    # -- verifying -----------------------------------------------------------------------------
-
     def verify_headers(self) -> None:
         """Read the header of every shard back, by the strict reader.
 
@@ -180,8 +174,6 @@ class RunningJob:
                     f"{str(self.root / shard.file)!r}: expected the header that was written, "
                     "found another; the destination was not touched"
                 )
-
-    # -- everything else -----------------------------------------------------------------------
 
     def write_others(self) -> None:
         """The texts of the job and copies of the source's other files, on disk.
