@@ -6,7 +6,6 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from ..core.totals import Total, total
 from ..words.summary import Summary
 from ..words.table import Column, Table
 from ..words.text import safe
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..core.loss import Loss
-    from .decide.job import Plan
+    from ..core.totals import Total
+    from .decide.job import Job
     from .protocol import Checkpoint, TensorInfo
-    from .work.difference import Comparison, Difference
-    from .work.execution import Result
+    from .work.difference import Difference, TensorDifference
+    from .work.running import Result
 
 WORST: Final = 5
-KINDS: Final = {"safetensors": "safetensors file", "huggingface": "Hugging Face directory"}
 
 
 def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
@@ -38,10 +37,15 @@ def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
     return dict(sorted(totals.items(), key=lambda item: (-item[1][2], item[0])))
 
 
-def facts_of(source: Checkpoint) -> tuple[str, ...]:
-    """What it is and how large, a phrase each."""
+def facts_of(source: Checkpoint, label: str = "") -> tuple[str, ...]:
+    """What it is and how large, a phrase each.
+
+    Args:
+        label: what its kind is called in words.
+    """
+    what = f"{source.kind} {'directory' if source.directory else 'file'}"
     return (
-        KINDS.get(source.kind, source.kind),
+        label or what,
         *((plural(len(source.files), "file"),) if len(source.files) != 1 else ()),
         plural(len(source.tensors), "tensor"),
         plural(source.n_elements, "element"),
@@ -68,7 +72,7 @@ def of_checkpoint(source: Checkpoint) -> Summary:
     return Summary(str(source.path), tuple(facts), (Table("", heads, rows),))
 
 
-def of_job(job: Plan) -> Summary:
+def of_job(job: Job) -> Summary:
     """A conversion that is decided and not done yet."""
     casts = [step for step in job.steps if step.policy is not None]
     before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
@@ -91,8 +95,10 @@ def _sizes(before: int, after: int) -> str:
 
 def totals_of(result: Result) -> list[Total]:
     """The losses summed per target format, the format of most tensors first."""
+    from ..core.totals import total
+
     targets: dict[str, dict[str, Loss]] = {}
-    for step in result.plan.steps:
+    for step in result.job.steps:
         for output in step.outputs:
             if step.policy is not None and output.name in result.losses:
                 losses = targets.setdefault(output.format.name, {})
@@ -113,7 +119,7 @@ def reasons_of(result: Result) -> dict[str, str]:
     """Tensor -> why its format stayed."""
     return {
         output.name: result.kept.get(output.name) or step.kept or "as it was"
-        for step in result.plan.steps
+        for step in result.job.steps
         if step.policy is None
         for output in step.outputs
     }
@@ -121,13 +127,13 @@ def reasons_of(result: Result) -> dict[str, str]:
 
 def of_result(result: Result) -> Summary:
     """A conversion that was run."""
-    plan = result.plan
-    after = sum(output.n_bytes for step in plan.steps for output in step.outputs)
+    job = result.job
+    after = sum(output.n_bytes for step in job.steps for output in step.outputs)
     kept = Counter(reasons_of(result).values())
     facts = [
-        ("from", plan.source),
-        ("wrote", plan.destination),
-        ("size", f"{_sizes(plan.n_bytes_read, after)}, {plural(len(plan.shards), 'file')}"),
+        ("from", job.source),
+        ("wrote", job.destination),
+        ("size", f"{_sizes(job.n_bytes_read, after)}, {plural(len(job.shards), 'file')}"),
         ("time", duration(result.seconds)),
     ]
     for sum_ in totals_of(result):
@@ -138,10 +144,10 @@ def of_result(result: Result) -> Summary:
     if result.verified:
         facts.append(("verified", "the written files were read again and are right"))
     facts += [("warning", text) for text in result.warnings]
-    return Summary(f"converted to {plan.request.to.name}", tuple(facts))
+    return Summary(f"converted to {job.request.to.name}", tuple(facts))
 
 
-def of_comparison(found: Comparison) -> Summary:
+def of_difference(found: Difference) -> Summary:
     """Two checkpoints side by side, those tensors that differ most by name."""
     differing = sorted((row for row in found.tensors if not row.equal), key=worst_first)
     facts = [("equal", f"{plural(len(found.tensors) - len(differing), 'tensor')}, bit by bit")]
@@ -170,6 +176,6 @@ def of_comparison(found: Comparison) -> Summary:
     return Summary("equal" if found.equal else "different", tuple(facts), tables)
 
 
-def worst_first(row: Difference) -> tuple[float, str]:
+def worst_first(row: TensorDifference) -> tuple[float, str]:
     """The order of differences."""
     return (-inf if row.sqnr_db is None else row.sqnr_db, row.name)

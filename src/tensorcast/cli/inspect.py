@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ..checkpoint import open_checkpoint
+from ..checkpoint.opening import open_checkpoint
 from ..checkpoint.protocol import Checkpoint
 from ..formats import Format
 from ..report import inspection

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..checkpoint.kinds import label_of
 from ..checkpoint.protocol import Checkpoint, TensorInfo
 from ..checkpoint.wording import by_format, facts_of
 from ..words.table import Column, layout, stream
@@ -54,7 +55,8 @@ def lines(
 
 
 def _title(source: Checkpoint) -> list[Line]:
-    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts_of(source)))]
+    facts = facts_of(source, label_of(source.kind))
+    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts))]
 
 
 def tree(

@@ -28,6 +28,8 @@ class HuggingFaceReader:
     """The `Reader` of directories."""
 
     kind = "huggingface"
+    label = "Hugging Face directory"
+    says = "a directory with model.safetensors or model.safetensors.index.json"
 
     def recognizes(self, path: Path) -> bool:
         """Whether it is a directory."""
@@ -103,6 +105,7 @@ def open_directory(path: Path) -> Checkpoint:
     return Checkpoint(
         path=path,
         kind="huggingface",
+        directory=True,
         tensors=tuple(tensors),
         files=tuple(files),
         metadata=dict(metadata) if isinstance(metadata, dict) else {},

@@ -11,7 +11,7 @@ import pytest
 from checkpoint.handmade import STORABLE, container, header_of, member, packed, write
 from cli.program import Run, tensorcast
 
-from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES, SafetensorsWriter, holds
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.errors import CheckpointError, CorruptFileError

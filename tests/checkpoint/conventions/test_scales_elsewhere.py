@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from checkpoint.conventions.test_scale_names import tensors
 from checkpoint.handmade import tensors_of, write
-from checkpoint.test_scale_names import tensors
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.errors import UnsupportedCheckpointError
 
 CODES = "l.weight f8 64x64, l.shift f8 64, l.bias bf 64, norm.weight bf 64"
@@ -20,14 +19,14 @@ WIDE = "l.weight bf 64x64, l.bias bf 64, norm.weight f32 64"
 
 
 def refused(path: Path, *said: str) -> None:
-    with pytest.raises(UnsupportedCheckpointError, match="--raw") as caught:
-        plan(path, path.parent / ("out.safetensors" if path.is_file() else "out"), "bfloat16")
+    with pytest.raises(UnsupportedCheckpointError, match="raw=True") as caught:
+        prepare(path, path.parent / ("out.safetensors" if path.is_file() else "out"), "bfloat16")
     for each in said:
         assert each in str(caught.value)
 
 
 def converts(path: Path) -> None:
-    run(plan(path, path.parent / "out.safetensors", "bfloat16"))
+    run(prepare(path, path.parent / "out.safetensors", "bfloat16"))
 
 
 # -- files beside ------------------------------------------------------------------------------
@@ -222,7 +221,7 @@ def test_a_vector_quantizer_is_a_layer(tmp_path: Path, config: dict[str, object]
             continue
         path = write(folder / "model.safetensors", tensors(row))
         assert open_checkpoint(path).scaled is None
-        run(plan(folder, tmp_path / f"out-{len(row)}", "bfloat16", raw=True))
+        run(prepare(folder, tmp_path / f"out-{len(row)}", "bfloat16", raw=True))
         written = json.loads((tmp_path / f"out-{len(row)}" / "config.json").read_text())
         assert {key: written[key] for key in config} == config
 
@@ -253,7 +252,7 @@ MADE = {
 @pytest.mark.parametrize("row", [WIDE, CODES, CODES + ", l.weight_scale f32"])
 def test_raw_keeps_how_a_file_was_made(tmp_path: Path, row: str) -> None:
     path = write(tmp_path / "x.safetensors", tensors(row), MADE)
-    run(plan(path, tmp_path / "y.safetensors", "bfloat16", raw=True))
+    run(prepare(path, tmp_path / "y.safetensors", "bfloat16", raw=True))
     assert open_checkpoint(tmp_path / "y.safetensors").metadata == MADE
     assert set(tensors_of(tmp_path / "y.safetensors")) == set(tensors(row))
 
@@ -262,7 +261,7 @@ def test_raw_keeps_what_stands_around_a_description(tmp_path: Path) -> None:
     config = {"transformer": {"depth": 2, "quantization_config": {"bits": 8}}}
     path = write(tmp_path / "x.safetensors", tensors(CODES), {"config": json.dumps(config)})
     refused(path, "config")
-    made = plan(path, tmp_path / "y.safetensors", "bfloat16", raw=True)
+    made = prepare(path, tmp_path / "y.safetensors", "bfloat16", raw=True)
     assert any("'config'" in warning for warning in made.warnings)
     run(made)
     written = open_checkpoint(tmp_path / "y.safetensors").metadata["config"]
