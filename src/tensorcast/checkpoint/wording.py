@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Final
 
 from ..words.summary import Summary
 from ..words.table import Column, Table
-from ..words.text import safe
+from ..words.text import safe, shorten
 from ..words.units import count, decibels, duration, human_bytes, number, percent, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..core.loss import Loss
     from ..core.totals import Total
-    from .decide.job import Job
+    from .decide.job import Job, Step
     from .protocol import Checkpoint, TensorInfo
     from .work.difference import Difference, TensorDifference
     from .work.running import Result
 
 WORST: Final = 5
+_LONG: Final = 100
 
 
 def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
@@ -50,6 +51,7 @@ def facts_of(source: Checkpoint, label: str = "") -> tuple[str, ...]:
         plural(len(source.tensors), "tensor"),
         plural(source.n_elements, "element"),
         human_bytes(source.n_bytes),
+        *(("with scales",) if source.scaled else ()),
     )
 
 
@@ -67,7 +69,7 @@ def of_checkpoint(source: Checkpoint) -> Summary:
     )
     facts = [("holds", ", ".join(facts_of(source)))]
     if source.scaled:
-        facts.append(("scales", f"the weights need scales: {source.scaled}"))
+        facts.append(("not castable", f"the weights carry scales: {source.scaled}"))
     facts += [("note", remark) for remark in source.remarks]
     return Summary(str(source.path), tuple(facts), (Table("", heads, rows),))
 
@@ -77,16 +79,46 @@ def of_job(job: Job) -> Summary:
     casts = [step for step in job.steps if step.policy is not None]
     before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
     after = sum(tensor.n_bytes for step in casts for tensor in step.outputs)
-    kept = Counter(step.kept or "as it is" for step in job.steps if step.policy is None)
     facts = [
         ("from", job.source),
         ("to", job.destination),
-        ("casts", f"{plural(len(casts), 'tensor')}, {_sizes(before, after)}"),
-        *(("keeps", f"{plural(n, 'tensor')}: {why}") for why, n in kept.items()),
+        ("cast", f"{casts_of(job)}, {_sizes(before, after)}"),
+        *_kept(job.steps, {}),
         ("writes", f"{plural(len(job.shards), 'file')}, {human_bytes(job.n_bytes_written)}"),
         *(("warning", text) for text in job.warnings),
     ]
     return Summary(f"conversion to {job.request.to.name}, not run yet", tuple(facts))
+
+
+def casts_of(job: Job) -> str:
+    """How many tensors are cast, and to what."""
+    targets = Counter(
+        output.format.name
+        for step in job.steps
+        if step.policy is not None
+        for output in step.outputs
+    )
+    n = plural(len(job.steps), "tensor")
+    if not targets:
+        return f"none of {n} cast"
+    to = " and ".join(name for name, _ in targets.most_common())
+    return f"{sum(targets.values()):,} of {n} to {to}"
+
+
+def _kept(steps: Sequence[Step], unfit: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The tensors that stay in their format, by the reason; those that would not fit by name."""
+    rows = [
+        ("kept", f"{shorten(safe(name), _LONG)}: {why}")
+        for name, why in list(unfit.items())[:WORST]
+    ]
+    if len(unfit) > WORST:
+        rows.append(("kept", f"{len(unfit) - WORST:,} more that do not fit"))
+    reasons = Counter(
+        step.kept or "as it was"
+        for step in steps
+        if step.policy is None and step.outputs[0].name not in unfit
+    )
+    return rows + [("kept", f"{plural(n, 'tensor')}: {why}") for why, n in reasons.items()]
 
 
 def _sizes(before: int, after: int) -> str:
@@ -129,7 +161,6 @@ def of_result(result: Result) -> Summary:
     """A conversion that was run."""
     job = result.job
     after = sum(output.n_bytes for step in job.steps for output in step.outputs)
-    kept = Counter(reasons_of(result).values())
     facts = [
         ("from", job.source),
         ("wrote", job.destination),
@@ -140,7 +171,7 @@ def of_result(result: Result) -> Summary:
         counted = sum_.n_inexact is not None
         text = loss_sentence(sum_, report=counted, name_worst=True)
         facts.append((f"to {sum_.target}", text))
-    facts += [("kept", f"{plural(n, 'tensor')}: {why}") for why, n in kept.items()]
+    facts += _kept(job.steps, result.kept)
     if result.verified:
         facts.append(("verified", "the written files were read again and are right"))
     facts += [("warning", text) for text in result.warnings]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..checkpoint.opening import open_checkpoint
-from .emit import emit
+from .emitting import emit
 from .options import SourceType, output_options
 
 

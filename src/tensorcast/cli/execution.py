@@ -11,7 +11,7 @@ from typing import Any
 
 from ..checkpoint.decide.job import Job
 from ..words.text import Span, line, safe
-from .emit import emit
+from .emitting import emit
 from .memory import n_bytes_peak
 from .terminal import show
 

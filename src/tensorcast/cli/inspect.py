@@ -14,7 +14,7 @@ from ..formats import Format
 from ..report import inspection
 from ..report.document import Json
 from ..words.text import Line
-from .emit import emit
+from .emitting import emit
 from .options import FormatType, SourceType, output_options
 
 

@@ -11,11 +11,10 @@ from ...errors import CheckpointError, CorruptFileError
 from ...formats import Format
 from ...policy import Inf, Nan, ResolvedPolicy, Rounding
 from ...words.summary import brief
-from ...words.units import plural
 from ..files.strict_json import parse_object, shortened
 from ..kinds import is_directory, writer_of
 from ..protocol import DataFile, Layout, TensorInfo, TensorSpec
-from ..wording import of_job
+from ..wording import casts_of, of_job
 from .rules import Rule
 from .typed_json import MismatchError, from_json, to_json
 
@@ -113,8 +112,7 @@ class Job:
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        n = plural(len(self.steps), "tensor")
-        return brief(self, f"{self.source} -> {self.destination}", self.request.to.name, n)
+        return brief(self, f"{self.source} -> {self.destination}", casts_of(self))
 
     def __str__(self) -> str:
         return str(of_job(self))

@@ -12,7 +12,6 @@ from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CorruptFileError
 from ...policy import ends_infinities
 from ...words.summary import brief
-from ...words.units import plural
 from ..decide.derivation import derive
 from ..decide.destination import check_place, check_replaceable
 from ..decide.job import Job, Step
@@ -21,7 +20,7 @@ from ..errors import Interrupted, TensorCollapseError, TensorNanError, TensorOve
 from ..opening import open_checkpoint
 from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace
-from ..wording import of_result
+from ..wording import casts_of, of_result
 from .chunking import n_threads
 from .running_job import RunningJob
 from .worker import Report, fails, measure_steps
@@ -58,8 +57,7 @@ class Result:
 
     def __repr__(self) -> str:
         job = self.job
-        n = plural(len(self.losses), "tensor")
-        return brief(self, job.destination, f"{n} cast to {job.request.to.name}")
+        return brief(self, job.destination, casts_of(job))
 
     def __str__(self) -> str:
         return str(of_result(self))
