@@ -148,11 +148,10 @@ def _verdict(found: Difference) -> str:
 
 
 def _facts(source: Checkpoint) -> str:
-    what = "directory" if source.directory else "file"
     files = f" of {plural(len(source.files), 'file')}" if len(source.files) != 1 else ""
     scaled = ", with scales" if source.scaled is not None else ""
     sizes = f"{plural(len(source.tensors), 'tensor')}, {human_bytes(source.n_bytes)}"
-    return f"{source.kind} {what}{files}, {sizes}{scaled}"
+    return f"{source.label}{files}, {sizes}{scaled}"
 
 
 def _cast(steps: Sequence[Step]) -> str:

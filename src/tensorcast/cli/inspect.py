@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from .. import __version__
+from ..checkpoint.kinds import kinds_in_words
 from ..checkpoint.opening import open_checkpoint
 from ..formats import Format
 from ..report import inspection
@@ -34,7 +35,7 @@ from .terminal import screen, show, write
 def command(
     path: Path, stats: bool, candidates: tuple[Format, ...], full: bool, as_json: bool
 ) -> None:
-    """Show the tensors in PATH, a safetensors file or a Hugging Face directory.
+    """Show the tensors in PATH, {kinds}.
 
     Repeated layers with the same insides are one row: encoder.layer.{0..5}; sizes in the tree are
     then of one of them. Without --stats only the headers are read.
@@ -64,3 +65,6 @@ def command(
         from ..report import candidates as what_if
 
         show([(), *what_if.lines(source, losses, width=width)])
+
+
+command.help = (command.help or "").replace("{kinds}", kinds_in_words())

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..checkpoint.kinds import label_of
 from ..checkpoint.protocol import Checkpoint, TensorInfo
 from ..words.table import Column, layout, stream
 from ..words.text import Line, Span, line, safe, shorten
@@ -55,7 +54,7 @@ def lines(
 
 def _title(source: Checkpoint) -> list[Line]:
     facts = [
-        label_of(source.kind),
+        source.label,
         *([plural(len(source.files), "file")] if len(source.files) != 1 else []),
         plural(len(source.tensors), "tensor"),
         plural(source.n_elements, "element"),
