@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
+from cli.program import Run
 
 from tensorcast.checkpoint import kinds, prepare, run
 from tensorcast.checkpoint import open as open_checkpoint
@@ -159,3 +160,11 @@ def test_refusals_know_it(toy: Path, tmp_path: Path) -> None:
     (tmp_path / "a.data").rename(toy)
     with pytest.raises(DestinationError, match=r"end in \.safetensors or \.toy"):
         prepare(toy, tmp_path / "b.other", to="bfloat16")
+
+
+def test_the_help_of_commands_names_the_kinds(tensorcast: Run) -> None:
+    said = "a safetensors file or a toy file or a Hugging Face directory"
+    assert kinds.kinds_in_words() == said
+    for command in ("inspect", "convert"):  # in a process that knows no toy
+        shown = " ".join(tensorcast(command, "--help").stdout.split())
+        assert "a safetensors file or a Hugging Face directory" in shown

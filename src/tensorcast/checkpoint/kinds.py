@@ -58,6 +58,7 @@ def what_is_read() -> str:
     return ", ".join([*(each.says for each in files), f"or {folders.says}"])
 
 
-def label_of(kind: str) -> str:
-    """A kind in words."""
-    return next((each.label for each in readers() if each.kind == kind), kind)
+def kinds_in_words() -> str:
+    """All kinds by their names, files first: "a safetensors file or a Hugging Face directory"."""
+    folders, *files = readers()
+    return " or ".join([*(f"a {each.label}" for each in files), f"a {folders.label}"])

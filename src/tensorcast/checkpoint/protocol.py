@@ -142,6 +142,7 @@ class Checkpoint:
     Attributes:
         path: as the caller gave it.
         kind: "huggingface" (a directory), or the format of its one file, "safetensors".
+        label: the kind in words.
         directory: whether it is a directory.
         tensors: file by file, in the order of their offsets.
         files: the data files.
@@ -163,6 +164,7 @@ class Checkpoint:
 
     path: Path
     kind: str
+    label: str
     tensors: tuple[TensorInfo, ...]
     files: tuple[DataFile, ...]
     directory: bool = False

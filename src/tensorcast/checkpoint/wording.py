@@ -38,15 +38,10 @@ def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
     return dict(sorted(totals.items(), key=lambda item: (-item[1][2], item[0])))
 
 
-def facts_of(source: Checkpoint, label: str = "") -> tuple[str, ...]:
-    """What it is and how large, a phrase each.
-
-    Args:
-        label: what its kind is called in words.
-    """
-    what = f"{source.kind} {'directory' if source.directory else 'file'}"
+def facts_of(source: Checkpoint) -> tuple[str, ...]:
+    """What it is and how large, a phrase each."""
     return (
-        label or what,
+        source.label,
         *((plural(len(source.files), "file"),) if len(source.files) != 1 else ()),
         plural(len(source.tensors), "tensor"),
         plural(source.n_elements, "element"),

@@ -11,6 +11,7 @@ import click
 from ..checkpoint.decide.job import Job
 from ..checkpoint.decide.preparing import prepare
 from ..checkpoint.decide.rules import Rule, parse_rule
+from ..checkpoint.kinds import kinds_in_words
 from ..errors import TensorcastError
 from ..formats import Format
 from ..policy import INFS, NANS, ROUNDINGS
@@ -165,7 +166,7 @@ def command(
 ) -> None:
     """Convert SRC to another number format and write it to DST.
 
-    SRC is a safetensors file or a Hugging Face directory, DST the new file or directory. Floating
+    SRC is {kinds}, DST the new file or directory. Floating
     tensors change, others stay. DST appears when it is complete, never before; after an
     interruption the same command resumes.
 
@@ -201,6 +202,9 @@ def command(
         as_json=as_json,
         command="convert",
     )
+
+
+command.help = (command.help or "").replace("{kinds}", kinds_in_words())
 
 
 def _show(made: Job, *, force: bool, full: bool, as_json: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..checkpoint.kinds import label_of
 from ..checkpoint.protocol import Checkpoint, TensorInfo
 from ..checkpoint.wording import by_format, facts_of
 from ..words.table import Column, layout, stream
@@ -55,7 +54,7 @@ def lines(
 
 
 def _title(source: Checkpoint) -> list[Line]:
-    facts = facts_of(source, label_of(source.kind))
+    facts = facts_of(source)
     return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts))]
 
 

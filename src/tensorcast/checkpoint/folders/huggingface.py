@@ -104,7 +104,8 @@ def open_directory(path: Path) -> Checkpoint:
         scaled = scales_beside(tensors, [path], present, names, read_header)
     return Checkpoint(
         path=path,
-        kind="huggingface",
+        kind=HuggingFaceReader.kind,
+        label=HuggingFaceReader.label,
         directory=True,
         tensors=tuple(tensors),
         files=tuple(files),

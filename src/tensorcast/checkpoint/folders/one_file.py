@@ -58,6 +58,7 @@ class FileReader:
         return Checkpoint(
             path=path,
             kind=self.kind,
+            label=self.label,
             tensors=tensors,
             files=(data_file,),
             metadata=dict(data_file.metadata or {}),
