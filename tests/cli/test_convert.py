@@ -533,9 +533,6 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
     assert not (tmp_path / "out.safetensors").exists()
 
 
-# -- what would be left of a tensor ----------------------------------------------------------------
-
-
 def small_model(path: Path) -> Path:
     """Of seven weights int8 makes four 0; a scale and a bias survive."""
     weights = [0.01, -0.02, 0.3, 0.4, 5.0, 6.0, 0.0, -0.0, 7.0]

@@ -194,9 +194,6 @@ def test_a_collection_is_no_checkpoint(
     assert (out / precious).read_text() == "mine"
 
 
-# -- in a race ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("when", ["before the rename", "in the rename"])
 def test_what_comes_to_stand_there_meanwhile_stays(
     file: Path, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
@@ -231,9 +228,6 @@ def test_what_comes_to_stand_there_meanwhile_stays(
         assert stat.S_ISFIFO(os.lstat(place).st_mode)
         os.unlink(place)
         assert run(prepare(source, place, "bfloat16")).resumed  # what was finished was kept
-
-
-# -- old data that cannot be removed -----------------------------------------------------------
 
 
 def test_what_cannot_be_removed_is_said_and_where_it_is(directory: Path, tmp_path: Path) -> None:

@@ -211,8 +211,6 @@ class _Run:
                 self._torch.cuda.empty_cache()
         self._progress(1.0, "")
 
-    # -- operations ----------------------------------------------------------------------------
-
     def operation(self, case: Case, seconds: float) -> None:
         """Every way of one case: verified, then timed in turns, then verified again."""
         inference = self._torch.inference_mode
@@ -286,8 +284,6 @@ class _Run:
 
     def _miss(self, operation: str, case: str, format: str, way: str, reason: str) -> None:
         self.missing.append(Missing(operation, case, format, way, reason))
-
-    # -- casts ---------------------------------------------------------------------------------
 
     def cast(self, source: str, target: str, seconds: float) -> None:
         """One cast in every library: compared with ours, then timed in turns."""

@@ -378,9 +378,6 @@ def test_codes_whose_scale_may_lie_in_a_lost_shard_are_refused(tmp_path: Path) -
     assert open_checkpoint(first).scaled is None  # the index names all that is lost
 
 
-# -- raw ---------------------------------------------------------------------------------------
-
-
 def quantized(path: Path) -> Path:
     codes = np.arange(256, dtype=np.uint8).reshape(16, 16)
     codes[codes % 128 == 127] = 0  # no NaN

@@ -29,8 +29,6 @@ def converts(path: Path) -> None:
     run(prepare(path, path.parent / "out.safetensors", "bfloat16"))
 
 
-# -- files beside ------------------------------------------------------------------------------
-
 SCALES = {
     "scales.safetensors": "l.weight f32 64x1",
     "model_scales.safetensors": "l f32",
@@ -105,9 +103,6 @@ def test_wide_weights_are_converted_beside_files_of_scales(tmp_path: Path) -> No
     converts(path)
 
 
-# -- shards ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("codes", [CODES, PACKED, "l.weight u8 64x32", "l.weight i8 64x64"])
 @pytest.mark.parametrize(
     "name",
@@ -141,8 +136,6 @@ def test_a_scale_without_codes_in_a_lone_shard_is_refused(tmp_path: Path) -> Non
     row = "l.weight_scale_inv f32 1x1, norm.weight bf 64"
     refused(write(tmp_path / "model-00002-of-00002.safetensors", tensors(row)))
 
-
-# -- configurations ----------------------------------------------------------------------------
 
 DESCRIPTION = {"quantization_config": {"quant_method": "fp8"}}
 
@@ -238,8 +231,6 @@ def test_codebooks_of_weights_are_a_quantization(tmp_path: Path, value: object) 
     (tmp_path / "config.json").write_text(json.dumps({"quantization": value}))
     refused(write(tmp_path / "model.safetensors", tensors(WIDE)), "'quantization'")
 
-
-# -- raw ---------------------------------------------------------------------------------------
 
 MADE = {
     "format": "pt",

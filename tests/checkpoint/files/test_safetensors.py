@@ -290,9 +290,6 @@ def test_offsets_beyond_4_gib(tmp_path: Path) -> None:
     assert (a.n_bytes, b.offset) == (n, len(header) + n)
 
 
-# -- the writer --------------------------------------------------------------------------------
-
-
 def lay_out(specs: list[TensorSpec], metadata: dict[str, str] | None = None) -> bytes:
     return SafetensorsWriter().lay_out("x.safetensors", specs, metadata).header
 

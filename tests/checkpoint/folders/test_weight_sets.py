@@ -63,9 +63,6 @@ def test_what_the_name_of_an_index_says() -> None:
     assert index_of("pytorch_model.bin.index.json") is None
 
 
-# -- variants ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("stem", ["model", DIFFUSERS])
 def test_a_variant_alone_is_split_under_the_names_that_are_looked_for(
     tmp_path: Path, stem: str
@@ -149,9 +146,6 @@ def test_several_variants_and_no_plain_weights_are_refused(tmp_path: Path) -> No
         open_checkpoint(tmp_path / "m")
 
 
-# -- the weights' own name ---------------------------------------------------------------------
-
-
 def test_the_weights_that_the_configuration_names(tmp_path: Path) -> None:
     extra = {"config.json": json.dumps({"transformers_weights": "own.safetensors"})}
     path = write_directory(tmp_path / "m", [{"stale": np.ones(2, "f4")}], extra=extra)
@@ -216,9 +210,6 @@ def test_refuses_directories_without_weights_it_can_tell(tmp_path: Path, names, 
         open_checkpoint(tmp_path)
 
 
-# -- folders of models -------------------------------------------------------------------------
-
-
 def test_refuses_a_pipeline_and_names_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     write_shards(path / "unet", DIFFUSERS, None)
@@ -241,9 +232,6 @@ def test_refuses_a_folder_of_folders_with_weights(tmp_path: Path) -> None:
     (path / "modules.json").write_text("[]")
     with pytest.raises(UnsupportedCheckpointError, match=r"'0_Transformer', 'a/b'.*own path"):
         open_checkpoint(path)
-
-
-# -- the Hub's cache ---------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -492,9 +492,6 @@ def test_a_file_system_without_locks(source: Path, tmp_path: Path, monkeypatch) 
     convert(source, tmp_path / "out")
 
 
-# -- writes and reads that fail ----------------------------------------------------------------
-
-
 def failing(monkeypatch, name: str, code: int, after: int) -> None:
     """Calls of this name fail, after so many that do not; those of the streams among them."""
     real = getattr(os, name)

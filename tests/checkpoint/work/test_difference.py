@@ -218,9 +218,6 @@ def test_comparison_agrees_with_the_report_of_the_conversion(tmp_path: Path) -> 
     assert measure(a, ["bf16"])["x"]["bfloat16"].sqnr_db == loss.sqnr_db
 
 
-# -- measuring ---------------------------------------------------------------------------------
-
-
 def test_measures_every_floating_tensor_for_every_candidate(tmp_path: Path) -> None:
     x = RNG.standard_normal(3000, "f4")
     x[5] = 1e6

@@ -122,9 +122,6 @@ def test_what_transformers_takes_where_index_and_files_disagree(tmp_path: Path) 
     assert torch.equal(load(tmp_path).state_dict()[name], torch.full((32,), float(i)))
 
 
-# -- what needs libraries that are not in the test environment ------------------------------------
-
-
 @pytest.mark.parametrize("size", [None, 1_000_000, 100_000_000])
 @pytest.mark.parametrize("source_size", ["10GB", "1MB"])
 @pytest.mark.parametrize("variant", [None, "fp16"])

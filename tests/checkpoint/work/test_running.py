@@ -265,9 +265,6 @@ def test_resharding_moves_tensors_between_files(directory: Path, tmp_path: Path)
     assert open_checkpoint(tmp_path / "out").n_bytes == index["metadata"]["total_size"]
 
 
-# -- policies ----------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def overflowing(tmp_path: Path) -> Path:
     big = RNG.standard_normal(3000, "f4")
@@ -408,9 +405,6 @@ def test_the_number_of_threads(monkeypatch) -> None:
     assert 1 <= chunking.n_threads() <= chunking.MAX_THREADS
 
 
-# -- the libraries that read the result --------------------------------------------------------
-
-
 def test_the_safetensors_library_reads_it(directory: Path, tmp_path: Path) -> None:
     library = pytest.importorskip("safetensors", reason="the safetensors library")
     convert(directory, tmp_path / "out", "bfloat16")
@@ -502,9 +496,6 @@ def test_a_checkpoint_of_no_tensors(tmp_path: Path) -> None:
     assert result.losses == {}
     assert open_checkpoint(tmp_path / "y.safetensors").tensors == ()
     assert result.warnings == ("no tensor changes its format",)
-
-
-# -- infinities ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
