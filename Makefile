@@ -146,6 +146,10 @@ native: $(STAMPS)/build-tools  ## build cpp/tests into build/native, for the tes
 test: interop native  ## the tests, in a few minutes
 	@$(BIN)/$(PYTEST)
 
+.PHONY: test-quick
+test-quick: interop native  ## a part of the tests, for work: under two minutes
+	@$(BIN)/$(PYTEST) --quick
+
 # the other frameworks, which only the full run installs: close to a gigabyte
 .PHONY: frameworks
 frameworks: interop
