@@ -173,8 +173,8 @@ OTHER := build/venvs/torch-$(TORCH)
 test-torch: $(STAMPS)/venv  ## the tests of casts in place against another torch, TORCH=2.6.0
 	@[ -x $(OTHER)/bin/python ] || $(BIN)/python -m venv $(OTHER)
 	@$(OTHER)/bin/python -m pip --disable-pip-version-check --quiet install torch==$(TORCH) ".[test]"
-	@$(OTHER)/bin/python -m pytest tests/test_inplace.py tests/test_inplace_modules.py tests/test_inplace_pages.py \
-	  tests/test_inplace_sharing.py $(PYTEST_ARGS)
+	@$(OTHER)/bin/python -m pytest tests/inplace/test_inplace.py tests/inplace/test_inplace_modules.py tests/inplace/test_inplace_pages.py \
+	  tests/inplace/test_inplace_sharing.py $(PYTEST_ARGS)
 
 .PHONY: test-sanitize
 test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then under TSan
@@ -186,12 +186,14 @@ test-sanitize: $(STAMPS)/build-tools  ## cpp/tests under ASan + UBSan, then unde
 	done
 
 # the extension itself under ASan + UBSan, in a copy of the package, by the tests of what it reads and
-# writes: SANITIZED_TESTS=tests/test_fast.py runs one file
+# writes: SANITIZED_TESTS=tests/kernels/test_fast.py runs one file
 SANITIZED := build/sanitize-extension
-SANITIZED_TESTS ?= $(addprefix tests/,test_fast.py test_sequences.py test_images.py test_pil.py \
-  test_pil_rows.py test_arrays.py test_inplace.py test_inplace_modules.py test_inplace_pages.py \
-  test_tensors.py test_tensors_numpy.py test_packed.py test_way_out.py test_bridge_properties.py \
-  test_lifetimes.py test_buffer.py test_loss.py test_stream.py checkpoint/work/test_running.py)
+SANITIZED_TESTS ?= $(addprefix tests/,kernels/test_fast.py kernels/test_stream.py core/test_loss.py \
+  bridges/test_sequences.py bridges/test_pil.py bridges/test_pil_rows.py \
+  bridges/test_bridge_properties.py bridges/test_lifetimes.py api/test_images.py api/test_arrays.py \
+  api/test_tensors.py api/test_tensors_numpy.py api/test_packed.py api/test_way_out.py \
+  inplace/test_inplace.py inplace/test_inplace_modules.py inplace/test_inplace_pages.py \
+  test_buffer.py checkpoint/work/test_running.py)
 # in place of the editable install, whose finder comes before any path
 define sanitized
 import sys

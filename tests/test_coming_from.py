@@ -46,7 +46,7 @@ def test_row(row: Row, line: int) -> None:
     for value in row.unlike:
         theirs, ours = outcome(row.theirs, made(row, value)), outcome(row.ours, made(row, value))
         assert theirs != ours, value
-    assert cells(row) == table()[line], "run python tests/coming_from.py"
+    assert cells(row) == table()[line], "run python docs/made/coming_from.py"
 
 
 def test_the_page_has_every_row_and_no_more() -> None:

@@ -44,7 +44,7 @@ def test_demo(
         demo.main()
         seen = capfd.readouterr().out
         assert "90.9 MB -> 45.4 MB" in seen
-        assert "reads back the same" in seen
+        assert "were read again and are right" in seen
         assert "different: 103 tensors differ (worst 53.4 dB), 1 equal" in seen
     for arguments, status, _ in demo.NEXT:
         assert f".venv/bin/tensorcast {arguments}\n" in seen

@@ -2,7 +2,7 @@
 //
 // Written from the contract (the docstring of src/tensorcast/reference.py), not from the kernels:
 // it shares with them the rows of formats.py and nothing else. No floating-point instruction
-// decides a result here. `test_kernels --oracle` prints outcomes, and tests/test_native.py holds
+// decides a result here. `test_kernels --oracle` prints outcomes, and tests/kernels/test_native.py holds
 // them to reference.py.
 //
 // Number formats here are real ones; a complex element is two casts of its components.

@@ -95,7 +95,7 @@ def test_bytes_and_chunks_are_counted_by_the_blocks(source: Path) -> None:
     assert chunking.chunk_elements(tensor) == (1 << 12) // 34 * 32
     both = chunking.chunk_elements(tensor, TensorInfo("x", FORMATS["float32"], (N,), "", 0, 4 * N))
     assert both == (1 << 12) // 128 * 32
-    assert "blocks_of_32  1 tensor" in str(found)
+    assert "blocks_of_32        1" in str(found)
     from tensorcast.report.inspection import lines
     from tensorcast.words.text import plain
 

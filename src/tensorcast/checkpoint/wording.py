@@ -165,6 +165,7 @@ def of_result(result: Result) -> Summary:
     for sum_ in totals_of(result):
         counted = sum_.n_inexact is not None
         text = loss_sentence(sum_, report=counted, name_worst=True)
+        text += " (report=True tells what was rounded)" if text.endswith("no overflow") else ""
         facts.append((f"to {sum_.target}", text))
     facts += _kept(job.steps, result.kept)
     if result.verified:

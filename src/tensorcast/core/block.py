@@ -17,7 +17,7 @@ from ..kernels import cpu
 from ..policy import ResolvedPolicy
 from .loss import Loss, loss_of
 from .pairs import may_refuse
-from .refusal import refuse, would_refuse
+from .refusal import Look, refuse, would_refuse
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer as BytesLike
@@ -113,14 +113,19 @@ def cast_buffer(
     )
     loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full, collapses)
     if refusable:
-
-        def look(part: Buffer, full: bool) -> Loss:
-            return cast_buffer(part, None, target_format, policy, report=full)
-
-        refuse(loss, policy, source.shape, name, source=source, look=look)
+        refuse(loss, policy, source.shape, name, source=source, look=look_at(target_format, policy))
         if not fresh:
             cpu.cast_buffer(source, target, target_format, policy, n_threads=n_threads)
     return loss
+
+
+def look_at(target: Format, policy: ResolvedPolicy) -> Look:
+    """What measures parts of a buffer, for a refusal that is to name a value."""
+
+    def look(part: Buffer, full: bool) -> Loss:
+        return cast_buffer(part, None, target, policy, report=full)
+
+    return look
 
 
 _FIRST_LOOK = 1 << 16  # elements; each further look is at twice as many

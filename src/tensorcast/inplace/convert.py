@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..bridges.torch.pairs import is_pairs, logical_shape, pairs_shape
 from ..bridges.torch.plain import measure, visible
 from ..bridges.torch.tensor import dtype_of
-from ..core.block import cast_buffer
+from ..core.block import cast_buffer, look_at
 from ..core.loss import Loss
 from ..core.pairs import may_refuse
 from ..core.refusal import refuse
@@ -76,7 +76,14 @@ def convert_all(
         elif report or not changes_nothing(row, wish.target, asked):
             loss = measure(wish.tensor, wish.target, asked)
             resolved = asked.resolve(row, wish.target)
-            refuse(loss, resolved, tuple(wish.tensor.shape), wish.name, source=visible(wish.tensor))
+            refuse(
+                loss,
+                resolved,
+                tuple(wish.tensor.shape),
+                wish.name,
+                source=visible(wish.tensor),
+                look=look_at(wish.target, resolved),
+            )
             if loss.n_overflow:  # infinities that are not kept
                 changing.append(wish)
             elif report:
@@ -147,7 +154,8 @@ def _look(blocks: Sequence[Block], report: bool, watches: bool) -> dict[str, Los
                 buffer, None, wish.target, member.policy, report=full, collapses=watched
             )
             if refusable:
-                refuse(loss, member.policy, buffer.shape, wish.name, source=buffer)
+                look = look_at(wish.target, member.policy)
+                refuse(loss, member.policy, buffer.shape, wish.name, source=buffer, look=look)
             losses[wish.name] = loss
     return losses
 

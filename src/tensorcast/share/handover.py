@@ -22,8 +22,7 @@ from ..bridges.room import refuse_no_memory
 from ..bridges.seeing import see, tensor_elsewhere
 from ..bridges.torch.wrapping import tensor_seen
 from ..buffer import Buffer, contiguous_strides
-from ..core.block import cast_buffer
-from ..core.loss import Loss
+from ..core.block import cast_buffer, look_at
 from ..core.refusal import refuse
 from ..errors import CastError, CastOverflowError
 from ..formats import Format, lookup
@@ -218,11 +217,7 @@ def _without_infinities(
             raise CastError(f"inf={policy.inf!r} asks of values that cannot be seen from here")
         source = visible.buffer
         loss = cast_buffer(source, None, row, resolved, report=policy.exact)
-
-    def look(part: Buffer, full: bool) -> Loss:
-        return cast_buffer(part, None, row, resolved, report=full)
-
-    refuse(loss, resolved, plan.seen.buffer.shape, source=source, look=look)
+    refuse(loss, resolved, plan.seen.buffer.shape, source=source, look=look_at(row, resolved))
     if not loss.n_inf:
         return plan, asked, replace(policy, inf="keep")
     if asked.copy is False:

@@ -79,6 +79,8 @@ class Difference:
     extra: tuple[str, ...]
 
     def __repr__(self) -> str:
+        if self.equal:
+            return brief(self, f"equal: all {plural(len(self.tensors), 'tensor')}, bit by bit")
         n = sum(not row.equal for row in self.tensors)
         missing = f"{len(self.missing):,} only in a" if self.missing else ""
         extra = f"{len(self.extra):,} only in b" if self.extra else ""

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lifetime_cases import GROUPS
+from bridges.lifetime_cases import GROUPS
 from sharing_matrix import installed
 
 pytest.importorskip("torch", reason="no torch")

@@ -1,6 +1,6 @@
 """docs/matrix.md: what becomes of every source of sharing_matrix.py on the way to every library.
 
-    python tests/sharing_page.py    writes the tables and the reasons into the page
+    PYTHONPATH=tests python docs/made/sharing_page.py    writes the tables and reasons into it
 
 That what is said is also what happens is proven elsewhere, source by source: test_arrays.py and
 test_way_out.py write through one side and read the other.
@@ -18,9 +18,9 @@ from sharing_matrix import LAYOUTS, LIBRARIES, Source, jax_x64
 
 import tensorcast as tc
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "matrix.md"
+PAGE = Path(__file__).resolve().parents[1] / "matrix.md"
 BEGIN, END = (
-    "<!-- the tables: python tests/sharing_page.py -->\n",
+    "<!-- the tables: python docs/made/sharing_page.py -->\n",
     "<!-- the end of the tables -->\n",
 )
 TARGETS = {

@@ -53,7 +53,7 @@ def test_the_page_says_what_runs(library: str, target: str) -> None:
     known, page = reasons(), sections()
 
     def number(why: str) -> int:
-        assert why in known, f"a new reason: {why}; run python tests/sharing_page.py"
+        assert why in known, f"a new reason: {why}; run python docs/made/sharing_page.py"
         return known[why]
 
     with wide_jax():
@@ -62,7 +62,7 @@ def test_the_page_says_what_runs(library: str, target: str) -> None:
     for section, names in found.items():
         written = [x for x in page[title_of(section)] if x.startswith(f"| {TARGETS[target]} |")]
         assert rows_of(section, names, target, number) == written, (
-            f"{section} to {target}: run python tests/sharing_page.py"
+            f"{section} to {target}: run python docs/made/sharing_page.py"
         )
 
 

@@ -1,7 +1,7 @@
 """What people do to memory that is shared, under whoever shares it: run in processes of their own
 by test_lifetimes.py, since what goes wrong here ends the process.
 
-    python tests/lifetime_cases.py torch    prints a line for each case of the group as it passes
+    python tests/bridges/lifetime_cases.py torch    prints a line for each case as it passes
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def torch_freed_by_autograd() -> None:
     import torch
 
     weight = torch.zeros(N, requires_grad=True)
-    held = tc.to_numpy(weight)
+    held = tc.to_numpy(weight.detach())
     (weight * 2).sum().backward()
     del weight
     untouched(held)

@@ -1,6 +1,6 @@
 """What people write in other libraries, and what does the same here: docs/coming_from.md.
 
-    python tests/coming_from.py    writes the table into the page, each cell as it ran just now
+    python docs/made/coming_from.py    writes the table into the page, each cell as it ran just now
 
 Each row runs on both sides. `alike` are values for which both give the same bits; for `unlike` they
 do not, and the table says what either gives.
@@ -22,8 +22,11 @@ import numpy as np
 
 import tensorcast as tc
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "coming_from.md"
-BEGIN, END = "<!-- the table: python tests/coming_from.py -->\n", "<!-- the end of the table -->\n"
+PAGE = Path(__file__).resolve().parents[1] / "coming_from.md"
+BEGIN, END = (
+    "<!-- the table: python docs/made/coming_from.py -->\n",
+    "<!-- the end of the table -->\n",
+)
 NAN, INF = float("nan"), float("inf")
 
 

@@ -8,8 +8,7 @@ import pytest
 import torch
 from bits import expect_same_codes
 from codes import interesting_codes, policies
-from oracle import cast_array, statistics
-from test_torch_ops import (
+from kernels.test_torch_ops import (
     ENDLESS,
     ROWS,
     codes_in,
@@ -18,6 +17,7 @@ from test_torch_ops import (
     targets_of,
     tensor_of,
 )
+from oracle import cast_array, statistics
 
 from tensorcast.formats import FORMATS, Format
 from tensorcast.kernels import triton_ops

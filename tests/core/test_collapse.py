@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from codes import interesting_codes, policies
+from kernels.test_kernels import buffer_of, targets_of
 from oracle import cast_array, expect_same_collapse, statistics
-from test_kernels import buffer_of, targets_of
 
 import tensorcast as tc
 from tensorcast.core.block import cast_chunk
