@@ -269,6 +269,29 @@ def test_outputs_are_compared(expected: str, found: str, same: bool) -> None:
     assert agree(expected, found) is same
 
 
+def anchors_of(path: Path) -> set[str]:
+    """The anchors of a document: those of its headings, as GitHub makes them, and its own."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    own = re.findall(r"<a (?:id|name)=\"([^\"]+)\"", text)
+    return {
+        re.sub(r"[^\w\- ]", "", head.lower()).strip().replace(" ", "-") for head in heads
+    }.union(own)
+
+
+@pytest.mark.parametrize("path", DOCUMENT_BLOCKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{path.name} links to {link}, and there is no such file"
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors_of(target), f"{path.name}: no heading for {link}"
+
+
 def test_a_wrong_console_block_is_found(tmp_path: Path) -> None:
     text = "$ echo one\none\n$ false\n$ echo $?\n1\n$ printf '%s\\n' \\\n  two\nthree\n"
     block = Block(ROOT / "README.md", 7, "console", text, None)
