@@ -17,6 +17,9 @@ JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 WORKERS ?= $(if $(PYTEST_ARGS),0,$(shell echo $$(( $(JOBS) < 4 ? $(JOBS) : 4 ))))
 PYTEST := python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
+# a compiler that the user named, not make's own default
+CXX_ASKED := $(if $(filter default undefined,$(origin CXX)),,$(CXX))
+
 # a virtual environment that is active, or PYTHONPATH, must not leak into ours
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
@@ -59,7 +62,7 @@ $(STAMPS)/venv:
 
 # pip install . would fetch these into a fresh environment for every build; kept here, a rebuild
 # is incremental and needs no network
-$(STAMPS)/build-tools: $(STAMPS)/venv pyproject.toml
+$(STAMPS)/build-tools: $(STAMPS)/venv pyproject.toml | compiler
 	@echo "installing the build tools"
 	@$(PIP) install "scikit-build-core>=0.11" "cmake>=3.26" ninja
 	@touch $@
@@ -72,9 +75,21 @@ $(STAMPS)/dependencies: $(STAMPS)/venv pyproject.toml
 	@touch $@
 
 $(STAMPS)/built: $(STAMPS)/build-tools $(STAMPS)/dependencies $(build_sources)
-	@echo "building and installing tensorcast"
+	@echo "building and installing tensorcast: one to two minutes the first time"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# one sentence in place of what CMake and pip would say
+.PHONY: compiler
+compiler:
+	@for name in $(or $(CXX_ASKED),c++ g++ clang++); do \
+	  if command -v $$name >/dev/null; then exit 0; fi; \
+	done; \
+	echo "No C++ compiler was found$(if $(CXX_ASKED), under the name $(CXX_ASKED))." \
+	  "Install g++ 12 or newer, or clang, then repeat." >&2; \
+	echo "Debian and Ubuntu: apt install g++. Fedora: dnf install gcc-c++. macOS: xcode-select" \
+	  "--install. If one is installed elsewhere: make CXX=/path/to/g++" >&2; \
+	exit 1
 
 .PHONY: build
 build: $(STAMPS)/built  ## build, and install into .venv; Python sources are used in place
@@ -82,8 +97,19 @@ build: $(STAMPS)/built  ## build, and install into .venv; Python sources are use
 # -- jobs -----------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(STAMPS)/built  ## convert real weights (MiniLM) to bfloat16, say what was lost, verify
+demo: announcement $(STAMPS)/built  ## convert real weights (MiniLM) to bfloat16, say what was lost, verify
 	@$(BIN)/python examples/demo.py
+
+# first of all, so that nobody waits without a word
+.PHONY: announcement
+announcement:
+	@if [ ! -e $(STAMPS)/built ]; then \
+	  echo "The demo takes two to four minutes the first time. Its steps:"; \
+	  echo "  1. make a Python environment in $(VENV) and install the build tools"; \
+	  echo "  2. build tensorcast: one to two minutes"; \
+	  echo "  3. download the weights of a small model (84 MB)"; \
+	  echo "  4. convert them to bfloat16, show what was lost, compare the two: seconds"; \
+	fi
 
 $(STAMPS)/test-tools: $(STAMPS)/venv pyproject.toml
 	@echo "installing the test tools"

@@ -15,7 +15,7 @@ import torch
 def cast_and_measure(x: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, dict[str, Any]]:
     """A float tensor in a narrower float format, saturated, and what that lost.
 
-    The keys are those of `tensorcast.Loss`.
+    The keys are those of `tensorcast.core.loss.Loss`.
     """
     info = torch.finfo(dtype)
     finite, infinite, nan = torch.isfinite(x), torch.isinf(x), torch.isnan(x)

@@ -52,12 +52,12 @@ def measure(n_rounds: int, quick: bool) -> Rows:
     size = f"{n // 1000}K" if quick else "1M"
     rows: Rows = []
     for kind, data in (("ints", ints), ("floats", floats), ("floats, 100 to a list,", nested)):
-        assert torch.equal(tc.tensor(data), torch.tensor(data)), kind
-        assert np.array_equal(tc.array(data), np.array(data)), kind
+        assert torch.equal(tc.as_tensor(data), torch.tensor(data)), kind
+        assert np.array_equal(tc.to_numpy(data), np.array(data)), kind
         to = {"ints": "int64"}.get(kind, "float32")
         rows += rows_of(
             f"{size} {kind} to a {to} tensor",
-            lambda data=data: tc.tensor(data),  # type: ignore[misc]
+            lambda data=data: tc.as_tensor(data),  # type: ignore[misc]
             {
                 "np.array": (lambda data=data: np.array(data), 6),  # type: ignore[misc]
                 "torch.as_tensor": (lambda data=data: torch.as_tensor(data), 30),  # type: ignore[misc]
@@ -69,18 +69,18 @@ def measure(n_rounds: int, quick: bool) -> Rows:
     stacked = torch.from_numpy(np.stack(arrays))
     for to in ("float32", "bfloat16"):
         wanted = stacked.to(getattr(torch, to))
-        assert torch.equal(tc.tensor(arrays, to), wanted), to
-        assert torch.equal(tc.tensor(tensors, to), wanted), to
+        assert torch.equal(tc.as_tensor(arrays, to), wanted), to
+        assert torch.equal(tc.as_tensor(tensors, to), wanted), to
     more = 20 * n_rounds
     rows += rows_of(
         "1000 arrays of 8 x 8 to a float32 tensor",
-        lambda: tc.tensor(arrays),
+        lambda: tc.as_tensor(arrays),
         {"np.stack, from_numpy": (lambda: torch.from_numpy(np.stack(arrays)), 5)},
         more,
     )
     rows += rows_of(
         "1000 arrays of 8 x 8 float32 to a bfloat16 tensor",
-        lambda: tc.tensor(arrays, "bfloat16"),
+        lambda: tc.as_tensor(arrays, "bfloat16"),
         {
             "np.stack, from_numpy, .to": (
                 lambda: torch.from_numpy(np.stack(arrays)).to(torch.bfloat16),
@@ -91,13 +91,13 @@ def measure(n_rounds: int, quick: bool) -> Rows:
     )
     rows += rows_of(
         "1000 tensors of 8 x 8 to a float32 tensor",
-        lambda: tc.tensor(tensors),
+        lambda: tc.as_tensor(tensors),
         {"torch.stack": (lambda: torch.stack(tensors), None)},
         more,
     )
     rows += rows_of(
         "[1, 2, 3]",
-        lambda: tc.tensor([1, 2, 3]),
+        lambda: tc.as_tensor([1, 2, 3]),
         {"torch.tensor": (lambda: torch.tensor([1, 2, 3]), None)},
         1000,
     )

@@ -153,7 +153,8 @@ struct Kernels {
     const char* name;
     // Casts n contiguous, naturally aligned elements in the machine's byte order; target may be
     // null (measure only). `first` is the index of the first element, a multiple of BLOCK unless
-    // n <= BLOCK. Statistics are added to *stats.
+    // n <= BLOCK. Statistics are added to *stats. With cast.nontemporal end_of_stores() comes before
+    // another thread reads the target.
     void (*run)(const Cast&, const void* source, void* target, uint64_t n, uint64_t first,
                 Stats* stats);
     // The same of n complex elements, with cast.source the format of their components, to bool.
@@ -198,6 +199,14 @@ struct Layout {
 // elements are contiguous. False: out of memory, with part of the target written.
 bool cast_tensor(const Kernels&, Cast cast, const Layout& source, const Layout& target,
                  uint64_t n_elements, uint64_t first, unsigned n_threads, Stats* stats);
+
+// What was stored around the caches is ordered before what is stored from here on. It waits for the
+// memory: once for many segments, not after each.
+TC_INLINE void end_of_stores() {
+#if defined(__x86_64__)
+    __builtin_ia32_sfence();
+#endif
+}
 
 // Runs task(context, i) for every i < n_tasks on up to n_threads threads, the caller among them;
 // `grain` tasks in a row go to one thread.

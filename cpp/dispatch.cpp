@@ -280,6 +280,7 @@ bool cast_components(const Kernels& kernels, Cast cast, const Layout& source, co
     if (n_segments <= 1) {
         work.segments = &one;
         if (n) run_segment(&work, 0);
+        end_of_stores();
         stats->merge(one);
         return !work.failed;
     }

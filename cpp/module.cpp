@@ -377,6 +377,7 @@ PyMethodDef methods[] = {
     {"fast_numpy", (PyCFunction)(void (*)(void))fast_numpy, METH_FASTCALL, nullptr},
     {"advise_huge", (PyCFunction)(void (*)(void))py_advise_huge, METH_FASTCALL, nullptr},
     {"huge_pages", py_huge_pages, METH_O, nullptr},
+    {"count_pools", count_pools, METH_O, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

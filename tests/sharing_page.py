@@ -63,7 +63,7 @@ def cell(source: Source, target: str) -> Cell:
     """What becomes of one source."""
     try:
         said = tc.explain(source.make(), to=target)  # type: ignore[arg-type]
-    except tc.TensorcastError as error:
+    except tc.errors.TensorcastError as error:
         return "refused", general(str(error), source)
     if said.action == "refuses":
         return "refused", general(said.refusal, source)

@@ -1,4 +1,4 @@
-"""as_tensor, as_array, explain: what is shared is shared, what is copied is not, and both are said.
+"""as_tensor, to_numpy, explain: what is shared is shared, what is copied is not, and both are said.
 
 The matrix of sources is in sharing_matrix.py. Sharing is proven by writing through one side and
 reading the other; a library that is not installed is skipped by name.
@@ -44,7 +44,7 @@ def held_to(source: Source, target: Target) -> tuple[str, tuple[str, ...]]:
     x = source.make()
     before = source.read(x)
     said = tc.explain(x, to=target)
-    result = tc.as_tensor(x) if target == "torch" else tc.as_array(x)
+    result = tc.as_tensor(x) if target == "torch" else tc.to_numpy(x)
     expected = numbers(before.astype(sharing_matrix.dtype_of(source.format)))
     assert tuple(result.shape) == before.shape
     assert np.array_equal(numbers(result), expected)
@@ -79,7 +79,7 @@ def held_to(source: Source, target: Target) -> tuple[str, tuple[str, ...]]:
         assert not (reached and source.layout == "read-only"), "a write reached read-only memory"
     if said.action == "copies":
         with pytest.raises(CastError, match=r"^copy=False, but "):
-            tc.as_tensor(x, copy=False) if target == "torch" else tc.as_array(x, copy=False)
+            tc.as_tensor(x, copy=False) if target == "torch" else tc.to_numpy(x, copy=False)
     return said.action, said.because
 
 
@@ -111,9 +111,9 @@ def test_nothing_to_do_returns_the_object() -> None:
     tensor, array = torch.zeros(3), np.zeros(3)
     assert tc.as_tensor(tensor) is tensor
     assert tc.as_tensor(tensor, "float32", "cpu", copy=False) is tensor
-    assert tc.as_array(array) is array
+    assert tc.to_numpy(array) is array
     assert tc.as_tensor(tensor, copy=True) is not tensor
-    assert tc.as_array(array, copy=True) is not array
+    assert tc.to_numpy(array, copy=True) is not array
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_copy_false_refuses_a_cast_and_a_trip() -> None:
     with pytest.raises(CastError, match="copy=False, but float32 to float16"):
         tc.as_tensor(torch.zeros(2), "float16", copy=False)
     with pytest.raises(CastError, match="copy=False, but int32 to int64"):
-        tc.as_array(np.zeros(2, np.int32), "int64", copy=False)
+        tc.to_numpy(np.zeros(2, np.int32), "int64", copy=False)
     with pytest.raises(CastError, match="copy=False, but device=meta"):
         tc.as_tensor(torch.zeros(2), device="meta", copy=False)
 
@@ -150,9 +150,11 @@ def test_an_alias_of_read_only_memory_is_asked_for() -> None:
 
 def test_formats_and_policies() -> None:
     assert tc.as_tensor(np.array([1.5, 300.0]), "int8", overflow="saturate").tolist() == [1, 127]
-    with pytest.raises(tc.CastOverflowError, match=r"1 of 2 values lie outside int8 .* at \[1\]"):
+    with pytest.raises(
+        tc.errors.CastOverflowError, match=r"1 of 2 values lie outside int8 .* at \[1\]"
+    ):
         tc.as_tensor(np.array([1.5, 300.0]), "int8")
-    assert tc.as_array(torch.tensor([1, 2]), "bfloat16").dtype.name == "bfloat16"
+    assert tc.to_numpy(torch.tensor([1, 2]), "bfloat16").dtype.name == "bfloat16"
     assert tc.as_tensor([[1, 2], [3, 4]], "float16").shape == (2, 2)
     assert tc.as_tensor(memoryview(b"abcd").cast("H")).dtype == torch.uint16
 
@@ -160,7 +162,7 @@ def test_formats_and_policies() -> None:
 def test_what_is_no_array_is_refused() -> None:
     structured = np.zeros(2, [("a", "f4"), ("b", "i4")])
     for wrong in (structured, np.array([object()]), np.array(["a"])):
-        with pytest.raises((CastError, tc.FormatError)):
+        with pytest.raises((CastError, tc.errors.FormatError)):
             tc.as_tensor(wrong)
     with pytest.raises(CastError):
         tc.as_tensor("a string")
@@ -187,7 +189,7 @@ def test_what_makes_an_array_of_itself() -> None:
     held.flags.writeable = False
     tc.as_tensor(Column(held))[0] = 9
     assert held[0] == 7
-    assert not tc.as_array(Column(held)).flags.writeable
+    assert not tc.to_numpy(Column(held)).flags.writeable
     with pytest.raises(CastError, match="holds no numbers"):
         tc.as_tensor(Column(np.array(["a"])))
     with pytest.raises(CastError, match="makes no array of itself"):
@@ -199,7 +201,7 @@ def test_what_makes_an_array_of_itself() -> None:
 
 def test_the_owner_is_kept_alive() -> None:
     tensor = tc.as_tensor(bytearray(b"\x01\x02\x03" * 1000))
-    array = tc.as_array(torch.arange(1000, dtype=torch.int16))
+    array = tc.to_numpy(torch.arange(1000, dtype=torch.int16))
     gc.collect()
     junk = [np.zeros(3000, np.uint8) for _ in range(50)]
     assert tensor[:3].tolist() == [1, 2, 3]
@@ -251,7 +253,7 @@ def test_buffers_are_held(tmp_path: Path) -> None:
 def test_dlpack_capsules_are_freed() -> None:
     array = np.zeros(1000)
     for _ in range(100):
-        tc.as_array(sharing_matrix.OnlyDlpack(array))
+        tc.to_numpy(sharing_matrix.OnlyDlpack(array))
     gc.collect()
     array.resize(10, refcheck=True)
 
@@ -263,7 +265,7 @@ def test_reference_counts_stay() -> None:
     before = sys.getrefcount(array), sys.getrefcount(data)
     for _ in range(1000):
         tc.as_tensor(array)
-        tc.as_array(data)
+        tc.to_numpy(data)
     gc.collect()
     assert (sys.getrefcount(array), sys.getrefcount(data)) == before
 

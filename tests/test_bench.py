@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from tensorcast import assert_cast_close, cast
+from tensorcast import cast
+from tensorcast.testing import assert_cast_close
 
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
 RESULTS = [path for path in RESULTS if path.stem != "capability"]  # `tensorcast bench` wrote it

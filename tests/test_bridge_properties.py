@@ -101,7 +101,7 @@ def bits(x: Any) -> bytes:
 
 def back(x: Any) -> np.ndarray:
     """A result as NumPy's array, by the way in."""
-    array: np.ndarray = tc.as_array(x)
+    array: np.ndarray = tc.to_numpy(x)
     return array
 
 
@@ -134,7 +134,7 @@ def test_there_and_back(target: str, through: str, made: tuple[np.ndarray, Forma
     said = tc.explain(source, to=target)
     call = WAYS_OUT[target]
     if said.action == "refuses":
-        with pytest.raises(tc.CastError):
+        with pytest.raises(tc.errors.CastError):
             call(source)
         return
     result = call(source)
@@ -153,7 +153,7 @@ def test_there_and_back(target: str, through: str, made: tuple[np.ndarray, Forma
     if said.shares:
         call(source, copy=False)
     else:
-        with pytest.raises(tc.CastError, match=r"^copy=False, but "):
+        with pytest.raises(tc.errors.CastError, match=r"^copy=False, but "):
             call(source, copy=False)
     other = call(source, copy=True)
     if x.size:
@@ -165,17 +165,17 @@ def test_there_and_back(target: str, through: str, made: tuple[np.ndarray, Forma
 @given(made=arrays(), to=st.sampled_from([row.name for row in ROWS if not row.is_complex]))
 @settings(deadline=None, max_examples=200, derandomize=True)
 def test_casts_on_the_way(made: tuple[np.ndarray, Format], to: str) -> None:
-    """as_array(x, format) is cast(x, format), wherever x lies."""
+    """to_numpy(x, format) is cast(x, format), wherever x lies."""
     x, row = made
     if row.is_complex:
         return
     try:
         expected = tc.cast(np.array(x), to, overflow="saturate", nan="zero")
-    except (tc.CastError, ValueError) as error:
+    except (tc.errors.CastError, ValueError) as error:
         with pytest.raises(type(error)):
-            tc.as_array(x, to, overflow="saturate", nan="zero")
+            tc.to_numpy(x, to, overflow="saturate", nan="zero")
         return
-    found = tc.as_array(x, to, overflow="saturate", nan="zero")
+    found = tc.to_numpy(x, to, overflow="saturate", nan="zero")
     assert found.dtype == np.asarray(expected).dtype or row.name == to
     assert bits(found) == bits(expected)
 

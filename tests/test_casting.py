@@ -230,9 +230,28 @@ def test_exact_says_which_infinities_and_nans_change() -> None:
     import tensorcast as tc
 
     infinite, missing = np.float32([np.inf, 1, -np.inf]), np.float32([1, np.nan])
-    with pytest.raises(tc.InexactCastError, match=r"2 of 3 .* \(2 infinities; the first is inf at"):
+    with pytest.raises(
+        tc.errors.InexactCastError, match=r"2 of 3 .* \(2 infinities; the first is inf at"
+    ):
         tc.cast(infinite, "float16", exact=True, inf="saturate")
-    with pytest.raises(tc.InexactCastError, match=r"\(1 NaN; the first at \[1\]\)"):
+    with pytest.raises(tc.errors.InexactCastError, match=r"\(1 NaN; the first at \[1\]\)"):
         tc.cast(missing, "int8", exact=True, nan="zero")
-    with pytest.raises(tc.InexactCastError, match=r"\(largest error 0.5, 1 NaN; the first is 1.5"):
+    with pytest.raises(
+        tc.errors.InexactCastError, match=r"\(largest error 0.5, 1 NaN; the first is 1.5"
+    ):
         tc.cast(np.float32([np.nan, 1.5]), "int8", exact=True, nan="zero")
+
+
+def test_infinities_among_values_out_of_range_are_counted() -> None:
+    import tensorcast as tc
+
+    values = np.array([1, np.inf, 500.0, -np.inf])
+    with pytest.raises(
+        tc.errors.CastOverflowError, match=r"^3 of 4 .* 448, 2 of them infinite; first"
+    ):
+        tc.cast(values, "float8_e4m3fn")
+    with pytest.raises(tc.errors.CastOverflowError, match=r"^2 of 2 .* 127, all infinite; first"):
+        tc.cast(values[1::2], "int8")
+    with pytest.raises(tc.errors.CastOverflowError) as caught:
+        tc.cast(np.array([500.0, 600.0]), "float8_e4m3fn")
+    assert "infinite" not in str(caught.value)

@@ -100,31 +100,31 @@ IMPOSSIBLE = {
 def test_what_cannot_be_is_refused(name: str) -> None:
     said, message = IMPOSSIBLE[name]
     for options in ({}, {"copy": True}, {"dtype": "float64"}):
-        with pytest.raises(tc.CastError, match=message):
+        with pytest.raises(tc.errors.CastError, match=message):
             tc.as_tensor(Producer(**said), **options)
-        with pytest.raises(tc.CastError, match=message):
-            tc.as_array(Producer(**said), **options)
-    with pytest.raises(tc.CastError, match=message):
+        with pytest.raises(tc.errors.CastError, match=message):
+            tc.to_numpy(Producer(**said), **options)
+    with pytest.raises(tc.errors.CastError, match=message):
         tc.as_tensor(Producer(**said).__dlpack__())
     if said.get("major", 1) == 1:
-        with pytest.raises(tc.CastError, match=message):
+        with pytest.raises(tc.errors.CastError, match=message):
             tc.as_tensor(Producer(versioned=False, **said), "float64")
 
 
 def test_what_can_be() -> None:
-    assert tc.as_array(Producer()).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert tc.as_array(Producer(strides=None)).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert tc.as_array(Producer(strides=(1, -1), byte_offset=8)).tolist() == [[2, 1, 0], [3, 2, 1]]
-    assert tc.as_array(Producer(shape=(0, 3), data=None)).shape == (0, 3)
-    assert tc.as_array(Producer(shape=(), strides=())).tolist() == 0
-    assert tc.as_array(Producer(byte_offset=2), copy=True).shape == (2, 3)
+    assert tc.to_numpy(Producer()).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert tc.to_numpy(Producer(strides=None)).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert tc.to_numpy(Producer(strides=(1, -1), byte_offset=8)).tolist() == [[2, 1, 0], [3, 2, 1]]
+    assert tc.to_numpy(Producer(shape=(0, 3), data=None)).shape == (0, 3)
+    assert tc.to_numpy(Producer(shape=(), strides=())).tolist() == 0
+    assert tc.to_numpy(Producer(byte_offset=2), copy=True).shape == (2, 3)
     assert tc.as_tensor(Producer(byte_offset=2)).shape == (2, 3)  # not aligned: a copy
-    assert not tc.as_array(Producer(flags=1)).flags.writeable
+    assert not tc.to_numpy(Producer(flags=1)).flags.writeable
     assert not tc.explain(Producer(flags=1)).shares
     assert tc.explain(Producer()).shares
 
 
-@pytest.mark.parametrize("make", [tc.as_tensor, tc.as_array])
+@pytest.mark.parametrize("make", [tc.as_tensor, tc.to_numpy])
 @pytest.mark.parametrize("versioned", [True, False])
 def test_a_bare_capsule_is_taken_over_once(make: Any, versioned: bool) -> None:
     producer = Producer(versioned)
@@ -133,11 +133,11 @@ def test_a_bare_capsule_is_taken_over_once(make: Any, versioned: bool) -> None:
     assert tc.explain(capsule).action in ("shares", "copies")  # looking takes nothing
     result = make(capsule)
     assert result.tolist() == [[0, 1, 2], [3, 4, 5]]
-    with pytest.raises(tc.CastError, match="one that was used already"):
+    with pytest.raises(tc.errors.CastError, match="one that was used already"):
         make(capsule)
     with pytest.raises(Exception):  # noqa: B017, PT011 - torch's own
         torch.utils.dlpack.from_dlpack(capsule)
-    shares = versioned or make is tc.as_array
+    shares = versioned or make is tc.to_numpy
     del capsule
     gc.collect()
     assert producer.deleted == (0 if shares else 1)
@@ -159,7 +159,7 @@ def test_bare_capsules_of_others() -> None:
     array = np.arange(4, dtype=np.int16)
     assert tc.as_tensor(array.__dlpack__()).tolist() == [0, 1, 2, 3]
     other = datetime.datetime_CAPI  # a capsule of something else
-    with pytest.raises(tc.CastError, match="this is no DLPack capsule"):
+    with pytest.raises(tc.errors.CastError, match="this is no DLPack capsule"):
         tc.as_tensor(other)
 
 
@@ -173,15 +173,15 @@ def test_pairs_come_through_dlpack() -> None:
         __dlpack__ = x.__dlpack__
         __dlpack_device__ = x.__dlpack_device__
 
-    assert np.array_equal(tc.as_array(Holder(), "float32"), want.numpy())
+    assert np.array_equal(tc.to_numpy(Holder(), "float32"), want.numpy())
     assert tc.as_tensor(Holder()).dtype == torch.float4_e2m1fn_x2
     assert torch.equal(tc.as_tensor(Holder()).view(torch.uint8), pairs)
     one_each = Producer(code=17, bits=4, shape=(4,), strides=(1,), flags=4)
     ctypes.memmove(one_each.memory, bytes([0, 1, 2, 15]), 4)
-    assert tc.as_array(one_each, "float32").tolist() == [0, 0.5, 1, -6]
+    assert tc.to_numpy(one_each, "float32").tolist() == [0, 0.5, 1, -6]
     packed = Producer(code=17, bits=4, shape=(3,), strides=None)
     ctypes.memmove(packed.memory, bytes([0x21, 0x0F]), 2)
-    assert tc.as_array(packed, "float32").tolist() == [0.5, 1, -6]
+    assert tc.to_numpy(packed, "float32").tolist() == [0.5, 1, -6]
 
 
 def test_nothing_ends_the_process() -> None:
@@ -189,7 +189,7 @@ def test_nothing_ends_the_process() -> None:
         "import torch, tensorcast as tc\n"
         "import test_dlpack as t\n"
         "for said, _ in t.IMPOSSIBLE.values():\n"
-        "    for call in (tc.as_tensor, tc.as_array, tc.explain, lambda p: tc.tensor([p])):\n"
+        "    for call in (tc.as_tensor, tc.to_numpy, tc.explain, lambda p: tc.as_tensor([p])):\n"
         "        try: call(t.Producer(**said))\n"
         "        except tc.errors.CastError: pass\n"
         "print('fine')"

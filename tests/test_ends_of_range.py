@@ -57,7 +57,7 @@ def test_overflow_as_ieee_754_says(row: Format, n: int) -> None:
     for source in ("float64", "float32", "bfloat16"):
         if not far < FORMATS[source].max:
             continue
-        x = tc.array([far, -far, INF, -INF, 1.0] * n, source, overflow="ieee")
+        x = tc.to_numpy([far, -far, INF, -INF, 1.0] * n, source, overflow="ieee")
         for rounding, (high, low) in expected.items():
             made, loss = tc.cast(x, row, overflow="ieee", rounding=rounding, report=True)
             want = [high, low, out, -out, 1.0] * n
@@ -116,7 +116,7 @@ X = [1.0, INF, -INF, 2.0]
 @pytest.mark.parametrize("n", [1, 600, 9000])
 def test_saturate_gives_the_largest_value(source: str, target: str, n: int) -> None:
     row = FORMATS[target]
-    x = tc.array(X * n, source)
+    x = tc.to_numpy(X * n, source)
     kept, loss = tc.cast(x, target, report=True)
     assert same(kept, X * n)
     assert (loss.n_overflow, loss.n_inf, loss.is_lossless) == (0, 2 * n, True)
@@ -202,7 +202,7 @@ def test_exact_measure_and_can_cast() -> None:
 def test_to_the_same_format(row: Format, library: str) -> None:
     if library == "torch" and not hasattr(torch, row.spellings.get("torch", "-")):
         pytest.skip(f"torch has no {row}")
-    make: Any = tc.array if library == "numpy" else tc.tensor
+    make: Any = tc.to_numpy if library == "numpy" else tc.as_tensor
     x = make(X, row)
     assert tc.cast(x, row) is x
     top = largest(row)
@@ -259,7 +259,7 @@ def test_strides_swapped_bytes_and_large_results() -> None:
 @pytest.mark.parametrize("target", ["float32", "float16", "float64"])
 def test_numbers_and_sequences(target: str) -> None:
     top = largest(FORMATS[target])
-    for make in (tc.tensor, tc.array):
+    for make in (tc.as_tensor, tc.to_numpy):
         kept, ended = make(X, target), make(X, target, inf="saturate")
         assert same(kept, X)
         assert same(ended, [1.0, top, -top, 2.0])
@@ -269,19 +269,19 @@ def test_numbers_and_sequences(target: str) -> None:
         assert same(nested, [[1.0, top, -top, 2.0]] * 2)
         with pytest.raises(CastOverflowError, match="infinite"):
             make([np.array(X[:1]), np.array(X[1:2])], target, inf="raise")
-    pair = tc.array([complex(INF, 1)], "complex128", inf="saturate")
+    pair = tc.to_numpy([complex(INF, 1)], "complex128", inf="saturate")
     assert (pair.real[0], pair.imag[0]) == (np.finfo(np.float64).max, 1.0)
     with pytest.raises(CastOverflowError):
-        tc.array([complex(INF, 1e300)], "complex64", inf="saturate")
+        tc.to_numpy([complex(INF, 1e300)], "complex64", inf="saturate")
 
 
 def test_what_is_shared_is_looked_at() -> None:
     fine, x = np.ones(3, np.float32), np.array(X, np.float32)
     for inf in ("raise", "saturate"):
         assert np.shares_memory(tc.as_tensor(fine, inf=inf).numpy(), fine)
-        assert np.shares_memory(tc.as_array(fine, inf=inf, copy=False), fine)
+        assert np.shares_memory(tc.to_numpy(fine, inf=inf, copy=False), fine)
     top = largest(FORMATS["float32"])
-    for make in (tc.as_tensor, tc.as_array, tc.to_numpy):
+    for make in (tc.as_tensor, tc.to_numpy, tc.to_numpy):
         for data in (x, torch.from_numpy(x)):
             assert same(make(data, inf="saturate"), [1.0, top, -top, 2.0])
             assert same(make(data, "float32", inf="saturate", copy=True), [1.0, top, -top, 2.0])
@@ -332,7 +332,7 @@ def test_what_a_module_keeps_is_left_alone() -> None:
 
 def test_the_reference_to_test_against() -> None:
     x = np.array([1.0, INF, 7e4], np.float32)
-    policy = tc.Policy(overflow="ieee", inf="saturate", rounding="up")
+    policy = tc.policy.Policy(overflow="ieee", inf="saturate", rounding="up")
     found = tc.testing.reference_cast(x, "float16", policy)
     assert found.tolist() == [1.0, 65504.0, INF]
     tc.testing.assert_matches_reference(
@@ -340,7 +340,7 @@ def test_the_reference_to_test_against() -> None:
         "float32", "float16", policy,
     )  # fmt: skip
     for inf in ("saturate", "raise"):
-        policy = tc.Policy(overflow="saturate", inf=inf)
+        policy = tc.policy.Policy(overflow="saturate", inf=inf)
         tc.testing.assert_matches_reference(
             lambda x, inf=inf: tc.cast(x, "float16", overflow="saturate", inf=inf),
             "bfloat16", "float16", policy,
@@ -348,7 +348,7 @@ def test_the_reference_to_test_against() -> None:
     with pytest.raises(AssertionError):  # infinities are among what is tried
         tc.testing.assert_matches_reference(
             lambda x: tc.cast(x, "float16", overflow="saturate"),
-            "bfloat16", "float16", tc.Policy(overflow="saturate", inf="saturate"),
+            "bfloat16", "float16", tc.policy.Policy(overflow="saturate", inf="saturate"),
         )  # fmt: skip
 
 

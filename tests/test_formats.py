@@ -209,13 +209,10 @@ def test_spelled_by_is_exact() -> None:
     ("spelling", "shown", "nearest"),
     [
         ("bflot16", "bflot16", "bfloat16, float16"),
-        ("float8", "float8", ", ".join(name for name in FORMATS if name.startswith("float8"))),
-        ("torch.fp8", "torch.fp8", "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz"),
+        ("float6", "float6", "float6_e2m3fn, float6_e3m2fn"),
+        ("float8_e4", "float8_e4", "float8_e4m3, float8_e4m3b11fnuz, float8_e4m3fn and 1 more"),
         ("torch.uint1x", "torch.uint1x", "uint1"),
         ("e5m3", "e5m3", "float8_e5m2"),
-        ("", "", "bool, int1"),
-        (None, "None", ""),
-        (8, "8", ""),
     ],
 )
 def test_unknown_names_list_the_nearest(spelling: object, shown: str, nearest: str) -> None:
@@ -223,11 +220,29 @@ def test_unknown_names_list_the_nearest(spelling: object, shown: str, nearest: s
         lookup(spelling)
     begin = f"no number format is called {shown!r}; nearest: {nearest}"
     assert str(caught.value).startswith(begin)
-    listed = str(caught.value).split("nearest: ")[1].split(", ")
-    assert listed
+    listed = str(caught.value).split("nearest: ")[1].split(" and ")[0].split(", ")
+    assert 1 <= len(listed) <= 3
     assert set(listed) <= set(FORMATS)
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, TensorcastError)
+
+
+@pytest.mark.parametrize("spelling", ["numpy", "", None, 12345, "weights"])
+def test_where_nothing_is_near_it_says_so(spelling: object) -> None:
+    with pytest.raises(FormatError) as caught:
+        lookup(spelling)
+    assert str(caught.value) == (
+        f"no number format is called {str(spelling)!r}, and no name is near it. "
+        "`tensorcast formats` lists all"
+    )
+
+
+@pytest.mark.parametrize("spelling", ["fp8", "float8", "torch.float8"])
+def test_float8_is_a_choice_that_is_explained(spelling: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        lookup(spelling)
+    for said in ("float8_e4m3fn holds values up to 448", "float8_e5m2 holds values up to 57344"):
+        assert said in str(caught.value)
 
 
 # -- what libraries read differently -------------------------------------------------------------
@@ -255,8 +270,8 @@ def test_what_numpy_reads_is_read_so_or_refused(spelling: str) -> None:
         assert lookup(spelling).name == dtype.name
     with suppress(FormatError):
         assert tc.cast(np.ones(1), spelling).dtype == dtype
-        assert tc.array([1], spelling).dtype == dtype
-        assert tc.as_array(np.ones(1), spelling).dtype == dtype
+        assert tc.to_numpy([1], spelling).dtype == dtype
+        assert tc.to_numpy(np.ones(1), spelling).dtype == dtype
 
 
 def test_what_torch_reads_is_read_so_or_refused() -> None:
@@ -269,7 +284,7 @@ def test_what_torch_reads_is_read_so_or_refused() -> None:
             assert lookup(spelling).spellings["torch"] == str(dtype).removeprefix("torch.")
         if spelling not in NO_NAME and dtype != torch.float4_e2m1fn_x2:
             assert tc.cast(ones, spelling, overflow="saturate").dtype == dtype
-            assert tc.tensor([1], spelling, overflow="saturate").dtype == dtype
+            assert tc.as_tensor([1], spelling, overflow="saturate").dtype == dtype
             assert tc.cast(ones, f"torch.{spelling}", overflow="saturate").dtype == dtype
 
 
@@ -284,8 +299,8 @@ def test_what_is_read_differently_is_refused_with_both_readings(spelling: str) -
         lambda: tc.cast(x, spelling),
         lambda: tc.measure(x, spelling),
         lambda: tc.can_cast(x, spelling),
-        lambda: tc.array([1.0], spelling),
-        lambda: tc.as_array(x, spelling),
+        lambda: tc.to_numpy([1.0], spelling),
+        lambda: tc.to_numpy(x, spelling),
         lambda: tc.promote(spelling, "int8"),
     ]
     for call in calls:

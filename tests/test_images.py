@@ -206,15 +206,15 @@ def test_any_strides(data: Any) -> None:
     image = whole[cut(0), cut(1), cut(2)].transpose(data.draw(st.permutations(range(3))))
     room = np.zeros((image.shape[2] * 2, image.shape[0] * 3, image.shape[1] + 1), np.float32)
     out = room[::-2, 1::3, 1:]
-    made = tc.image_to_tensor(image, out=out, divide=3)
+    made = tc.image_to_tensor(image, layout="HWC->CHW", out=out, divide=3)
     assert made is out
     assert np.array_equal(out, (image / 3).astype(np.float32).transpose(2, 0, 1))
-    assert np.array_equal(tc.image_to_tensor(image, divide=3), out)
+    assert np.array_equal(tc.image_to_tensor(image, layout="HWC->CHW", divide=3), out)
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 3), (4, 0, 3), (4, 4, 0), (0, 0, 0)])
 def test_empty_images(shape: tuple[int, ...]) -> None:
-    made = tc.image_to_tensor(np.zeros(shape, np.uint8))
+    made = tc.image_to_tensor(np.zeros(shape, np.uint8), layout="HWC->CHW")
     assert made.shape == (shape[2], shape[0], shape[1])
 
 
@@ -318,7 +318,7 @@ IMAGE = np.zeros((2, 4, 3), np.uint8)
 BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (IMAGE[0], {}, CastError, ("the image has shape [4, 3], the layout 'HWC' 3 dimensions. A grey "
      'image is "HW->HW" or "HW->CHW".')),
-    (IMAGE, {"layout": "HWC"}, CastError, "layout='HWC' is none"),
+    (IMAGE, {"layout": "HWC->"}, CastError, "layout='HWC->' is none"),
     (IMAGE, {"layout": "HHC->CHW"}, CastError, "layout='HHC->CHW' is none"),
     (IMAGE, {"layout": "HWX->XHW"}, CastError, "layout='HWX->XHW' is none"),
     (IMAGE, {"layout": "HWC->HW"}, CastError, "layout='HWC->HW': C stands on one side only"),
@@ -462,7 +462,7 @@ def test_pil_images_in_several_blocks(
             image.putpixel((66, 89), (1, 2, 200))
             image = pil.eval(image, lambda x: min(x, 127))
             image.putpixel((66, 89), (1, 2, 200))
-            with pytest.raises(tc.CastOverflowError, match=r"channel 2 at \[89, 66\]"):
+            with pytest.raises(tc.errors.CastOverflowError, match=r"channel 2 at \[89, 66\]"):
                 tc.image_to_tensor(image, "int8", divide=None)
     finally:
         pil.core.set_block_size(before)

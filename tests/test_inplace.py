@@ -64,7 +64,7 @@ def test_the_values_of_cast(source: str) -> None:
         for n in (0, 2, 40_002):
             x = values(source, n)
             if FORMATS[source].is_complex and not FORMATS[target].is_complex and target != "bool":
-                with pytest.raises(tc.CastError, match="imaginary"):
+                with pytest.raises(tc.errors.CastError, match="imaginary"):
                     tc.cast_(x, target)
                 continue
             options = policy_for(source, target)
@@ -107,7 +107,7 @@ def test_a_value_with_several_indices() -> None:
     one = torch.full((1,), 0.3)
     x = torch.empty(0).set_(one.untyped_storage(), 0, (5,), (0,))
     del one
-    with pytest.raises(tc.InPlaceError, match="several indices"):
+    with pytest.raises(tc.errors.InPlaceError, match="several indices"):
         tc.cast_(x, "bfloat16", rounding="stochastic")
     assert tc.cast_(x, "float16").tolist() == [torch.tensor(0.3).half().item()] * 5
     assert x.stride() == (0,)
@@ -124,24 +124,24 @@ def test_pairs_to_a_byte() -> None:
     assert x.shape == (5, 8)
     assert torch.equal(x, tc.cast(expected, "float32"))
     x = torch.zeros(5, 7)
-    with pytest.raises(tc.CastError, match="two elements to a byte"):
+    with pytest.raises(tc.errors.CastError, match="two elements to a byte"):
         tc.cast_(x, "float4_e2m1fn")
     assert x.dtype == torch.float32
     x = torch.zeros(4, 6).t().data
-    with pytest.raises(tc.CastError, match="contiguous"):
+    with pytest.raises(tc.errors.CastError, match="contiguous"):
         tc.cast_(x, "float4_e2m1fn")
 
 
 @pytest.mark.parametrize(
     ("value", "to", "options", "error"),
     [
-        (1e6, "float16", {}, tc.CastOverflowError),
-        (float("nan"), "int8", {"overflow": "saturate"}, tc.CastNanError),
-        (float("inf"), "int8", {"overflow": "wrap"}, tc.CastOverflowError),
-        (0.1, "float16", {"exact": True}, tc.InexactCastError),
-        (0.1, "int32", {"exact": True}, tc.InexactCastError),  # of the same width
-        (0.0, "float16", {"overflow": "wrap"}, tc.PolicyError),
-        (0.0, "nonsense", {}, tc.FormatError),
+        (1e6, "float16", {}, tc.errors.CastOverflowError),
+        (float("nan"), "int8", {"overflow": "saturate"}, tc.errors.CastNanError),
+        (float("inf"), "int8", {"overflow": "wrap"}, tc.errors.CastOverflowError),
+        (0.1, "float16", {"exact": True}, tc.errors.InexactCastError),
+        (0.1, "int32", {"exact": True}, tc.errors.InexactCastError),  # of the same width
+        (0.0, "float16", {"overflow": "wrap"}, tc.errors.PolicyError),
+        (0.0, "nonsense", {}, tc.errors.FormatError),
     ],
 )
 def test_a_refused_value_leaves_the_tensor(value: float, to: str, options: Any, error: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_refused_value_leaves_the_tensor(value: float, to: str, options: Any, 
 def test_the_first_refused_value_is_shown() -> None:
     x = torch.zeros(3, 4)
     x[2, 1] = 70_000
-    with pytest.raises(tc.CastOverflowError, match=r"it is 70000 at \[2, 1\]"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"it is 70000 at \[2, 1\]"):
         tc.cast_(x, "float16")
 
 
@@ -218,7 +218,7 @@ def test_the_gradient_comes_along() -> None:
 def test_a_refused_gradient_leaves_both() -> None:
     p = torch.nn.Parameter(torch.ones(10))
     p.grad = torch.full((10,), 1e6)
-    with pytest.raises(tc.CastOverflowError, match=r"'\.grad'"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"'\.grad'"):
         tc.cast_(p, "float16")
     assert (p.dtype, p.grad.dtype) == (torch.float32, torch.float32)
     assert p.grad[0] == 1e6
@@ -226,7 +226,7 @@ def test_a_refused_gradient_leaves_both() -> None:
 
 def test_no_gradient_to_integers() -> None:
     p = torch.nn.Parameter(torch.ones(10))
-    with pytest.raises(tc.InPlaceError, match="requires grad") as caught:
+    with pytest.raises(tc.errors.InPlaceError, match="requires grad") as caught:
         tc.cast_(p, "int8")
     assert caught.value.kind == "requires grad"
     assert p.dtype == torch.float32
@@ -235,9 +235,11 @@ def test_no_gradient_to_integers() -> None:
 def test_only_tensors() -> None:
     import numpy as np
 
-    with pytest.raises(tc.CastError, match=r"numpy\.ndarray cannot change its format in place"):
+    with pytest.raises(
+        tc.errors.CastError, match=r"numpy\.ndarray cannot change its format in place"
+    ):
         tc.cast_(np.zeros(3), "float16")
-    with pytest.raises(tc.PolicyError, match="others='no' is not one of refuse, copy"):
+    with pytest.raises(tc.errors.PolicyError, match="others='no' is not one of refuse, copy"):
         tc.cast_(torch.zeros(3), "float16", others="no")  # type: ignore[arg-type]
 
 
@@ -248,7 +250,9 @@ def test_failing_allocations_do_not_stop_it() -> None:
     for source, target in (("float32", "float16"), ("float16", "float64"), ("int16", "complex64")):
         x = values(source, 17_000_000)
         expected = tc.cast(x, target)
-        convert.convert_all([convert.Wish("", x, FORMATS[target])], tc.Policy(), n_failures=3)
+        convert.convert_all(
+            [convert.Wish("", x, FORMATS[target])], tc.policy.Policy(), n_failures=3
+        )
         assert torch.equal(x, expected)
 
 

@@ -33,7 +33,7 @@ PAIRS = [
 def jobs_of(x: Any, target: str) -> list[device.DeviceJob]:
     row = FORMATS[target]
     source = str(x.dtype).removeprefix("torch.")
-    return [device.DeviceJob(Wish("", x, row), tc.Policy("saturate").resolve(source, row))]
+    return [device.DeviceJob(Wish("", x, row), tc.policy.Policy("saturate").resolve(source, row))]
 
 
 def made(source: str, layout: str) -> Any:
@@ -55,7 +55,7 @@ def test_the_steps_on_the_cpu(source: str, target: str, layout: str, chunk_bytes
     device.convert_on_device(jobs_of(x, target), chunk_bytes)
     assert x is held
     assert x.stride() == strides
-    tc.assert_cast_close(x, expected)
+    tc.testing.assert_cast_close(x, expected)
     if expected.dtype.itemsize == torch.empty(0, dtype=getattr(torch, source)).element_size():
         assert x.data_ptr() == address
 
@@ -149,7 +149,7 @@ def test_a_gpu_holds_the_larger_and_a_chunk(source: str, target: str) -> None:
 def test_a_view_on_a_gpu_is_refused() -> None:
     x = torch.ones(10, device="cuda")
     view = x.detach()
-    with pytest.raises(tc.InPlaceError):
+    with pytest.raises(tc.errors.InPlaceError):
         tc.cast_(x, "float16")
     assert view.tolist() == [1.0] * 10
     del view

@@ -69,7 +69,7 @@ def test_a_cnn_trains_and_infers_on(to: str) -> None:
     for i in (0, 3, 4, 6):
         reference[i].to(LOW[to])
     if to == "float16":  # the squares of small gradients are 0 in it
-        with pytest.raises(tc.CollapseError, match="exp_avg_sq"):
+        with pytest.raises(tc.errors.CollapseError, match="exp_avg_sq"):
             tc.cast_(model, to, optimizer=optimizer)
         assert {x.dtype for x in model.state_dict().values()} == {torch.float32, torch.int64}
     tc.cast_(model, to, optimizer=optimizer, raw=to == "float16")

@@ -93,7 +93,9 @@ def test_one_refused_value_leaves_the_module() -> None:
     with torch.no_grad():
         net.inner[0].weight[3, 4] = 1e6
     before = snapshot(dict(net.named_parameters()) | dict(net.named_buffers()))
-    with pytest.raises(tc.CastOverflowError, match=r"'inner\.0\.weight': 1 of 64 .* at \[3, 4\]"):
+    with pytest.raises(
+        tc.errors.CastOverflowError, match=r"'inner\.0\.weight': 1 of 64 .* at \[3, 4\]"
+    ):
         tc.cast_(net, "float16")
     expect_untouched(before)
 
@@ -102,10 +104,14 @@ def test_one_shared_tensor_leaves_the_module() -> None:
     net = Net()
     view = net.inner[0].bias.detach()
     before = snapshot(dict(net.named_parameters()) | dict(net.named_buffers()) | {"view": view})
-    with pytest.raises(tc.InPlaceError, match=r"'inner\.0\.bias': the tensor shares its memory"):
+    with pytest.raises(
+        tc.errors.InPlaceError, match=r"'inner\.0\.bias': the tensor shares its memory"
+    ):
         tc.cast_(net, "float16")
     expect_untouched(before)
-    with pytest.warns(tc.InPlaceWarning, match=r"'inner\.0\.bias': not in place, but copied"):
+    with pytest.warns(
+        tc.errors.InPlaceWarning, match=r"'inner\.0\.bias': not in place, but copied"
+    ):
         tc.cast_(net, "float16", others="copy")
     assert torch.equal(view, before["view"][1])
     assert net.inner[0].bias.dtype == torch.float16
@@ -114,7 +120,7 @@ def test_one_shared_tensor_leaves_the_module() -> None:
 def test_a_live_graph_refuses() -> None:
     net = Net()
     loss = net(torch.randint(0, 50, (16,))).sum()
-    with pytest.raises(tc.InPlaceError, match="held by torch or a library") as caught:
+    with pytest.raises(tc.errors.InPlaceError, match="held by torch or a library") as caught:
         tc.cast_(net, "bfloat16")
     assert caught.value.kind == "held by torch"
     loss.backward()
@@ -140,9 +146,11 @@ def test_parameters_on_one_storage_stay_on_one() -> None:
     assert len(storages) == 1
     tc.cast_(net, "bfloat16", overflow="saturate")  # in the same memory
     assert {p.untyped_storage().data_ptr() for p in net.parameters()} == storages
-    with pytest.raises(tc.InPlaceError, match="'b': the tensor shares its memory with 'a', and"):
+    with pytest.raises(
+        tc.errors.InPlaceError, match="'b': the tensor shares its memory with 'a', and"
+    ):
         tc.cast_(net, "float32", rules={"b": "float64"})
-    with pytest.raises(tc.InPlaceError, match="shares its memory"):
+    with pytest.raises(tc.errors.InPlaceError, match="shares its memory"):
         tc.cast_(net, "float32", rules={"b": None})
     assert {p.dtype for p in net.parameters()} == {torch.bfloat16}
 
@@ -150,19 +158,23 @@ def test_parameters_on_one_storage_stay_on_one() -> None:
 def test_rules_have_to_match() -> None:
     net = Net()
     with pytest.raises(
-        tc.CastError, match=r"the rule 'inner\.9\.\*' matches no tensor\. Nearest: 'inner"
+        tc.errors.CastError, match=r"the rule 'inner\.9\.\*' matches no tensor\. Nearest: 'inner"
     ):
         tc.cast_(net, "float16", rules={"inner.9.*": None})
-    with pytest.raises(tc.CastError, match=r"'embedding\.weight' and 'head\.weight' are one"):
+    with pytest.raises(
+        tc.errors.CastError, match=r"'embedding\.weight' and 'head\.weight' are one"
+    ):
         tc.cast_(net, "float16", rules={"head.*": None})
-    with pytest.raises(tc.CastError, match="a tensor has none"):
+    with pytest.raises(tc.errors.CastError, match="a tensor has none"):
         tc.cast_(torch.zeros(3), "float16", rules={"*": None})
     assert net.scale.dtype == torch.float32
 
 
 def test_integers_need_a_parameter_without_gradient() -> None:
     net = torch.nn.Linear(3, 3)
-    with pytest.raises(tc.InPlaceError, match="'weight': the tensor requires grad, which int8"):
+    with pytest.raises(
+        tc.errors.InPlaceError, match="'weight': the tensor requires grad, which int8"
+    ):
         tc.cast_(net, "int8")
     net.requires_grad_(False)
     tc.cast_(net, "int8", raw=True)
@@ -176,7 +188,7 @@ def test_parametrizations_compute_from_the_new_format() -> None:
     net(torch.ones(2, 4, dtype=torch.bfloat16)).sum().backward()
     with (
         torch.nn.utils.parametrize.cached(),
-        pytest.raises(tc.InPlaceError, match="parametrizations are cached"),
+        pytest.raises(tc.errors.InPlaceError, match="parametrizations are cached"),
     ):
         tc.cast_(net, "float32")
 
@@ -204,7 +216,7 @@ def test_a_recurrent_module_runs_on() -> None:
 
 def test_a_meta_module_is_told() -> None:
     net = torch.nn.Linear(4, 4, device="meta")
-    with pytest.raises(tc.InPlaceError, match="'weight': the tensor has no memory"):
+    with pytest.raises(tc.errors.InPlaceError, match="'weight': the tensor has no memory"):
         tc.cast_(net, "float16")
 
 
@@ -265,7 +277,7 @@ def test_refused_state_leaves_everything() -> None:
     net(torch.ones(1, 4)).sum().backward()
     optimizer.step()
     optimizer.state[net.weight]["momentum_buffer"][0, 0] = 1e6
-    with pytest.raises(tc.CastOverflowError, match="'weight: momentum_buffer'"):
+    with pytest.raises(tc.errors.CastOverflowError, match="'weight: momentum_buffer'"):
         tc.cast_(net, "float16", optimizer=optimizer)
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     assert optimizer.state[net.bias]["momentum_buffer"].dtype == torch.float32
@@ -273,9 +285,9 @@ def test_refused_state_leaves_everything() -> None:
 
 def test_an_optimizer_of_others() -> None:
     net, other = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
-    with pytest.raises(tc.CastError, match="has none of the parameters"):
+    with pytest.raises(tc.errors.CastError, match="has none of the parameters"):
         tc.cast_(net, "float16", optimizer=torch.optim.SGD(other.parameters()))
-    with pytest.raises(tc.CastError, match="optimizer is a str"):
+    with pytest.raises(tc.errors.CastError, match="optimizer is a str"):
         tc.cast_(net, "float16", optimizer="sgd")
     assert net.weight.dtype == torch.float32
 
@@ -292,15 +304,15 @@ def test_a_state_dict() -> None:
         to = torch.bfloat16 if expected[name].is_floating_point() else expected[name].dtype
         assert x.dtype == to
         assert torch.equal(x, expected[name].to(to))
-    with pytest.raises(tc.InPlaceError, match="shares its memory"):
+    with pytest.raises(tc.errors.InPlaceError, match="shares its memory"):
         tc.cast_(net.state_dict(), "bfloat16")
     nested = {"model": {"w": torch.ones(3)}, "more": [torch.ones(2), (torch.ones(4),)], "epoch": 7}
     tc.cast_(nested, "float16", rules={"model.w": "float64"})
     assert nested["model"]["w"].dtype == torch.float64
     assert nested["more"][0].dtype == nested["more"][1][0].dtype == torch.float16
-    with pytest.raises(tc.CastError, match="'model' is a Linear, whose tensors are no part"):
+    with pytest.raises(tc.errors.CastError, match="'model' is a Linear, whose tensors are no part"):
         tc.cast_({"model": torch.nn.Linear(2, 2), "w": torch.ones(3)}, "float16")
-    with pytest.raises(tc.CastError, match="holds no tensor"):
+    with pytest.raises(tc.errors.CastError, match="holds no tensor"):
         tc.cast_({"epoch": 7}, "float16")
 
 
@@ -341,7 +353,9 @@ def small_net() -> torch.nn.Module:
 def test_a_module_does_not_collapse(policy: dict[str, object]) -> None:
     net = small_net()
     before = snapshot(dict(net.named_parameters()))
-    with pytest.raises(tc.CollapseError, match="2 tensors become mostly zero in int8") as caught:
+    with pytest.raises(
+        tc.errors.CollapseError, match="2 tensors become mostly zero in int8"
+    ) as caught:
         tc.cast_(net, "int8", **policy)
     lines = str(caught.value).splitlines()
     assert lines[1:3] == [
@@ -365,12 +379,16 @@ def test_a_dict_does_not_collapse() -> None:
     state = {"a": torch.full((300,), 1e-9), "inner": {"b": torch.tensor([0.5, 2.5])},
              "mask": torch.tensor([1, 2], dtype=torch.int8)}  # fmt: skip
     before = snapshot({"a": state["a"], "b": state["inner"]["b"], "mask": state["mask"]})
-    with pytest.raises(tc.CollapseError, match="'a': 300 of 300 non-zero values become 0 in float"):
+    with pytest.raises(
+        tc.errors.CollapseError, match="'a': 300 of 300 non-zero values become 0 in float"
+    ):
         tc.cast_(state, "float16", overflow="saturate")
-    with pytest.raises(tc.CollapseError, match="'mask': all 2 values, which differ, become True"):
+    with pytest.raises(
+        tc.errors.CollapseError, match="'mask': all 2 values, which differ, become True"
+    ):
         tc.cast_(state, "bfloat16", rules={"mask": "bool"})
     with pytest.raises(
-        tc.CollapseError, match=r"'inner\.b': all 2 values, which differ, become Tr"
+        tc.errors.CollapseError, match=r"'inner\.b': all 2 values, which differ, become Tr"
     ):
         tc.cast_(state, "bool", rules={"mask": None, "a": None})
     expect_untouched(before)
@@ -385,7 +403,9 @@ def test_state_that_float16_would_lose_is_named() -> None:
     for parameter in net.parameters():
         parameter.grad = torch.full_like(parameter, 1e-6)
     optimizer.step()
-    with pytest.raises(tc.CollapseError, match="'weight: exp_avg_sq': 16 of 16 non-zero values"):
+    with pytest.raises(
+        tc.errors.CollapseError, match="'weight: exp_avg_sq': 16 of 16 non-zero values"
+    ):
         tc.cast_(net, "float16", optimizer=optimizer)
     assert net.weight.dtype == torch.float32
 
@@ -406,13 +426,13 @@ def test_complex_tensors_are_converted_or_refused_by_name() -> None:
     assert torch.equal(both["a"], values.to(torch.complex128))
     both = {"b": torch.ones(2), "a": values.clone(), "n": torch.arange(2)}
     for to in ("float16", "int8"):
-        with pytest.raises(tc.CastError, match="'a' is complex64"):
+        with pytest.raises(tc.errors.CastError, match="'a' is complex64"):
             tc.cast_(both, to)
     assert (both["a"].dtype, both["b"].dtype) == (torch.complex64, torch.float32)
     tc.cast_(both, "float16", rules={"a": None})
     assert (both["a"].dtype, both["b"].dtype) == (torch.complex64, torch.float16)
     assert torch.equal(both["a"], values)
-    with pytest.raises(tc.CastError, match="'half' is complex32"):
+    with pytest.raises(tc.errors.CastError, match="'half' is complex32"):
         tc.cast_({"half": torch.zeros(2, dtype=torch.complex32)}, "complex64")
 
 
@@ -422,7 +442,7 @@ def test_complex_parameters_take_gradient_and_optimizer_along() -> None:
     optimizer = torch.optim.Adam(module.parameters())
     (module.p * module.p.conj()).real.sum().backward()
     optimizer.step()
-    with pytest.raises(tc.CastError, match="'p' is complex64"):
+    with pytest.raises(tc.errors.CastError, match="'p' is complex64"):
         tc.cast_(module, "bfloat16", optimizer=optimizer)
     tc.cast_(module, "complex128", optimizer=optimizer)
     assert module.p.dtype == module.p.grad.dtype == torch.complex128

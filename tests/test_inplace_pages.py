@@ -88,7 +88,7 @@ def test_failing_allocations(
         x = x.remainder_(1000).to(getattr(torch, source))
         expected = tc.cast(x, target)
         convert.convert_all(
-            [convert.Wish("", x, FORMATS[target])], tc.Policy(), n_failures=n_failures
+            [convert.Wish("", x, FORMATS[target])], tc.policy.Policy(), n_failures=n_failures
         )
         assert same(x, expected)
 

@@ -58,7 +58,7 @@ def test_what_cannot_be_converted_is_refused_by_name(kind: str, as_parameter: bo
     if as_parameter and kind in ("mkldnn", "quantized"):
         pytest.skip(f"torch makes no Parameter of a tensor that is {kind}")
     model = Holds(make(), as_parameter)
-    with pytest.raises(tc.InPlaceError) as caught:
+    with pytest.raises(tc.errors.InPlaceError) as caught:
         tc.cast_(model, "bfloat16")
     assert str(caught.value).startswith(f"'odd': the tensor {reason}")
     assert "rules={'odd': None}" in str(caught.value)
@@ -66,7 +66,7 @@ def test_what_cannot_be_converted_is_refused_by_name(kind: str, as_parameter: bo
     tc.cast_(model, "bfloat16", rules={"odd": None})
     assert model.linear.weight.dtype == torch.bfloat16
     for data in ({"a": {"odd": make()}}, {"a": [torch.ones(3), make()]}):
-        with pytest.raises(tc.InPlaceError, match=r"'a\.(odd|1)': the tensor is"):
+        with pytest.raises(tc.errors.InPlaceError, match=r"'a\.(odd|1)': the tensor is"):
             tc.cast_(data, "bfloat16")
 
 
@@ -128,7 +128,7 @@ def test_state_in_any_container_comes_along_or_nothing_does() -> None:
         "step": torch.ones(()),
     }
     made[2][1] = 1e30
-    with pytest.raises(tc.CastOverflowError, match=r"'weight: nested\.tuple\[1\]\[0\]'"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"'weight: nested\.tuple\[1\]\[0\]'"):
         tc.cast_(model, "float16", optimizer=optimizer)
     assert {x.dtype for x in (*made, model.weight)} == {torch.float32}
     made[2][1] = 1
@@ -141,7 +141,9 @@ def test_state_in_any_container_comes_along_or_nothing_does() -> None:
     other = torch.nn.Linear(2, 2)
     optimizer = torch.optim.SGD(other.parameters(), momentum=0.9)
     optimizer.state[other.weight] = {"list": [torch.eye(2).to_sparse()]}
-    with pytest.raises(tc.InPlaceError, match=r"'weight: list\[0\]': the tensor is laid out"):
+    with pytest.raises(
+        tc.errors.InPlaceError, match=r"'weight: list\[0\]': the tensor is laid out"
+    ):
         tc.cast_(other, "float16", optimizer=optimizer)
     assert other.weight.dtype == torch.float32
 
@@ -150,7 +152,7 @@ def test_state_in_any_container_comes_along_or_nothing_does() -> None:
 
 
 def refusal(x: Any, **options: Any) -> str:
-    with pytest.raises(tc.InPlaceError) as caught:
+    with pytest.raises(tc.errors.InPlaceError) as caught:
         tc.cast_(x, "bfloat16", **options)
     return str(caught.value)
 
@@ -226,7 +228,7 @@ def test_a_loaded_dict_is_told_of_mmap(tmp_path: Path) -> None:
     assert "torch.load(path, mmap=True), which is converted" in text
     assert 'others="copy"' in text
     assert tc.cast_(torch.load(path, mmap=True), "bfloat16")["w"].dtype == torch.bfloat16
-    with pytest.warns(tc.InPlaceWarning):
+    with pytest.warns(tc.errors.InPlaceWarning):
         assert tc.cast_(torch.load(path), "bfloat16", others="copy")["w"].dtype == torch.bfloat16
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import re
@@ -51,7 +50,7 @@ def test_an_action(kind: Kind, others: str, to: str, tmp_path: Path) -> None:
         for reader in case.readers:
             assert read(reader) == VALUES
         if action == "refused":
-            assert isinstance(error, tc.InPlaceError)
+            assert isinstance(error, tc.errors.InPlaceError)
             # torch 2.6 exports a view of the tensor by DLPack, and 2.13 the tensor itself
             same = {"view", "held by torch"}
             assert error.kind == kind.refusal or {error.kind, kind.refusal} == same, error
@@ -78,7 +77,7 @@ def test_the_old_memory_stays_until_its_last_party_goes(monkeypatch: pytest.Monk
     monkeypatch.setattr("tensorcast.inplace.convert.numpy_is_counted", lambda: False)
     x = torch.tensor(VALUES)
     array = x.numpy()
-    with pytest.warns(tc.InPlaceWarning):
+    with pytest.warns(tc.errors.InPlaceWarning):
         tc.cast_(x, "float16", others="copy")
     assert array.tolist() == VALUES
     assert x._tensorcast_kept.data_ptr() == array.ctypes.data
@@ -91,7 +90,7 @@ def test_a_pinned_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
         print("no CUDA: the answer of is_pinned is made up")
         x = torch.ones(10)
         monkeypatch.setattr(torch.Tensor, "is_pinned", lambda self: True)
-    with pytest.raises(tc.InPlaceError, match="pinned memory") as caught:
+    with pytest.raises(tc.errors.InPlaceError, match="pinned memory") as caught:
         tc.cast_(x, "float16")
     assert caught.value.kind == "pinned"
     assert x.tolist() == [1.0] * 10
@@ -142,7 +141,7 @@ def test_a_missing_interface_refuses(
     try:
         x = torch.ones(10)
         for others in ("refuse", "copy"):
-            with pytest.raises(tc.InPlaceError, match=told) as caught:
+            with pytest.raises(tc.errors.InPlaceError, match=told) as caught:
                 tc.cast_(x, "float16", others=others)  # type: ignore[arg-type]
             assert caught.value.kind == "unknown torch"
         assert x.tolist() == [1.0] * 10
@@ -276,11 +275,11 @@ def test_a_killed_worker_changes_nothing() -> None:
         if kill:
             os.kill(worker.pid, signal.SIGKILL)
             worker.join()
-        with pytest.raises(tc.InPlaceError, match="another process would read") as caught:
+        with pytest.raises(tc.errors.InPlaceError, match="another process would read") as caught:
             tc.cast_(x, "float16")
         assert caught.value.kind == "shared memory"
         assert x.tolist() == VALUES
-    with pytest.warns(tc.InPlaceWarning, match="shared between processes"):
+    with pytest.warns(tc.errors.InPlaceWarning, match="shared between processes"):
         tc.cast_(x, "float16", others="copy")
     assert x.tolist() == VALUES
 
@@ -305,7 +304,7 @@ def test_threads_that_look_meanwhile() -> None:
             try:
                 tc.cast_(holder["x"], ("float16", "float32", "int32")[i % 3])
                 n_converted += 1
-            except tc.InPlaceError:
+            except tc.errors.InPlaceError:
                 continue
     finally:
         stop.set()
@@ -314,11 +313,59 @@ def test_threads_that_look_meanwhile() -> None:
     assert n_converted > 0
 
 
-def test_a_refusal_inside_hooks_is_not_remembered() -> None:
-    exclusivity.proved_interface.cache_clear()
+@pytest.mark.parametrize("mode", ["hooks", "on the CPU", "functions", "device"])
+def test_what_a_thread_has_entered_is_no_reason_to_refuse_its_first_cast(mode: str) -> None:
+    from torch.overrides import TorchFunctionMode
+
+    calls: list[Any] = []
+
+    class Passes(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, _: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            calls.append(function)
+            return function(*args, **(kwargs or {}))
+
+    graph = torch.autograd.graph
+    modes: dict[str, Any] = {
+        "hooks": lambda: graph.saved_tensors_hooks(lambda x: x + 0, lambda x: x),
+        "on the CPU": graph.save_on_cpu,
+        "functions": Passes,
+        "device": lambda: torch.device("meta"),
+    }
     x = torch.ones(4096)
-    with torch.autograd.graph.save_on_cpu(), contextlib.suppress(tc.InPlaceError):
-        tc.cast_(x, "float16")
-    y = torch.ones(4096)
-    assert tc.cast_(y, "float16") is y
-    assert y.dtype == torch.float16
+    shared = torch.ones(4096)
+    view = shared[1:]
+    exclusivity.proved_interface.cache_clear()
+    with modes[mode]():
+        assert tc.cast_(x, "float16") is x
+        with pytest.raises(tc.errors.InPlaceError, match="shares its memory"):
+            tc.cast_(shared, "float16")
+    assert x.dtype == torch.float16
+    assert x.tolist() == [1.0] * 4096
+    assert view.dtype == torch.float32
+    assert not any("backward" in str(call) for call in calls)  # of the self-test
+
+
+@pytest.mark.parametrize("transform", ["vmap", "grad", "functionalize", "make_fx", "fake"])
+def test_the_first_cast_inside_a_transform_says_what_is_wrong(transform: str) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    outer = torch.ones(4096)
+
+    def program(x: Any) -> Any:
+        with pytest.raises(tc.errors.InPlaceError, match="is being traced or transformed"):
+            tc.cast_(outer, "float16")
+        return (x * 2).sum()
+
+    exclusivity.proved_interface.cache_clear()
+    x = torch.ones(2, 2)
+    if transform == "fake":
+        with FakeTensorMode() as mode:
+            program(mode.from_tensor(x))
+    elif transform == "make_fx":
+        make_fx(program)(x)
+    else:
+        getattr(torch.func, transform)(program)(x)
+    assert tc.cast_(outer, "float16") is outer

@@ -43,8 +43,8 @@ READ = {
     "out": into,
     "packed": lambda x: ones(tc.cast(tc.cast(x, "int4", packed=True), "int8")),
     "operator": lambda x: ones(cast_op(x, float16, Policy())),
-    "list": lambda x: ones(tc.tensor([x, x], "float16")),
-    "numpy": lambda x: ones(torch.from_numpy(tc.as_array(x, "float16"))),
+    "list": lambda x: ones(tc.as_tensor([x, x], "float16")),
+    "numpy": lambda x: ones(torch.from_numpy(tc.to_numpy(x, "float16"))),
     "profile": lambda x: values_of(x).amax == 1,
     "written": lambda x: tc.cast(whole, x.dtype, out=x) is x,
     "converted": convert,
@@ -69,7 +69,7 @@ for name, read in READ.items():
         while not done.is_set():
             try:
                 tc.cast_(x, random.choice(FORMATS))
-            except tc.InPlaceError:
+            except tc.errors.InPlaceError:
                 pass
         thread.join()
         tc.cast_(x, "float64")  # nobody is left

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import tensorcast as tc
 from tensorcast.core.block import cast_chunk
 from tensorcast.core.loss import Loss
 from tensorcast.formats import FORMATS
@@ -231,3 +232,36 @@ def test_a_dictionary_goes_through_json() -> None:
     assert found["sqnr_db"] == "inf"
     worst = measure(np.array([np.inf], np.float32), "float32", "int8").to_dict()
     assert worst["largest_overflow"] == "inf"
+
+
+@pytest.mark.parametrize(
+    ("values", "to", "policy", "expected"),
+    [
+        ([1e6, 2e6], "float16", {"overflow": "ieee"}, -math.inf),
+        ([1e6, 0.1], "float16", {"overflow": "ieee"}, -math.inf),
+        ([-1e6, 0.1], "bfloat16", {"overflow": "ieee"}, None),
+        ([1e39, 0.1], "bfloat16", {"overflow": "ieee"}, -math.inf),
+        ([1e6, 1.0], "float8_e4m3fn", {"overflow": "ieee"}, -math.inf),  # which become NaN
+        ([-1e6, 1.0], "float16", {"overflow": "ieee", "rounding": "down"}, -math.inf),
+        ([1e6, 1.0], "float16", {"overflow": "ieee", "rounding": "toward-zero"}, 0.586),
+        ([1e6, 1.0], "float16", {"overflow": "saturate"}, 0.586),
+        ([math.inf, 1.0], "float16", {"overflow": "ieee"}, math.inf),
+        ([math.inf, 65505.0], "float16", {"overflow": "ieee"}, 96.33),
+        ([1e-200, 1e-210], "float32", {}, 0.0),
+        ([1e-200, 0.0], "float32", {}, 0.0),
+        ([1e-30, 0.0], "float16", {}, 0.0),
+        ([1e200], "float32", {"overflow": "saturate"}, None),
+        ([math.inf, math.nan], "float16", {}, math.inf),
+        ([300.0], "int8", {"overflow": "wrap"}, 1.373),
+    ],
+)
+def test_the_signal_to_noise_of_what_is_lost_whole(
+    values: list[float], to: str, policy: dict[str, str], expected: float | None
+) -> None:
+    loss = tc.measure(np.array(values), to, **policy)
+    if expected is None and to == "bfloat16":
+        assert loss.sqnr_db is not None
+        assert 40 < loss.sqnr_db < 200
+    else:
+        assert loss.sqnr_db == (expected if expected is None else pytest.approx(expected, abs=0.01))
+    assert loss.makes_infinities == (loss.sqnr_db == -math.inf)

@@ -25,11 +25,11 @@ if library == "torch":
 else:
     x = np.zeros(N, np.uint8)
     warm = np.zeros(4, np.float32)
-tc.cast(warm, "float16"); tc.cast(warm, "float16", report=True); tc.as_array([1.0, 2])
-tc.as_array(warm, "float16"); tc.image_to_tensor(np.zeros((1, 1, 1), np.uint8))
+tc.cast(warm, "float16"); tc.cast(warm, "float16", report=True); tc.to_numpy([1.0, 2])
+tc.to_numpy(warm, "float16"); tc.image_to_tensor(np.zeros((1, 1, 1), np.uint8))
 pack = tc.pack(np.zeros(2, np.uint8), "uint4")
 if library == "torch":
-    tc.tensor([warm, warm]); tc.as_tensor(warm, "float16"); tc.cast_(torch.zeros(4), "float16")
+    tc.as_tensor([warm, warm]); tc.as_tensor(warm, "float16"); tc.cast_(torch.zeros(4), "float16")
 size = [line for line in open("/proc/self/status") if line.startswith("VmSize")][0]
 limit = (int(size.split()[1]) << 10) + (64 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
@@ -37,8 +37,8 @@ said = {}
 for call in calls:
     try:
         eval(call)
-    except tc.NoMemoryError as error:
-        assert isinstance(error, tc.CastError) and isinstance(error, MemoryError)
+    except tc.errors.NoMemoryError as error:
+        assert isinstance(error, tc.errors.CastError) and isinstance(error, MemoryError)
         said[call] = str(error), type(error.__cause__).__name__
 print(json.dumps(said))
 """
@@ -51,14 +51,14 @@ CALLS = {
     ("torch", 'tc.cast(x, "uint7", packed=True, overflow="saturate")'): 7 << 24,
     ("torch", "tc.as_tensor(x, copy=True)"): 1 << 27,
     ("torch", 'tc.as_tensor(x, "float16")'): 2 << 27,
-    ("torch", 'tc.as_array(x, "float16")'): 2 << 27,
-    ("torch", "tc.tensor([x, x])"): 2 << 27,
+    ("torch", 'tc.to_numpy(x, "float16")'): 2 << 27,
+    ("torch", "tc.as_tensor([x, x])"): 2 << 27,
     ("torch", 'tc.cast_(x, "float64")'): 8 << 27,
     ("numpy", 'tc.cast(x, "float32")'): 4 << 27,
     ("numpy", 'tc.cast(x, "float32", report=True)'): 4 << 27,
-    ("numpy", "tc.as_array(x, copy=True)"): 1 << 27,
-    ("numpy", 'tc.as_array(x, "bfloat16")'): 2 << 27,
-    ("numpy", "tc.array([x, x])"): 2 << 27,
+    ("numpy", "tc.to_numpy(x, copy=True)"): 1 << 27,
+    ("numpy", 'tc.to_numpy(x, "bfloat16")'): 2 << 27,
+    ("numpy", "tc.to_numpy([x, x])"): 2 << 27,
     ("numpy", 'tc.image_to_tensor(x.reshape(1 << 13, -1, 1), "float16")'): 2 << 27,
     ("numpy", 'tc.pack(x, "uint7")'): 7 << 24,
 }
@@ -94,9 +94,9 @@ def test_more_bytes_than_an_address_counts() -> None:
 
     import tensorcast as tc
 
-    with pytest.raises(tc.NoMemoryError, match="address"):
+    with pytest.raises(tc.errors.NoMemoryError, match="address"):
         tc.cast(torch.zeros(1).expand(2**40, 2**21), "float64")
-    with pytest.raises(tc.NoMemoryError, match="address"):
-        tc.as_array(np.broadcast_to(np.zeros(1, np.uint8), (2**40, 2**22)), "float64")
-    with pytest.raises(tc.NoMemoryError, match="9,007,199,254,740,992 bytes"):
+    with pytest.raises(tc.errors.NoMemoryError, match="address"):
+        tc.to_numpy(np.broadcast_to(np.zeros(1, np.uint8), (2**40, 2**22)), "float64")
+    with pytest.raises(tc.errors.NoMemoryError, match="9,007,199,254,740,992 bytes"):
         tc.cast(torch.zeros(1).expand(2**40, 2**10), "float64")

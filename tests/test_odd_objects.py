@@ -19,21 +19,20 @@ WITHOUT_TORCH: dict[str, Callable[[Any], Any]] = {
     "cast, packed": lambda x: tc.cast(x, "int4", packed=True),
     "cast into": lambda x: tc.cast(np.ones(4, np.float32), "float16", out=x),
     "measure": lambda x: tc.measure(x, "float16"),
-    "array": tc.array,
-    "array of float16": lambda x: tc.array(x, "float16"),
+    "array": tc.to_numpy,
+    "array of float16": lambda x: tc.to_numpy(x, "float16"),
     "image into": lambda x: tc.image_to_tensor(PIXELS, out=x),
     "pack": lambda x: tc.pack(x, "int4"),
     "unpack": tc.unpack,
-    "PackedTensor of": lambda x: tc.PackedTensor("int4", (2,), x),
+    "PackedTensor of": lambda x: tc.packed.PackedTensor("int4", (2,), x),
 }
 WITH_TORCH: dict[str, Callable[[Any], Any]] = {
     "as_tensor": tc.as_tensor,
     "as_tensor of float16": lambda x: tc.as_tensor(x, "float16"),
     "as_tensor, shared": lambda x: tc.as_tensor(x, copy=False),
-    "as_array": tc.as_array,
-    "to_numpy": lambda x: tc.to_numpy(x, "float16"),
+    "to_numpy": tc.to_numpy,
+    "to_numpy of float16": lambda x: tc.to_numpy(x, "float16"),
     "explain": tc.explain,
-    "tensor": tc.tensor,
     "cast_": lambda x: tc.cast_(x, "float16") if not isinstance(x, dict) else refuse(),
     "image_to_tensor": tc.image_to_tensor,
 }
@@ -75,7 +74,7 @@ def test_options_of_images(option: str) -> None:
 @pytest.mark.parametrize("shape", [None, "12", (1.5,), 3, ("a",), object(), {"a": 1}, (-1,)])
 def test_shapes_of_packed_tensors(shape: Any) -> None:
     with pytest.raises(CastError, match="shape"):
-        tc.PackedTensor("int4", shape, np.zeros(1, np.uint8))
+        tc.packed.PackedTensor("int4", shape, np.zeros(1, np.uint8))
 
 
 def test_the_original_error_is_the_cause() -> None:
@@ -91,7 +90,7 @@ def test_the_original_error_is_the_cause() -> None:
         ("CUDA interface that raises", RuntimeError, "gone"),
     ):
         with pytest.raises(CastError, match=text) as caught:
-            tc.as_array(broken[name])
+            tc.to_numpy(broken[name])
         assert isinstance(caught.value.__cause__, cause), name
 
 
@@ -125,12 +124,12 @@ def test_more_dimensions_than_64() -> None:
         lambda: tc.cast(x, "int4", packed=True),
         lambda: tc.measure(x, "float16"),
         lambda: tc.can_cast(x, "float16"),
-        lambda: tc.as_array(x),
+        lambda: tc.to_numpy(x),
         lambda: tc.as_tensor(x, "float16"),
-        lambda: tc.tensor([x]),
+        lambda: tc.as_tensor([x]),
         lambda: tc.pack(x.to(torch.uint8), "int4"),
-        lambda: tc.PackedTensor("int4", (1,) * 70, np.zeros(1, np.uint8)),
-        lambda: tc.assert_cast_close(x, x),
+        lambda: tc.packed.PackedTensor("int4", (1,) * 70, np.zeros(1, np.uint8)),
+        lambda: tc.testing.assert_cast_close(x, x),
     ):
         with pytest.raises(CastError, match=r"7[01] dimensions; at most 64"):
             call()
@@ -140,7 +139,7 @@ def test_more_dimensions_than_64() -> None:
 def test_devices_that_are_none(device: Any) -> None:
     torch = pytest.importorskip("torch")
     for call in (
-        lambda: tc.tensor([1.0], device=device),
+        lambda: tc.as_tensor([1.0], device=device),
         lambda: tc.as_tensor([1.0], device=device),
         lambda: tc.cast(torch.ones(2), "float16", device=device),
         lambda: tc.cast(np.ones(2), "float16", device=device),
@@ -164,9 +163,9 @@ def test_paths_are_told_what_reads_files(tmp_path: Any) -> None:
         for call in (
             tc.image_to_tensor,
             tc.as_tensor,
-            tc.as_array,
-            tc.tensor,
-            lambda x: tc.tensor([x]),
+            tc.to_numpy,
+            tc.as_tensor,
+            lambda x: tc.as_tensor([x]),
             lambda x: tc.cast(x, "float16"),
             lambda x: tc.measure(x, "float16"),
             lambda x: tc.cast(torch.zeros(1), "float16", out=x),

@@ -31,7 +31,7 @@ def test_values_are_those_of_numpy(mode: str) -> None:
     image = made(mode)
     name, n_dimensions, *_ = MODES[mode]
     expected = np.asarray(image)
-    array, tensor = tc.as_array(image), tc.as_tensor(image)
+    array, tensor = tc.to_numpy(image), tc.as_tensor(image)
     assert array.dtype == expected.dtype
     assert array.dtype.name == name
     assert array.ndim == n_dimensions
@@ -51,7 +51,7 @@ def test_writes_reach_what_is_shared(mode: str, to: Any) -> None:
     before = np.array(image)
     said = tc.explain(image, to=to)
     assert said.shares == (with_numpy if to == "numpy" else with_torch)
-    result = tc.as_array(image) if to == "numpy" else tc.as_tensor(image)
+    result = tc.to_numpy(image) if to == "numpy" else tc.as_tensor(image)
     if to == "numpy" or said.shares:
         size = result.itemsize
         found = result.strides if to == "numpy" else tuple(x * size for x in result.stride())
@@ -84,7 +84,7 @@ def test_a_large_image_lies_in_blocks() -> None:
         assert tc.explain(image, to="numpy").because == (
             "Pillow keeps an image this large in several blocks",
         )
-    assert tc.as_array(image)[4095, 4096] == 7
+    assert tc.to_numpy(image)[4095, 4096] == 7
 
 
 @pytest.mark.parametrize("size", [(0, 0), (0, 3), (3, 0)])
@@ -92,7 +92,7 @@ def test_empty_images(size: tuple[int, int]) -> None:
     for mode in ("L", "RGB", "1", "F"):
         width, height = size
         assert tc.as_tensor(Image.new(mode, size)).shape[:2] == (height, width)
-        assert tc.as_array(Image.new(mode, size)).shape[:2] == (height, width)
+        assert tc.to_numpy(Image.new(mode, size)).shape[:2] == (height, width)
 
 
 def test_an_image_over_memory_of_others_is_not_written() -> None:
@@ -105,14 +105,14 @@ def test_an_image_over_memory_of_others_is_not_written() -> None:
     assert image.getpixel((0, 0)) == 0
     with pytest.raises(CastError, match=r"memory that is not its own|hands out copies"):
         tc.as_tensor(image, copy=False)
-    assert tc.as_array(image).flags.writeable is not tc.explain(image, to="numpy").shares
+    assert tc.to_numpy(image).flags.writeable is not tc.explain(image, to="numpy").shares
 
 
 def test_the_pixels_outlive_the_image() -> None:
     for end in ("close", "del", "resize", "load"):
         image = made("RGB")
         expected = np.array(image)
-        tensor, array = tc.as_tensor(image), tc.as_array(image)
+        tensor, array = tc.as_tensor(image), tc.to_numpy(image)
         if end == "close":
             image.close()
         elif end == "resize":
@@ -140,7 +140,7 @@ import sys
 sys.modules["pyarrow"] = None
 import tensorcast, PIL.Image
 image = PIL.Image.new("RGB", (3, 2))
-tensorcast.as_array(image)[1, 2] = 1, 2, 3
+tensorcast.to_numpy(image)[1, 2] = 1, 2, 3
 print(image.getpixel((2, 1)))
 """
     done = subprocess.run(

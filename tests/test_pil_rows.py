@@ -54,7 +54,7 @@ def random(mode: str, size: tuple[int, int], seed: int = 1) -> Any:
 
 def results(image: Any) -> list[Any]:
     """What is made of an image, in new memory."""
-    made = [np.array(tc.as_array(image)), tc.as_tensor(image, copy=True).numpy()]
+    made = [np.array(tc.to_numpy(image)), tc.as_tensor(image, copy=True).numpy()]
     if image.mode in EIGHT_BITS or image.mode in ("1", "I;16"):
         made.append(tc.image_to_tensor(image).numpy())
         made.append(tc.image_to_tensor(image, "float16", layout="HWC->HWC", mean=0.3).numpy())
@@ -152,7 +152,7 @@ def test_files_that_are_not_read_yet(kind: str, mode: str, tmp_path: Path) -> No
     with Image.open(path) as expected:
         expected.load()
         check(expected)
-        ways = (tc.as_array,) if expected.mode == "P" else (tc.as_tensor, tc.image_to_tensor)
+        ways = (tc.to_numpy,) if expected.mode == "P" else (tc.as_tensor, tc.image_to_tensor)
         for way in ways:
             with Image.open(path) as image:
                 found = np.asarray(way(image))
@@ -165,12 +165,12 @@ def test_files_that_are_not_read_yet(kind: str, mode: str, tmp_path: Path) -> No
 def test_pixels_that_change_later() -> None:
     image = random("RGB", (2100, 2100))
     assert len(pillow.rows_in(image)) > 1
-    array, tensor = tc.as_array(image), tc.image_to_tensor(image)
+    array, tensor = tc.to_numpy(image), tc.image_to_tensor(image)
     before = np.array(image)
     image.paste((1, 2, 3), (0, 0, *image.size))
     assert np.array_equal(array, before)
     assert np.array_equal(tensor, tc.image_to_tensor(before))
-    assert np.array_equal(tc.as_array(image), np.asarray(image))
+    assert np.array_equal(tc.to_numpy(image), np.asarray(image))
     check(image)
 
 
@@ -216,7 +216,7 @@ def test_a_closed_image_has_no_rows() -> None:
     image.close()
     assert pillow.rows_in(image) == ()
     with pytest.raises(CastError, match="closed"):
-        tc.as_array(image)
+        tc.to_numpy(image)
 
 
 # -- where nothing is known ----------------------------------------------------------------------
@@ -235,7 +235,7 @@ def test_without_a_system_that_reads_memory(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(cpu, "memory_rows", lambda table, n_rows: None)
     image = random("RGB", (67, 90))
     assert pillow.rows_in(image) == ()
-    assert np.array_equal(tc.as_array(image), np.asarray(image))
+    assert np.array_equal(tc.to_numpy(image), np.asarray(image))
     expected = tc.image_to_tensor(np.array(image))
     assert np.array_equal(tc.image_to_tensor(image), expected)
 

@@ -146,7 +146,7 @@ def test_side_by_side() -> None:
         None,
     ]
     assert not found.agree
-    assert found["torch"].losses == ("int32 is exact to 2^8 only",)
+    assert found["torch"].losses == ("int32 is rounded above 2^8",)
     assert found["tensorflow"].reason == "TensorFlow mixes no formats: tf.cast first"
     assert tensorcast.promote("F32", np.float32).agree
     with pytest.raises(KeyError):
@@ -156,10 +156,10 @@ def test_side_by_side() -> None:
 @pytest.mark.parametrize(
     ("operands", "framework", "losses"),
     [
-        (("int64", "float32"), "torch", ["int64 is exact to 2^24 only"]),
-        (("int64", "float16"), "torch", ["int64 overflows above 65504 and is exact to 2^11 only"]),
-        (("int64", "float32"), "numpy", ["int64 is exact to 2^53 only"]),
-        (("uint8", 300), "torch", ["300 does not fit, and wraps with no word"]),
+        (("int64", "float32"), "torch", ["int64 is rounded above 2^24"]),
+        (("int64", "float16"), "torch", ["int64 overflows above 65504 and is rounded above 2^11"]),
+        (("int64", "float32"), "numpy", ["int64 is rounded above 2^53"]),
+        (("uint8", 300), "torch", ["300 does not fit, and silently becomes another number"]),
         (("uint8", 300), "numpy", ["300 does not fit: OverflowError"]),
         (("uint8", 255), "torch", []),
         (("uint8", "int64[]"), "torch", ["int64 wraps outside 0 to 255"]),
@@ -213,7 +213,7 @@ def test_integers_that_do_not_fit(framework: Framework) -> None:
                 continue  # a SystemError each, and after some the end of the process
             try:
                 found = int((zero + value)[0])
-                does = "" if found == value else "wraps"
+                does = "" if found == value else "becomes another number"
             except (OverflowError, ValueError, SystemError) as error:
                 does = type(error).__name__
             operands = [Operand(FORMATS[name]), Operand(scalar="int", value=value)]

@@ -247,10 +247,10 @@ def test_it_raises_when_the_measure_says_so_and_writes_nothing(
     assume(source != target)
     try:
         made = tc.cast(x, target, out=out, rounding=rounding)
-    except tc.CastOverflowError:
+    except tc.errors.CastOverflowError:
         assert loss.n_overflow
         assert (codes_of(out)[1] == before).all()
-    except tc.CastNanError:
+    except tc.errors.CastNanError:
         assert loss.n_nan_lost
         assert not loss.n_overflow
         assert (codes_of(out)[1] == before).all()
@@ -264,7 +264,7 @@ def test_it_raises_when_the_measure_says_so_and_writes_nothing(
 # -- measure -------------------------------------------------------------------------------------
 
 
-def expect_loss(loss: Loss, x: np.ndarray, target: Format, policy: tc.Policy) -> None:
+def expect_loss(loss: Loss, x: np.ndarray, target: Format, policy: tc.policy.Policy) -> None:
     """Hold a Loss to the exact computation."""
     row, codes = codes_of(x)
     exact = reference.measure_codes(codes.tolist(), row, target, policy.resolve(row, target))[1]
@@ -298,10 +298,10 @@ def test_measure_is_what_an_exact_computation_finds(
     data: st.DataObject, source: Format, target: Format, rounding: Any, overflow: Any
 ) -> None:
     assume(source != target)
-    policy = tc.Policy(overflow=overflow, rounding=rounding, nan="zero")
+    policy = tc.policy.Policy(overflow=overflow, rounding=rounding, nan="zero")
     try:
         policy.resolve(source, target)
-    except tc.PolicyError:
+    except tc.errors.PolicyError:
         assume(False)
     x = data.draw(arrays(source))
     options: dict[str, Any] = {"overflow": overflow, "rounding": rounding, "nan": "zero"}
@@ -309,7 +309,7 @@ def test_measure_is_what_an_exact_computation_finds(
     expect_loss(loss, x, target, policy)
     try:
         result, same = tc.cast(x, target, report=True, **options)
-    except tc.CastOverflowError:
+    except tc.errors.CastOverflowError:
         return
     expect_loss(same, x, target, policy)
     assert_cast_close(result, tc.cast(x, target, **options), nan="bits")

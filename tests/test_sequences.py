@@ -57,30 +57,30 @@ INFERRED: list[Any] = [
 
 @pytest.mark.parametrize("data", INFERRED, ids=repr)
 def test_formats_are_inferred_as_others_do(data: Any, reading: str) -> None:
-    made = tc.array(data)
+    made = tc.to_numpy(data)
     theirs = np.array(data)
     assert (made.dtype, made.shape) == (theirs.dtype, theirs.shape)
     assert made.tobytes() == theirs.tobytes()
     if isinstance(data, list) and data and isinstance(data[0], np.ndarray):
         return  # torch.tensor calls len() of it
-    tensor, expected = tc.tensor(data), torch.tensor(data)
+    tensor, expected = tc.as_tensor(data), torch.tensor(data)
     assert (tensor.dtype, tensor.shape) == (expected.dtype, expected.shape)
     assert torch.equal(tensor, expected)
 
 
 def test_torch_scalars_and_the_default_dtype() -> None:
     data = [torch.tensor(1.5, dtype=torch.bfloat16), torch.tensor(2.5, dtype=torch.bfloat16)]
-    assert tc.tensor(data).dtype == torch.bfloat16
-    assert tc.tensor([torch.tensor(True), 1]).dtype == torch.int64
-    assert tc.tensor([ml_dtypes.bfloat16(1.5)]).dtype == torch.bfloat16
+    assert tc.as_tensor(data).dtype == torch.bfloat16
+    assert tc.as_tensor([torch.tensor(True), 1]).dtype == torch.int64
+    assert tc.as_tensor([ml_dtypes.bfloat16(1.5)]).dtype == torch.bfloat16
     try:
         torch.set_default_dtype(torch.float64)
-        assert tc.tensor([1.5]).dtype == torch.float64
-        assert tc.tensor([1j]).dtype == torch.complex128
-        assert tc.tensor([]).dtype == torch.float64
+        assert tc.as_tensor([1.5]).dtype == torch.float64
+        assert tc.as_tensor([1j]).dtype == torch.complex128
+        assert tc.as_tensor([]).dtype == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
-    assert tc.tensor([1.5]).dtype == torch.float32
+    assert tc.as_tensor([1.5]).dtype == torch.float32
 
 
 def test_subclasses_of_numbers_are_numbers() -> None:
@@ -96,12 +96,12 @@ def test_subclasses_of_numbers_are_numbers() -> None:
     class Rows(list):  # type: ignore[type-arg]
         pass
 
-    assert tc.array([Color.RED, 2]).tolist() == [3, 2]
-    assert tc.array([Ratio(1.5), 1]).tolist() == [1.5, 1]
-    assert tc.array([Phase(1j)]).tolist() == [1j]
-    assert tc.array(Rows([1, 2])).tolist() == [1, 2]
+    assert tc.to_numpy([Color.RED, 2]).tolist() == [3, 2]
+    assert tc.to_numpy([Ratio(1.5), 1]).tolist() == [1.5, 1]
+    assert tc.to_numpy([Phase(1j)]).tolist() == [1j]
+    assert tc.to_numpy(Rows([1, 2])).tolist() == [1, 2]
     with pytest.raises(CastOverflowError, match=r"data\[0\]: 300 lies"):
-        tc.array([type("Big", (int,), {})(300)], "int8")
+        tc.to_numpy([type("Big", (int,), {})(300)], "int8")
 
 
 _FINITE32 = st.floats(width=32, allow_nan=False)
@@ -137,11 +137,11 @@ def _has_big_int(data: Any) -> bool:
 @settings(max_examples=300, deadline=None)
 @given(nested())
 def test_nested_data_equals_torch_and_numpy(data: Any) -> None:
-    made, theirs = tc.array(data), np.array(data)
+    made, theirs = tc.to_numpy(data), np.array(data)
     if made.dtype == np.int64 or not _has_big_int(data):
         assert (made.dtype, made.shape) == (theirs.dtype, theirs.shape)
         assert made.tobytes() == theirs.tobytes()
-    tensor, expected = tc.tensor(data, overflow="saturate"), torch.tensor(data)
+    tensor, expected = tc.as_tensor(data, overflow="saturate"), torch.tensor(data)
     assert (tensor.dtype, tensor.shape) == (expected.dtype, expected.shape)
     if not _has_big_int(data):
         assert torch.equal(tensor, expected)
@@ -156,7 +156,7 @@ def test_any_nesting_is_made_or_refused(data: Any) -> None:
     except (ValueError, OverflowError):
         regular = False
     try:
-        made = tc.array(data)
+        made = tc.to_numpy(data)
     except CastError:
         assert not regular
     else:
@@ -199,7 +199,7 @@ def test_every_number_is_rounded_once_into_every_format(row: Any, policy: Policy
         resolved = policy.resolve("float64", row)
     except PolicyError:
         with pytest.raises(PolicyError):
-            tc.array([1], row, overflow=policy.overflow)
+            tc.to_numpy([1], row, overflow=policy.overflow)
         return
     rng = random.Random(row.bits)
     numbers = [*NUMBERS, math.inf, -math.inf, math.nan]
@@ -227,14 +227,14 @@ def test_every_number_is_rounded_once_into_every_format(row: Any, policy: Policy
         outcome = outcome_of(number, row, resolved, len(kept))
         if is_refused(number, outcome):
             with pytest.raises((CastOverflowError, CastNanError, InexactCastError)) as caught:
-                tc.array([[0, 1], [1, number]], row, **options, seed=policy.seed)
+                tc.to_numpy([[0, 1], [1, number]], row, **options, seed=policy.seed)
             first = "data[0][1]" if refuses_one else "data[1][1]"
             first = "data[0][0]" if row.name == "float8_e8m0fnu" else first
             assert str(caught.value).startswith(first)
         else:
             kept.append(number)
             expected.append(outcome.code)
-    made = tc.array(kept, row, **options, seed=policy.seed)
+    made = tc.to_numpy(kept, row, **options, seed=policy.seed)
     assert code_of(made, row) == expected
 
 
@@ -263,7 +263,7 @@ def test_kernels_and_ways_of_reading_agree(
                     "fill_numbers",
                     lambda *a, c=by_calls: fill(*a, kernel=kernel, by_calls=c),
                 )
-                results.append(tc.array(data, to).tobytes())
+                results.append(tc.to_numpy(data, to).tobytes())
             assert results[0] == results[1]
             row = FORMATS[to]
             policy = Policy().resolve("bool", row)
@@ -273,19 +273,19 @@ def test_kernels_and_ways_of_reading_agree(
 
 def test_ints_never_travel_through_float64() -> None:
     values = [(1 << 62) + 1, (1 << 53) + 1, -(1 << 63), 2.0]
-    assert tc.array(values, "int64").tolist() == [(1 << 62) + 1, (1 << 53) + 1, -(1 << 63), 2]
+    assert tc.to_numpy(values, "int64").tolist() == [(1 << 62) + 1, (1 << 53) + 1, -(1 << 63), 2]
     once = (1 << 60) + (1 << 36) + 1  # just above a tie of float32; float64 rounds it to the tie
-    assert tc.tensor([once, 0.5], "float32")[0].item() == float((1 << 60) + (1 << 37))
+    assert tc.as_tensor([once, 0.5], "float32")[0].item() == float((1 << 60) + (1 << 37))
     assert torch.tensor([once, 0.5], dtype=torch.float32)[0].item() == float(1 << 60)
 
 
 def test_flush_to_zero_changes_nothing() -> None:
     data = [1e-45, 1e-40, 5e-324]
-    expected = tc.array(data, "float32").tobytes()
+    expected = tc.to_numpy(data, "float32").tobytes()
     try:
         torch.set_flush_denormal(True)
-        assert tc.array(data, "float32").tobytes() == expected
-        assert tc.array(data).tobytes() == struct.pack("=3d", *data)
+        assert tc.to_numpy(data, "float32").tobytes() == expected
+        assert tc.to_numpy(data).tobytes() == struct.pack("=3d", *data)
     finally:
         torch.set_flush_denormal(False)
 
@@ -313,16 +313,17 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
      "data[1] is a ndarray of shape [3], not a number, where data[0] is one"),
     ([1 << 63], None, {}, CastOverflowError,
      ("data[0]: 9223372036854775808 lies outside int64 (-9223372036854775808 to "
-     '9223372036854775807). Pass overflow="saturate" or "wrap", or to="uint64", which holds it.')),
+     '9223372036854775807). Pass overflow="saturate" or "wrap", or dtype="uint64", which '
+     "holds it.")),
     ([[0] * 20] * 3 + [[0] * 17 + [300, 0, 0]], "int8", {}, CastOverflowError,
      ('data[3][17]: 300 lies outside int8 (-128 to 127). Pass overflow="saturate" or "wrap", or '
-     'to="int16", which holds it.')),
+     'dtype="int16", which holds it.')),
     ([-1], "uint8", {}, CastOverflowError,
      ('data[0]: -1 lies outside uint8 (0 to 255). Pass overflow="saturate" or "wrap", or '
-     'to="int8", which holds it.')),
+     'dtype="int8", which holds it.')),
     ([0, 1e39], "float32", {}, CastOverflowError,
      ("data[1]: 1e+39 lies outside float32 (-3.40282347e+38 to 3.40282347e+38). Pass "
-     'overflow="saturate" or "ieee", or to="float64", which holds it.')),
+     'overflow="saturate" or "ieee", or dtype="float64", which holds it.')),
     ([10**400], "float64", {}, CastOverflowError,
      ("data[0]: 1000000000000000...00000000 (401 digits) lies outside float64 (-1.79769313e+308 to "
      '1.79769313e+308). Pass overflow="saturate" or "ieee".')),
@@ -334,8 +335,8 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
     ([1, 0.1], "float16", {"exact": True}, InexactCastError,
      "data[1]: 0.1 would change in float16 (to 0.0999755859375). Pass exact=False to allow it."),
     ([1, 1j], "float32", {}, CastError,
-     ("data[1]: 1j is complex, and float32 would drop its imaginary part; pass to=\"complex64\" or "
-     "take .real")),
+     ("data[1]: 1j is complex, and float32 would drop its imaginary part; pass "
+     'dtype="complex64" or take .real')),
     ([np.arange(3), np.arange(4)], None, {}, CastError,
      "data[1] has shape [4], where data[0] has shape [3]"),
     ([np.arange(3), 5], None, {}, CastError,
@@ -356,7 +357,7 @@ REFUSED: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("data", "to", "options", "error", "message"), REFUSED, ids=lambda x: None)
-@pytest.mark.parametrize("make", [tc.array, tc.tensor])
+@pytest.mark.parametrize("make", [tc.to_numpy, tc.as_tensor])
 def test_messages_name_the_path(
     make: Any, data: Any, to: Any, options: Any, error: Any, message: str, reading: str
 ) -> None:
@@ -370,11 +371,11 @@ def test_a_list_that_holds_itself_is_refused() -> None:
     data: list[Any] = []
     data.append(data)
     with pytest.raises(CastError, match="nested deeper than 64 levels, or holds itself"):
-        tc.array(data)
+        tc.to_numpy(data)
     mixed: list[Any] = [1]
     mixed.append(mixed)
     with pytest.raises(CastError, match=r"data\[1\] is a list of 2 items"):
-        tc.array(mixed)
+        tc.to_numpy(mixed)
 
 
 # -- what Python code does meanwhile ---------------------------------------------------------------
@@ -398,10 +399,10 @@ def test_lists_that_change_while_they_are_read() -> None:
         data: list[Any] = [1.0] * 3000
         data[10] = Scalar(lambda x=data, c=change: c(x) or 1.0)
         with pytest.raises(CastError, match=r"data has \d+ items?, where data has 3000"):
-            tc.array(data, "float32")
+            tc.to_numpy(data, "float32")
     outer: list[Any] = [[1.0, 2.0], [Scalar(lambda: outer.clear() or 1.0), 2.0], [1.0, 2.0]]
     with pytest.raises(CastError):
-        tc.array(outer, "float32")
+        tc.to_numpy(outer, "float32")
 
 
 def test_errors_of_the_numbers_own_code_come_through() -> None:
@@ -409,23 +410,23 @@ def test_errors_of_the_numbers_own_code_come_through() -> None:
         raise RuntimeError("no value")
 
     with pytest.raises(RuntimeError, match="no value"):
-        tc.array([1.0, Scalar(fail)], "float32")
+        tc.to_numpy([1.0, Scalar(fail)], "float32")
     with pytest.raises((CastError, TypeError, ValueError)):
-        tc.array([1.0, Scalar(lambda: "text")], "float32")
+        tc.to_numpy([1.0, Scalar(lambda: "text")], "float32")
 
 
 def _soak() -> Iterator[Callable[[], Any]]:
     number = 123456.789
-    yield lambda: tc.array([[number] * 50] * 50)
-    yield lambda: tc.tensor([[number, 1], [2, True]], "float16", overflow="saturate")
-    yield lambda: tc.array([number, np.float32(1), np.int8(2), 1 << 80], "float64")
-    yield lambda: tc.array([np.full(5, number), np.arange(5)])
-    yield lambda: tc.tensor([torch.full((5,), number), torch.arange(5)])
+    yield lambda: tc.to_numpy([[number] * 50] * 50)
+    yield lambda: tc.as_tensor([[number, 1], [2, True]], "float16", overflow="saturate")
+    yield lambda: tc.to_numpy([number, np.float32(1), np.int8(2), 1 << 80], "float64")
+    yield lambda: tc.to_numpy([np.full(5, number), np.arange(5)])
+    yield lambda: tc.as_tensor([torch.full((5,), number), torch.arange(5)])
     for data, to, options, _, _ in REFUSED:
 
         def refuse(data: Any = data, to: Any = to, options: Any = options) -> None:
             with pytest.raises(TensorcastError):
-                tc.array(data, to, **options)
+                tc.to_numpy(data, to, **options)
 
         yield refuse
 
@@ -455,11 +456,11 @@ def test_references_are_given_back() -> None:
     data = [number] * 10
     counts = [sys.getrefcount(x) for x in (number, text, array, data)]
     for _ in range(10):
-        tc.array(data)
-        tc.array([array, array])
+        tc.to_numpy(data)
+        tc.to_numpy([array, array])
         for wrong in ([number, text], [[number], number], [array, number], [array, np.arange(4)]):
             with pytest.raises(CastError):
-                tc.array(wrong)
+                tc.to_numpy(wrong)
     del wrong
     assert [sys.getrefcount(x) for x in (number, text, array, data)] == counts
 
@@ -478,65 +479,65 @@ def test_lists_of_arrays(shape: tuple[int, ...], to: str | None, stochastic: boo
     options: Any = {"rounding": "stochastic", "seed": 3} if stochastic else {}
     whole = np.stack([x.astype(np.float32) for x in arrays])
     expected = tc.cast(whole, to or "float32", **options)
-    made = tc.array(arrays, to, **options)
+    made = tc.to_numpy(arrays, to, **options)
     assert made.dtype == expected.dtype
     assert made.shape == expected.shape
     assert made.tobytes() == expected.tobytes()
     tensors = [torch.from_numpy(x.astype(np.float32)) for x in arrays]
     for data in (arrays, tensors, [*arrays[:2], *tensors[2:]]):
-        tensor = tc.tensor(data, to, **options)
+        tensor = tc.as_tensor(data, to, **options)
         assert tuple(tensor.shape) == expected.shape
         assert tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() == made.tobytes()
-    nested_too = tc.array([arrays[:2], arrays[2:4]], to, **options)
+    nested_too = tc.to_numpy([arrays[:2], arrays[2:4]], to, **options)
     assert nested_too.tobytes() == made[:4].tobytes()
 
 
 def test_arrays_of_many_kinds() -> None:
     base = torch.randn(6, 4)
-    tensors = [base[::2].T, base[1::2].T.contiguous(), base[:3].T.requires_grad_()]
-    assert torch.equal(tc.tensor(tensors), torch.stack(tensors).detach())
+    tensors = [base[::2].T, base[1::2].T.contiguous(), base[:3].T]
+    assert torch.equal(tc.as_tensor(tensors), torch.stack(tensors))
     pair = torch.view_as_complex(torch.randn(3, 2))
-    assert torch.equal(tc.tensor([pair.conj(), pair]), torch.stack([pair.conj(), pair]))
+    assert torch.equal(tc.as_tensor([pair.conj(), pair]), torch.stack([pair.conj(), pair]))
     negative = [torch._neg_view(torch.ones(3)), torch.ones(3)]
-    assert tc.tensor(negative).tolist() == [[-1] * 3, [1] * 3]
-    assert tc.tensor(negative[::-1]).tolist() == [[1] * 3, [-1] * 3]
+    assert tc.as_tensor(negative).tolist() == [[-1] * 3, [1] * 3]
+    assert tc.as_tensor(negative[::-1]).tolist() == [[1] * 3, [-1] * 3]
     mixed = [np.arange(3), np.arange(3, dtype=np.float32), np.ones(3, np.int8)]
-    assert tc.array(mixed).dtype == np.stack(mixed).dtype
-    assert np.array_equal(tc.array(mixed), np.stack(mixed))
+    assert tc.to_numpy(mixed).dtype == np.stack(mixed).dtype
+    assert np.array_equal(tc.to_numpy(mixed), np.stack(mixed))
     codes = [np.ones(3, ml_dtypes.bfloat16), np.ones(3, ml_dtypes.bfloat16)]
-    assert tc.tensor(codes).dtype == torch.bfloat16
+    assert tc.as_tensor(codes).dtype == torch.bfloat16
     one = np.arange(3)
-    made = tc.array(one)
+    made = tc.to_numpy(one, copy=True)
     made[0] = 7
     assert one[0] == 0
     with pytest.raises(CastError, match=r"data\[1\] is a meta tensor"):
-        tc.tensor([torch.ones(2), torch.ones(2, device="meta")])
+        tc.as_tensor([torch.ones(2), torch.ones(2, device="meta")])
     with pytest.raises(CastError, match=r"data\[0\] is a torch.sparse_coo tensor"):
-        tc.tensor([torch.ones(2).to_sparse()])
+        tc.as_tensor([torch.ones(2).to_sparse()])
 
 
 def test_what_other_libraries_hold_is_stacked_too() -> None:
     images = pytest.importorskip("PIL.Image")
     pixels = np.random.default_rng(1).integers(0, 256, (2, 5, 7, 3), np.uint8)
     pictures = [images.fromarray(each) for each in pixels]
-    assert np.array_equal(tc.array(pictures), pixels)
-    halves = tc.tensor([[pictures[0]], [pictures[1]]], "float16")
+    assert np.array_equal(tc.to_numpy(pictures), pixels)
+    halves = tc.as_tensor([[pictures[0]], [pictures[1]]], "float16")
     assert torch.equal(halves, torch.from_numpy(pixels)[:, None].half())
-    assert tc.array([memoryview(b"ab"), memoryview(b"cd")]).tolist() == [[97, 98], [99, 100]]
+    assert tc.to_numpy([memoryview(b"ab"), memoryview(b"cd")]).tolist() == [[97, 98], [99, 100]]
     with pytest.raises(CastError, match=r"data\[1\] has shape \[3, 2\], where data\[0\] has shape"):
-        tc.array([pictures[0], images.new("L", (2, 3))])
+        tc.to_numpy([pictures[0], images.new("L", (2, 3))])
     with pytest.raises(CastError, match=r"data\[1\] is an Image, not a number, where data\[0\] is"):
-        tc.array([1, pictures[0]])
+        tc.to_numpy([1, pictures[0]])
 
 
 def test_large_arrays_go_over_threads() -> None:
     rng = np.random.default_rng(2)
     arrays = [rng.standard_normal(300_001).astype(np.float32) for _ in range(3)]
     expected = tc.cast(np.stack(arrays), "bfloat16")
-    assert tc.array(arrays, "bfloat16").tobytes() == expected.tobytes()
+    assert tc.to_numpy(arrays, "bfloat16").tobytes() == expected.tobytes()
     seeded: Any = {"rounding": "stochastic", "seed": 9}
     expected = tc.cast(np.stack(arrays), "bfloat16", **seeded)
-    assert tc.array(arrays, "bfloat16", **seeded).tobytes() == expected.tobytes()
+    assert tc.to_numpy(arrays, "bfloat16", **seeded).tobytes() == expected.tobytes()
 
 
 def test_tensors_without_memory_are_refused() -> None:
@@ -545,38 +546,77 @@ def test_tensors_without_memory_are_refused() -> None:
     plain, freed = torch.ones(3), torch.ones(3)
     freed.untyped_storage().resize_(0)
     with FakeTensorMode() as mode, pytest.raises(CastError, match="has no memory"):
-        tc.tensor([1, 2, 3])
+        tc.as_tensor([1, 2, 3])
     fake = mode.from_tensor(plain)
     for data in ([fake, fake], [plain, fake]):
         with pytest.raises(CastError, match=r"data\[\d\] is being traced"):
-            tc.tensor(data)
+            tc.as_tensor(data)
     for data in ([freed, freed], [plain, freed]):
         with pytest.raises(CastError, match="storage has been freed"):
-            tc.tensor(data)
+            tc.as_tensor(data)
     with pytest.raises(CastError, match="being traced or transformed"):
-        torch.func.vmap(lambda x: tc.tensor([x, x]))(torch.ones(2, 3))
-    wrapped = lambda x: tc.tensor([plain, x])  # noqa: E731
+        torch.func.vmap(lambda x: tc.as_tensor([x, x]))(torch.ones(2, 3))
+    wrapped = lambda x: tc.as_tensor([plain, x])  # noqa: E731
     with pytest.raises(CastError, match="being traced or transformed"):
         torch.func.vmap(wrapped)(torch.ones(2, 3))
 
 
 def test_a_device_is_reached_in_the_wanted_format() -> None:
-    assert tc.tensor([1, 2], "float16", device="cpu").dtype == torch.float16
-    moved = tc.tensor([1, 2], "float16", device="meta")
+    assert tc.as_tensor([1, 2], "float16", device="cpu").dtype == torch.float16
+    moved = tc.as_tensor([1, 2], "float16", device="meta")
     assert (moved.device.type, moved.dtype) == ("meta", torch.float16)
 
 
 def test_what_torch_cannot_hold_is_refused() -> None:
     with pytest.raises(CastError, match=r"torch packs float4_e2m1fn"):
-        tc.tensor([1.0], "float4_e2m1fn")
+        tc.as_tensor([1.0], "float4_e2m1fn")
     with pytest.raises(CastError, match="float6_e2m3fn"):
-        tc.tensor([1.0], "float6_e2m3fn")
-    assert tc.tensor([1, -8], "int4").view(torch.uint8).tolist()[0] == 1
+        tc.as_tensor([1.0], "float6_e2m3fn")
+    assert tc.as_tensor([1, -8], "int4").view(torch.uint8).tolist()[0] == 1
     assert sequences.shape_of([[1, 2]]) == ((1, 2), 1)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 def test_a_list_inside_a_jit_trace_is_refused() -> None:
-    for make in (lambda a: tc.tensor([a[0], a[1]], "float64"), lambda a: tc.as_tensor([a, a])):
+    for make in (lambda a: tc.as_tensor([a[0], a[1]], "float64"), lambda a: tc.as_tensor([a, a])):
         with pytest.raises(CastError, match=r"torch\.jit\.trace does not record"):
             torch.jit.trace(make, (torch.ones(2),))
+
+
+def _recorded_lists() -> dict[str, tuple[object, str]]:
+    w = torch.ones(3, requires_grad=True)
+    total = w.sum()
+    return {
+        "tensors": ([torch.ones(3), w], r"data\[1\]"),
+        "nested": ([[w], [w]], r"data\[0\]\[0\]"),
+        "parameters": ([torch.nn.Parameter(torch.ones(3))], r"data\[0\]"),
+        "beside arrays": ([np.ones(3), w], r"data\[1\]"),
+        "numbers": ([[1.0, 2.0], [3, total]], r"data\[1\]\[1\]"),
+        "tuples": ((total, total), r"data\[0\]"),
+        "nulls": ([None, total], r"data\[1\]"),
+        "a number": (total, "the tensor"),
+        "a tensor": (w, "the tensor"),
+    }
+
+
+@pytest.mark.parametrize("kind", _recorded_lists())
+@pytest.mark.parametrize("to", [None, "float16", "complex64"])
+def test_lists_lose_no_gradient_without_a_word(kind: str, to: str | None) -> None:
+    data, name = _recorded_lists()[kind]
+    null: dict[str, Any] = {"null": 0.0} if kind == "nulls" else {}
+    calls = [tc.to_numpy] if isinstance(data, torch.Tensor) else [tc.as_tensor, tc.to_numpy]
+    for call in calls:
+        with pytest.raises(CastError, match=f"^{name} requires grad, .*detach"):
+            call(data, to, **null)
+        with torch.no_grad():
+            call(data, to, **null)
+        call(data, "int32", **null)  # integers have no gradient
+
+
+def test_lists_lose_no_tangent_without_a_word() -> None:
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        dual = forward.make_dual(torch.ones(3), torch.ones(3))
+        for data in ([torch.ones(3), dual], [1.0, dual.sum()]):
+            with pytest.raises(CastError, match=r"^data\[1\] carries a forward-mode tangent"):
+                tc.as_tensor(data)

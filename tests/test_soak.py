@@ -72,7 +72,7 @@ def numpy_work() -> tuple[list[Any], Callable[[], None]]:
         tensor = tc.as_tensor(x)
         view = tensor[3:]
         del tensor
-        tc.as_array(view)
+        tc.to_numpy(view)
         tc.as_tensor(x[::-1])
         tc.as_tensor(other)
         tc.as_tensor(frozen)
@@ -87,7 +87,7 @@ def buffer_work() -> tuple[list[Any], Callable[[], None]]:
 
     def work() -> None:
         tc.as_tensor(held)
-        tc.as_array(numbers)
+        tc.to_numpy(numbers)
         tc.as_tensor(memoryview(numbers)[::2])
         tc.as_tensor(bytes(16))
 
@@ -100,8 +100,8 @@ def protocol_work() -> tuple[list[Any], Callable[[], None]]:
 
     def work() -> None:
         tc.as_tensor(dlpack)
-        tc.as_array(interface)
-        tc.as_array(dlpack)
+        tc.to_numpy(interface)
+        tc.to_numpy(dlpack)
 
     return [x, dlpack, interface], work
 
@@ -110,7 +110,7 @@ def torch_work() -> tuple[list[Any], Callable[[], None]]:
     x = torch.zeros(SIZE // 4)
 
     def work() -> None:
-        held = tc.as_array(x)
+        held = tc.to_numpy(x)
         tc.as_tensor(held)
         tc.to_numpy(x[::2])
         tc.as_tensor(x, "float16", copy=True)
@@ -125,10 +125,10 @@ def refused_work() -> tuple[list[Any], Callable[[], None]]:
         for call in (
             lambda: tc.as_tensor(x, "float16"),
             lambda: tc.as_tensor(frozen, copy=False),
-            lambda: tc.as_array(x, "float16"),
+            lambda: tc.to_numpy(x, "float16"),
             lambda: tc.as_tensor([1, object()]),
         ):
-            with pytest.raises(tc.TensorcastError):
+            with pytest.raises(tc.errors.TensorcastError):
                 call()
 
     return [x, frozen], work
@@ -140,7 +140,7 @@ def sequence_work() -> tuple[list[Any], Callable[[], None]]:
 
     def work() -> None:
         tc.as_tensor(numbers)
-        tc.as_array(numbers, "bfloat16")
+        tc.to_numpy(numbers, "bfloat16")
         tc.as_tensor(arrays)
 
     return [numbers, numbers[0], arrays, arrays[0]], work
@@ -154,7 +154,7 @@ def pil_work() -> tuple[list[Any], Callable[[], None]]:
     def work() -> None:
         for image in images:
             tc.as_tensor(image)
-            tc.as_array(image)
+            tc.to_numpy(image)
         tc.image_to_tensor(images[0])
         tc.to_pil(np.zeros((8, 8), np.uint8))
 
@@ -167,7 +167,7 @@ def jax_work() -> tuple[list[Any], Callable[[], None]]:
     x, plain = jnp.zeros(SIZE // 4, jnp.float32), np.zeros(SIZE // 4, np.float32)
 
     def work() -> None:
-        tc.as_array(x)
+        tc.to_numpy(x)
         tc.as_tensor(x)
         tc.to_jax(plain)
         tc.to_jax(plain, "bfloat16")
@@ -181,7 +181,7 @@ def tensorflow_work() -> tuple[list[Any], Callable[[], None]]:
     x, plain = tf.zeros(SIZE // 4), np.zeros(SIZE // 4, np.float32)
 
     def work() -> None:
-        tc.as_array(x)
+        tc.to_numpy(x)
         tc.as_tensor(x)
         tc.to_tensorflow(plain)
 
@@ -195,9 +195,9 @@ def pyarrow_work() -> tuple[list[Any], Callable[[], None]]:
     only = OnlyArrow(x)
 
     def work() -> None:
-        tc.as_array(x)
+        tc.to_numpy(x)
         tc.as_tensor(x)
-        tc.as_array(only)
+        tc.to_numpy(only)
         tc.to_arrow(plain)
 
     return [x, plain], work

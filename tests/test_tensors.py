@@ -16,7 +16,8 @@ from codes import interesting_codes
 from oracle import cast_array
 
 import tensorcast as tc
-from tensorcast.bridges.torch.tensor import dtype_of, write_elsewhere
+from tensorcast.bridges.torch.plain import write_elsewhere
+from tensorcast.bridges.torch.tensor import dtype_of
 from tensorcast.errors import CastError
 from tensorcast.formats import FORMATS, Format
 from tensorcast.policy import Policy
@@ -115,7 +116,7 @@ def test_every_pair_policy_and_layout(
             continue  # two elements to a byte: tested below
         try:
             held = policy.resolve(source, target)
-        except (tc.PolicyError, CastError):
+        except (tc.errors.PolicyError, CastError):
             continue
         expected = cast_array(codes, source, target, held)
         lost = expected.overflow | expected.nan_lost
@@ -131,7 +132,7 @@ def test_every_pair_policy_and_layout(
                 min(8, target.container_bits // 8)]).squeeze(1), target)  # fmt: skip
             before = codes_of(out, target).tobytes()
             for written in (None, out):
-                with pytest.raises((tc.CastOverflowError, tc.CastNanError)):
+                with pytest.raises((tc.errors.CastOverflowError, tc.errors.CastNanError)):
                     tc.cast(values, target.name, out=written, **keywords)
             assert codes_of(out, target).tobytes() == before, what
             if bad.all():
@@ -273,7 +274,7 @@ def test_gradients_of_gradients_and_reports() -> None:
     with torch.no_grad():
         assert not tc.cast(x, "float32").requires_grad
     assert not tc.cast(x, "int32").requires_grad
-    with pytest.raises(tc.CastOverflowError):
+    with pytest.raises(tc.errors.CastOverflowError):
         tc.cast(x * 1e300, "float32")
     # a gradient beyond the source's range is infinite, as everywhere in a backward pass
     half = torch.ones(2, dtype=torch.float16, requires_grad=True)
@@ -367,7 +368,7 @@ def test_int32_and_int64() -> None:
     assert torch.equal(tc.cast(wide, "int32"), small)
     wide[4] = 1 << 40
     with pytest.raises(
-        tc.CastOverflowError,
+        tc.errors.CastOverflowError,
         match=r"1 of 6 values lie outside int32 \(.*; it is 1099511627776 at \[4\]\)",
     ):
         tc.cast(wide, "int32")
@@ -422,7 +423,7 @@ def test_what_other_devices_do_is_what_the_cpu_does() -> None:
         assert torch.equal(out.view(torch.uint8), expected.view(torch.uint8))
     out = torch.zeros_like(x, dtype=torch.float16)
     x[3, 4] = 1e6
-    with pytest.raises(tc.CastOverflowError, match=r"largest magnitude 1000000 at \[3, 4\]"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"largest magnitude 1000000 at \[3, 4\]"):
         write_elsewhere(
             x, out, FORMATS["float16"], Policy().resolve("float32", "float16"), False, False
         )
@@ -497,7 +498,7 @@ X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
         (X, "float32", {"overflow": "wrap"}, 'overflow="wrap" is modulo 2^bits'),
         (X + 0j, "float32", {}, "would drop the imaginary part"),
         (X, "float6_e2m3fn", {}, "has no dtype for float6_e2m3fn; tensorcast.cast("),
-        (X, "float8_e3m4", {}, "has no dtype for float8_e3m4; tensorcast.as_array("),
+        (X, "float8_e3m4", {}, "has no dtype for float8_e3m4; tensorcast.to_numpy("),
         (X, "float4_e2m1fn", {}, "shape [2, 3] has no even one. Pass packed=True"),
         (X, "float16", {"packed": True}, "elements of float16 fill whole bytes"),
         (X, "int4", {"packed": True, "device": "cpu"}, "device does not go with a packed tensor"),
@@ -529,7 +530,7 @@ def test_what_cannot_be_cast_is_one_clear_error(
     before = X.clone()
     out = options.get("out")
     content = out.tolist() if out is not None else None
-    with pytest.raises(tc.TensorcastError) as caught:
+    with pytest.raises(tc.errors.TensorcastError) as caught:
         tc.cast(x, to, **options)
     assert message in str(caught.value)
     assert isinstance(caught.value, ValueError)
@@ -560,7 +561,7 @@ def test_a_freed_storage_is_seen() -> None:
 
 def test_packed_results() -> None:
     packed = tc.cast(torch.tensor([1.0, -2.0, 6.0]), "float4_e2m1fn", packed=True)
-    assert isinstance(packed, tc.PackedTensor)
+    assert isinstance(packed, tc.packed.PackedTensor)
     assert torch.equal(tc.cast(packed, "float32"), torch.tensor([1.0, -2.0, 6.0]))
     flipped = torch.tensor([1 + 2j]).conj().imag
     assert tc.cast(tc.cast(flipped, "int4", packed=True), "int8").tolist() == [-2]

@@ -43,9 +43,9 @@ def resolved(policy: Policy, source: Format, target: Format) -> ResolvedPolicy |
     """The policy for the pair; None if it does not fit."""
     try:
         return policy.resolve(source, target)
-    except tc.CastError:
+    except tc.errors.CastError:
         return None
-    except tc.PolicyError:
+    except tc.errors.PolicyError:
         return None
 
 
@@ -109,7 +109,7 @@ def test_every_pair_policy_and_layout(
             out = np.full(SHAPE, 1, numpy_dtype(target))
             before = out.tobytes()
             for target_array in (None, out):
-                with pytest.raises((tc.CastOverflowError, tc.errors.CastNanError)):
+                with pytest.raises((tc.errors.CastOverflowError, tc.errors.CastNanError)):
                     tc.cast(
                         values.reshape(SHAPE), target.name, out=target_array, **keywords(policy)
                     )
@@ -227,7 +227,7 @@ def test_integers_that_widen_are_known_to_fit_without_a_look() -> None:
 def test_narrowing_names_the_first_value_that_does_not_fit() -> None:
     values = np.arange(12, dtype=np.int64).reshape(3, 4)
     values[1, 2], values[2, 0] = -3_000_000_000, 1 << 60
-    with pytest.raises(tc.CastOverflowError) as caught:
+    with pytest.raises(tc.errors.CastOverflowError) as caught:
         tc.cast(values, "int32")
     assert str(caught.value) == (
         "2 of 12 values lie outside int32 (-2147483648 to 2147483647; first -3000000000 at [1, 2], "
@@ -236,7 +236,7 @@ def test_narrowing_names_the_first_value_that_does_not_fit() -> None:
     )
     values[2, 0] = 5
     out = np.full((3, 4), 9, np.int32)
-    with pytest.raises(tc.CastOverflowError, match=r"it is -3000000000 at \[1, 2\]"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"it is -3000000000 at \[1, 2\]"):
         tc.cast(values, "int32", out=out)
     assert (out == 9).all()
     assert (tc.cast(tc.cast(out, "int64"), "int32") == out).all()
@@ -256,7 +256,7 @@ def test_can_cast() -> None:
     assert tc.can_cast(np.array([0, 1]), "bool")
     assert not tc.can_cast(np.array([1 + 1j]), "float32")
     assert not tc.can_cast(np.array([1 + 0j]), "float32", exact=False)
-    with pytest.raises(tc.PolicyError):
+    with pytest.raises(tc.errors.PolicyError):
         tc.can_cast(fits, "float16", overflow="wrap")
 
 
@@ -291,7 +291,7 @@ X = np.array([1.0, 2.0, 3.0], np.float32)
         (X, "int8", {"seed": -1}, "seed=-1 is not an integer from 0"),
         (X, "int8", {"exact": 1}, "exact=1 is not True or False"),
         (X + 0j, "float32", {}, "would drop the imaginary part; take .real"),
-        ([1, 2], "int8", {}, "list is not a tensor; tensorcast.tensor(data, format)"),
+        ([1, 2], "int8", {}, "list is not a tensor; tensorcast.as_tensor(data, format)"),
         (2.5, "int8", {}, "float is not a tensor"),
         ("text", "int8", {}, "builtins.str is not a tensor that tensorcast knows"),
         (None, "int8", {}, "builtins.NoneType is not a tensor"),
@@ -320,7 +320,7 @@ def test_what_cannot_be_cast_is_one_clear_error(
     x: object, to: object, options: dict[str, object], message: str
 ) -> None:
     before = X.copy()
-    with pytest.raises(tc.TensorcastError) as caught:
+    with pytest.raises(tc.errors.TensorcastError) as caught:
         tc.cast(x, to, **options)
     assert message in str(caught.value)
     assert isinstance(caught.value, ValueError)
@@ -334,24 +334,24 @@ def test_interleaved_memory_does_not_overlap() -> None:
     assert (base[:, 1::2] == base[:, ::2]).all()
     shared = np.zeros((3, 1), np.float32)
     twice = np.lib.stride_tricks.as_strided(shared, (3, 4), (4, 0))
-    with pytest.raises(tc.CastError, match="several elements of the target share memory"):
+    with pytest.raises(tc.errors.CastError, match="several elements of the target share memory"):
         tc.cast(base, "float32", out=twice)
 
 
 def test_packed_tensors() -> None:
     values = np.array([[1, -2, 7], [-8, 0, 3]], np.int32)
     packed = tc.cast(values, "int4", packed=True)
-    assert isinstance(packed, tc.PackedTensor)
+    assert isinstance(packed, tc.packed.PackedTensor)
     assert packed.n_bytes == 3
     assert (tc.cast(packed, "int32") == values).all()
     assert (tc.cast(packed, "int32", out=np.zeros((2, 3), np.int32)) == values).all()
     assert tc.cast(values.T.copy().T, "int4", out=packed) is packed
-    with pytest.raises(tc.CastOverflowError, match=r"it is 9 at \[0\]"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"it is 9 at \[0\]"):
         tc.cast(np.array([9]), "int4", packed=True)
     assert tc.measure(packed, "int2", overflow="saturate").n_overflow == 3
     assert tc.can_cast(packed, "int8")
     assert not tc.can_cast(packed, "uint4")
-    with pytest.raises(tc.CastError, match="device does not go with a packed tensor"):
+    with pytest.raises(tc.errors.CastError, match="device does not go with a packed tensor"):
         tc.cast(packed, "int32", device="cpu")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import tensorcast as tc
+from tensorcast.errors import CastError
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
@@ -154,9 +155,9 @@ def test_out_carries_no_tangent_and_says_so() -> None:
     with forward.dual_level():
         dual, out = forward.make_dual(X, T), torch.zeros(3, dtype=torch.float64)
         for options in ({}, {"report": True}):
-            with pytest.raises(tc.CastError, match=f"the tensor {message}"):
+            with pytest.raises(tc.errors.CastError, match=f"the tensor {message}"):
                 tc.cast(dual, "float64", out=out, **options)
-        with pytest.raises(tc.CastError, match=f"out {message}"):
+        with pytest.raises(tc.errors.CastError, match=f"out {message}"):
             tc.cast(X, "float64", out=forward.make_dual(out, T.double()))
         assert out.tolist() == [0.0] * 3
         tc.cast(X, "float64", out=out)  # nothing dual takes part
@@ -175,5 +176,56 @@ def test_out_in_a_graph_is_refused_as_outside() -> None:
     def recorded(a: Any) -> Any:
         return tc.cast(a, "float64", out=torch.empty(3, dtype=torch.float64))
 
-    with pytest.raises(tc.CastError, match="requires grad, and a cast into out= records none"):
+    with pytest.raises(
+        tc.errors.CastError, match="requires grad, and a cast into out= records none"
+    ):
         torch.compile(recorded, backend="aot_eager")(X.clone().requires_grad_())
+
+
+F = torch.autograd.functional
+
+
+def _grads_batched(f: Cast, x: Any) -> Any:
+    leaf = x.clone().requires_grad_()
+    y = f(leaf)
+    return torch.autograd.grad(y, leaf, torch.eye(3, dtype=y.dtype), is_grads_batched=True)
+
+
+def _twice(f: Cast, x: Any) -> Any:
+    inner = lambda u: F.jacobian(f, u, vectorize=True, create_graph=True)  # noqa: E731
+    return F.jacobian(inner, x, vectorize=True)
+
+
+def _hooked(f: Cast, x: Any) -> Any:
+    leaf = x.clone().requires_grad_()
+    leaf.register_hook(lambda g: f(g).float())
+    return torch.autograd.grad(leaf * leaf, leaf, torch.eye(3), is_grads_batched=True)
+
+
+OF_OLD: dict[str, Callable[[Cast, Any], Any]] = {
+    "is_grads_batched": _grads_batched,
+    "jacobian": lambda f, x: F.jacobian(f, x, vectorize=True),
+    "jacobian, forward": lambda f, x: F.jacobian(f, x, vectorize=True, strategy="forward-mode"),
+    "hessian": lambda f, x: F.hessian(lambda t: f(t).sum(), x, vectorize=True),
+    "nested": _twice,
+    "a hook casts": _hooked,
+}
+
+
+@pytest.mark.parametrize("to", ["float64", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", OF_OLD)
+def test_the_older_vmap_of_autograd_gives_torchs_values(name: str, to: str) -> None:
+    of = lambda c: lambda t: c(t * t) * t  # noqa: E731
+    found = OF_OLD[name](of(lambda t: tc.cast(t, to)), X)
+    assert_same(found, OF_OLD[name](of(lambda t: t.to(getattr(torch, to))), X))
+
+
+def test_in_the_older_vmap_a_gradient_beyond_the_range_is_infinite_and_out_is_refused() -> None:
+    leaf = torch.ones(2, dtype=torch.float16, requires_grad=True)
+    beyond = torch.tensor([[1e6, 1.0], [-1e6, 2.0]])
+    (found,) = torch.autograd.grad(tc.cast(leaf, "float32"), leaf, beyond, is_grads_batched=True)
+    assert found.tolist() == [[float("inf"), 1.0], [float("-inf"), 2.0]]
+    y = X.clone().requires_grad_()
+    y.register_hook(lambda g: tc.cast(g, "float16", out=torch.empty(3, dtype=torch.float16)))
+    with pytest.raises(CastError, match="out= writes memory"):
+        torch.autograd.grad(y * y, y, torch.eye(3), is_grads_batched=True)

@@ -104,7 +104,7 @@ def test_nothing_to_do_stays_nothing() -> None:
 
 
 def test_a_compiled_refusal_names_the_value() -> None:
-    with pytest.raises(tc.CastOverflowError, match="300"):
+    with pytest.raises(tc.errors.CastOverflowError, match="300"):
         compiled(lambda x: tc.cast(x, "int8"))(torch.tensor([1.0, 300.0]))
 
 
@@ -154,7 +154,7 @@ def test_a_report_leaves_the_graph_whole() -> None:
     assert loss.n_inexact == tc.measure(x * 2, "bfloat16").n_inexact
     found.float().sum().backward()
     assert x.grad.tolist() == [2.0] * 9
-    with pytest.raises(tc.CastOverflowError, match="70000"):
+    with pytest.raises(tc.errors.CastOverflowError, match="70000"):
         compiled(lambda x: tc.cast(x, "int8", report=True))(torch.tensor([70000.0]))
 
 
@@ -312,21 +312,24 @@ def test_what_has_no_pairs_is_refused_without_values_too() -> None:
     odd = "holds two elements to a byte along the last dimension"
     for x in (torch.ones(2, 3), torch.ones(())):
         for other in (x, x.to("meta")):
-            with pytest.raises(tc.CastError, match=odd):
+            with pytest.raises(tc.errors.CastError, match=odd):
                 halves(other)
-        with torch._subclasses.FakeTensorMode() as mode, pytest.raises(tc.CastError, match=odd):
+        with (
+            torch._subclasses.FakeTensorMode() as mode,
+            pytest.raises(tc.errors.CastError, match=odd),
+        ):
             halves(mode.from_tensor(x))
         with pytest.raises(Exception, match=odd):
             compiled(halves)(x)
-    with pytest.raises(tc.CastError, match="samples of this vmap have no dimension"):
+    with pytest.raises(tc.errors.CastError, match="samples of this vmap have no dimension"):
         torch.vmap(halves)(torch.ones(4))
-    with pytest.raises(tc.CastError, match="samples of this vmap have no dimension"):
+    with pytest.raises(tc.errors.CastError, match="samples of this vmap have no dimension"):
         torch.vmap(wholes)(halves(torch.ones(4)))
-    with pytest.raises(tc.CastError, match="samples of this vmap have no dimension"):
+    with pytest.raises(tc.errors.CastError, match="samples of this vmap have no dimension"):
         torch.vmap(torch.func.grad(lambda x: wholes(halves(x)).sum()))(torch.ones(4))
     picture = torch.zeros(1, 2, 2, 2)
     for other in (picture, picture.to("meta")):
-        with pytest.raises(tc.CastError, match="does not go with two elements to a byte"):
+        with pytest.raises(tc.errors.CastError, match="does not go with two elements to a byte"):
             tc.cast(other, "float4_e2m1fn", memory_format=torch.channels_last)
 
 
@@ -412,7 +415,7 @@ def test_no_loss_and_no_out_inside_vmap() -> None:
     x = torch.ones(2, 3)
     for options in ({"report": True}, {"out": torch.empty(3, dtype=torch.float16)}):
         cast = torch.vmap(lambda r, options=options: tc.cast(r * 1, "float16", **options))
-        with pytest.raises(tc.CastError):
+        with pytest.raises(tc.errors.CastError):
             cast(x)
         with pytest.raises(Exception, match="inside vmap no Loss is counted"):
             compiled(cast)(x)
@@ -442,7 +445,7 @@ def test_traced_by_jit() -> None:
 def test_out_is_refused_while_jit_traces() -> None:
     out = torch.zeros(2, dtype=torch.float16)
     tc.cast(torch.ones(2), "float16", out=out)  # so that the fast way is known
-    with pytest.raises(tc.CastError, match="being traced"):
+    with pytest.raises(tc.errors.CastError, match="being traced"):
         torch.jit.trace(lambda x: tc.cast(x, "float16", out=out) + 1, (torch.ones(2),))
 
 
@@ -461,7 +464,7 @@ def test_answers_of_values_are_refused_while_a_program_is_recorded(tracer: str, 
         return tc.cast(torch.complex(x, x * 0), "float32", exact=True)
 
     x = torch.ones(2)
-    with pytest.raises(tc.CastError, match="recorded"):
+    with pytest.raises(tc.errors.CastError, match="recorded"):
         make_fx(program)(x) if tracer == "make_fx" else torch.jit.trace(program, (x,))
 
 
@@ -472,3 +475,67 @@ def test_answers_of_values_go_through_modes_that_record_nothing() -> None:
     with FlopCounterMode(display=False):
         assert not tc.can_cast(x, "float16")
         assert tc.measure(x, "float16").n_overflow == 2
+
+
+def test_exact_from_complex_to_real_in_a_compiled_function_is_as_outside() -> None:
+    torch.compiler.reset()
+    program = torch.compile(
+        lambda x: tc.cast(x * 2, "float32", exact=True) + 1, backend="aot_eager"
+    )
+    assert torch.equal(program(torch.tensor([1 + 0j, 3])), torch.tensor([3.0, 7.0]))
+    with pytest.raises(tc.errors.InexactCastError, match="1 of 2 values have an imaginary part"):
+        program(torch.tensor([1 + 2j, 3]))
+    kept = compiled(lambda x: tc.cast(x * 2, "complex128", exact=True) + 1)
+    assert torch.equal(kept(torch.tensor([1 + 2j])), torch.tensor([3 + 4j], dtype=torch.complex128))
+
+
+@pytest.mark.parametrize("transform", ["vmap", "grad", "jvp", "fake"])
+def test_exact_from_complex_to_real_says_true_things_of_what_has_no_values(transform: str) -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    def real(x: torch.Tensor) -> torch.Tensor:
+        return tc.cast(x, "float32", exact=True)
+
+    x = torch.tensor([1 + 0j, 3])
+    runs = {
+        "vmap": lambda: torch.vmap(real)(x),
+        "grad": lambda: torch.func.grad(lambda t: real(t).sum())(x),
+        "jvp": lambda: torch.func.jvp(real, (x,), (x,)),
+        "fake": lambda: real(FakeTensorMode().from_tensor(x)),
+    }
+    with pytest.raises(
+        tc.errors.CastError, match=r"exact=True takes complex.*; cast x\.real"
+    ) as caught:
+        runs[transform]()
+    assert "measure" not in str(caught.value)
+
+
+TAKEN = {
+    "cast": lambda t: tc.as_tensor(t, "bfloat16"),
+    "copied": lambda t: tc.as_tensor(t, copy=True).bfloat16(),
+    "as it is": lambda t: tc.as_tensor(t).bfloat16(),
+    "clamped": lambda t: tc.as_tensor(t, "float32", inf="saturate").bfloat16(),
+    "moved": lambda t: tc.as_tensor(t, "bfloat16", device="cpu"),
+}
+
+
+@pytest.mark.parametrize("how", TAKEN)
+def test_as_tensor_inside_transforms_is_what_cast_is(how: str) -> None:
+    take, x = TAKEN[how], torch.randn(2, 3)
+    expected = tc.cast(x, "bfloat16")
+    assert torch.equal(torch.vmap(take)(x), expected)
+    value, tangent = torch.func.jvp(take, (x,), (x,))
+    assert torch.equal(value, expected)
+    assert torch.equal(tangent, expected)
+    found = torch.func.grad(lambda t: (take(t * t)).float().sum())(x)
+    assert torch.equal(
+        found, torch.func.grad(lambda t: tc.cast(t * t, "bfloat16").float().sum())(x)
+    )
+    hessian = torch.func.hessian(lambda t: (take(t).float() ** 2).sum())(x[0])
+    assert torch.equal(hessian, 2 * torch.eye(3))
+
+
+def test_casts_travel_inside_vmap() -> None:
+    for take in (tc.cast, tc.as_tensor):
+        found = torch.vmap(lambda t, take=take: take(t, "float64", device="meta"))(torch.ones(2, 3))
+        assert (found.device.type, found.dtype, found.shape) == ("meta", torch.float64, (2, 3))

@@ -168,7 +168,7 @@ def test_formats_of_several_elements_to_a_byte_are_refused() -> None:
     row = FORMATS["float4_e2m1fn"]
     x = torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
     policy = Policy().resolve(row, "float32")
-    with pytest.raises(tc.CastError, match="two elements to a byte"):
+    with pytest.raises(tc.errors.CastError, match="two elements to a byte"):
         torch_ops.cast_tensor(x, None, row, FORMATS["float32"], policy, report=False)
 
 
@@ -186,7 +186,7 @@ def test_what_cannot_be_refused_is_neither_counted_nor_measured_first(
     monkeypatch: pytest.MonkeyPatch, policy: Policy, fresh: bool, calls: list[tuple[bool, bool]]
 ) -> None:
     """Counting makes the caller wait for the device."""
-    from tensorcast.bridges.torch.tensor import write_elsewhere
+    from tensorcast.bridges.torch.plain import write_elsewhere
 
     found = []
 

@@ -25,6 +25,7 @@ from sharing_matrix import LIBRARIES, dtype_of, installed, jax_x64
 
 import tensorcast as tc
 from tensorcast.errors import CastError, MissingLibraryError
+from tensorcast.share.verdict import Verdict
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 torch = pytest.importorskip("torch", reason="no torch")
@@ -82,7 +83,7 @@ def elements(x: Any, target: str) -> bytes:
     return x.astype(x.dtype.newbyteorder("=")).tobytes()
 
 
-def codes(x: np.ndarray, row: tc.Format) -> bytes:
+def codes(x: np.ndarray, row: tc.formats.Format) -> bytes:
     return (x != 0).tobytes() if row.kind == "bool" else x.astype(dtype_of(row)).tobytes()
 
 
@@ -104,16 +105,16 @@ def n_bytes_of(x: Any, target: str) -> int:
     return x.on_device_size_in_bytes() if target == "jax" else x.nbytes
 
 
-def agreed(x: Any, target: str, *arguments: Any, **options: Any) -> tuple[tc.Verdict, Any]:
+def agreed(x: Any, target: str, *arguments: Any, **options: Any) -> tuple[Verdict, Any]:
     """The verdict and the result, or None where both refuse, with the same words."""
     policy = {"overflow": options.pop("overflow", "raise")}
     try:
         said = tc.explain(x, *arguments, to=target, **options)
-    except (tc.TensorcastError, ValueError) as error:
+    except (tc.errors.TensorcastError, ValueError) as error:
         kind, message = type(error), str(error)
         with pytest.raises(kind, match=f"^{re.escape(message)}$"):
             CALLS[target](x, *arguments, **options)
-        return tc.Verdict("", "", "refuses", (message,)), None
+        return Verdict("", "", "refuses", (message,)), None
     assert str(said)
     assert bool(said.refusal) == (said.action == "refuses")
     if said.action == "refuses":
@@ -227,7 +228,7 @@ def test_images(mode: str) -> None:
         said, image = agreed(layout, "pil", **options)
         assert image.mode == mode
         assert np.array_equal(np.asarray(image), np.asarray(layout))
-        assert np.array_equal(tc.as_array(image), np.asarray(layout))
+        assert np.array_equal(tc.to_numpy(image), np.asarray(layout))
         assert agreed(image, "pil", **options)[1] is image
         assert agreed(image, "pil", copy=True, **options)[1] is not image
     said, image = agreed(x, "pil", **options)
@@ -243,7 +244,7 @@ def test_images(mode: str) -> None:
 
 def test_what_is_no_image() -> None:
     needs("pil")
-    with pytest.raises(CastError, match="these look like channels first: permute them to the end"):
+    with pytest.raises(CastError, match='in front: pass layout="CHW"'):
         tc.to_pil(np.zeros((3, 20, 30), np.uint8))
     with pytest.raises(CastError, match=r"Pillow has no image of float32 \[4, 5, 3\]; it has"):
         tc.to_pil(np.zeros((4, 5, 3), np.float32))
@@ -258,14 +259,36 @@ def test_what_is_no_image() -> None:
 # ---- what a source brings along ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow"])
-def test_gradients_stay_behind(target: str) -> None:
+@pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow", "pil"])
+def test_no_gradient_is_lost_without_a_word(target: str) -> None:
     needs(target)
-    x = torch.ones(16, requires_grad=True)
-    said, result = agreed(x, target)
-    assert said.notes[0] == ("the tensor requires grad; what is done to the result is not recorded")
-    assert elements(result, target) == np.ones(16, np.float32).tobytes()
-    assert agreed(torch.nn.Parameter(torch.ones(2, 2)), target)[1] is not None
+    x = torch.ones(4, 4, requires_grad=True)
+    refused = "requires grad, which no other library records; pass x.detach"
+    for lost in (x, torch.nn.Parameter(torch.ones(2, 2)), x * 2):
+        for options in ({}, {"copy": True}, {"dtype": "float32"}):
+            with pytest.raises(CastError, match=refused):
+                CALLS[target](lost, **options)
+        with pytest.raises(CastError, match=refused):
+            tc.to_numpy(lost)
+    assert tc.explain(x, to=target).action == "refuses"
+    ones = np.ones(16, np.float32).tobytes()
+    assert elements(agreed(x.detach(), target)[1], target) == ones
+    with torch.no_grad():  # nothing is recorded anyhow
+        said, result = agreed(x, target)
+    assert said.notes[0] == "the tensor requires grad; what is done to the result is not recorded"
+    assert elements(result, target) == ones
+    whole = CALLS[target](x, dtype="int32")  # integers have no gradient
+    assert elements(whole, target) == np.ones(16, np.int32).tobytes()
+
+
+def test_no_tangent_is_lost_without_a_word() -> None:
+    forward = torch.autograd.forward_ad
+    with forward.dual_level():
+        dual = forward.make_dual(torch.ones(3), torch.ones(3))
+        with pytest.raises(CastError, match="carries a forward-mode tangent"):
+            tc.to_numpy(dual)
+        assert tc.to_numpy(dual.detach()).tolist() == [1, 1, 1]
+        assert tc.to_numpy(torch.ones(3)).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow"])
@@ -306,7 +329,7 @@ def test_sequences() -> None:
     said, result = agreed([1, 2.5], "numpy", copy=False)
     assert said.refusal == "copy=False, but a list of numbers is no memory"
     assert result is None
-    with pytest.raises(tc.CastOverflowError, match=r"data\[1\]: 300 lies outside int8"):
+    with pytest.raises(tc.errors.CastOverflowError, match=r"data\[1\]: 300 lies outside int8"):
         tc.to_numpy([1, 300], "int8")
     assert tc.explain([1, 300], "int8", to="numpy").n_bytes_allocated == 2
     stacked = tc.to_numpy([np.zeros(3, np.float32), torch.ones(3)])
@@ -392,13 +415,15 @@ def test_jax_without_x64_is_never_cut() -> None:
         assert "while jax_enable_x64 is off: call jax.config.update" in said.refusal
         narrow = said.refusal.rpartition('dtype="')[2].rstrip('"')
         assert tc.to_jax(np.zeros(2, name), narrow).dtype == narrow
-    with pytest.raises(tc.CastOverflowError, match="1 of 1 values lie outside int32"):
+    with pytest.raises(tc.errors.CastOverflowError, match="1 of 1 values lie outside int32"):
         tc.to_jax(np.array([2**40 + 1]), "int32")
     assert tc.to_jax(np.array([2**40 + 1]), "int32", overflow="saturate")[0] == 2**31 - 1
     for data in ([1, 2], [1.5], [1j], [True], 7):
         made = agreed(data, "jax")[1]
         assert made.dtype == jax.numpy.asarray(data).dtype
-    with pytest.raises(tc.CastOverflowError, match=r"data\[0\]: 1099511627777 lies outside int32"):
+    with pytest.raises(
+        tc.errors.CastOverflowError, match=r"data\[0\]: 1099511627777 lies outside int32"
+    ):
         tc.to_jax([2**40 + 1])
     jax.config.update("jax_enable_x64", True)
     assert int(tc.to_jax([2**40 + 1])[0]) == 2**40 + 1
@@ -763,7 +788,7 @@ def test_float4_keeps_its_logical_shape(shape: tuple[int, ...]) -> None:
     said, result = agreed(np.zeros(shape, np.float32), "torch", "float4_e2m1fn")
     assert said.n_bytes_allocated == result.nbytes
     said, result = agreed(np.zeros((2, 3), np.float32), "torch", "float4_e2m1fn")
-    assert said.refusal.endswith("shape [2, 3] has no even one. tensorcast.as_array keeps a byte "
+    assert said.refusal.endswith("shape [2, 3] has no even one. tensorcast.to_numpy keeps a byte "
                                  "for each")  # fmt: skip
 
 

@@ -8,6 +8,11 @@
 #include <immintrin.h>
 #endif
 
+// The loops of the *zmm_x86.hpp files: where AVX-512 is the hardware's, and not emulated.
+#if defined(__AVX512VBMI__) && !defined(TC_EMULATED)
+#define TC_ZMM
+#endif
+
 namespace tc {
 namespace {
 

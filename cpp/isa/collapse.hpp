@@ -21,16 +21,32 @@ TC_INLINE bool has_zero(FormatId id) { return id != F_float8_e8m0fnu; }
 
 template <class T>
 TC_INLINE uint64_t count_zeros_of(const T* x, uint64_t n, T mask) {
+    uint64_t count = 0, i = 0;
+#if defined(TC_ZMM)
+    const __m512i masks = sizeof(T) == 1   ? _mm512_set1_epi8((char)mask)
+                          : sizeof(T) == 2 ? _mm512_set1_epi16((short)mask)
+                          : sizeof(T) == 4 ? _mm512_set1_epi32((int)mask)
+                                           : _mm512_set1_epi64((long long)mask);
+    const auto zeros = [masks](const T* at) __attribute__((always_inline)) -> uint64_t {
+        const __m512i v = _mm512_loadu_si512(at);
+        if constexpr (sizeof(T) == 1) return _mm512_testn_epi8_mask(v, masks);
+        if constexpr (sizeof(T) == 2) return _mm512_testn_epi16_mask(v, masks);
+        if constexpr (sizeof(T) == 4) return _mm512_testn_epi32_mask(v, masks);
+        return _mm512_testn_epi64_mask(v, masks);
+    };
+    constexpr uint64_t STEP = 64 / sizeof(T);
+    for (; i + STEP <= n; i += STEP) count += (uint64_t)__builtin_popcountll(zeros(x + i));
+#else
     typedef T V __attribute__((vector_size(32)));
     struct __attribute__((packed, may_alias)) Loose { V v; };
     constexpr uint64_t LANES = 32 / sizeof(T), MOST = 128 * LANES;  // a lane of 8 bits counts to 255
-    uint64_t count = 0, i = 0;
     while (i + LANES <= n) {
         const uint64_t end = n - i < MOST ? n : i + MOST;
         V found = {};
         for (; i + LANES <= end; i += LANES) found -= (V)((((const Loose*)(x + i))->v & mask) == 0);
         for (uint64_t k = 0; k < LANES; ++k) count += found[k];
     }
+#endif
     for (; i < n; ++i) count += (x[i] & mask) == 0;
     return count;
 }
@@ -96,11 +112,17 @@ TC_INLINE bool counts_results(const Cast& cast) {
            !holds_integers(source, target);
 }
 
-// One block. NaNs that became 0 are among `n_to_zero` where results are counted.
-void count_collapse(const Cast& cast, const void* in, const void* codes, uint64_t n, Stats* s) {
+// One block. NaNs that became 0 are among `n_to_zero` where results are counted. `n_underflow`: what
+// became 0, where it is known that no overflow or NaN did; else UNKNOWN.
+constexpr uint64_t UNKNOWN = ~uint64_t{0};
+void count_collapse(const Cast& cast, const void* in, const void* codes, uint64_t n, Stats* s,
+                    uint64_t n_underflow = UNKNOWN) {
     if (n == 0) return;
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
-    if (counts_results(cast)) {
+    if (counts_results(cast) && n_underflow != UNKNOWN) {
+        s->n_zero += count_zeros(cast.source, in, n);
+        s->n_to_zero += n_underflow;
+    } else if (counts_results(cast)) {
         const uint64_t after = count_zeros(cast.target, codes, n);
         const uint64_t before = after ? count_zeros(cast.source, in, n) : 0;  // a zero stays one
         s->n_zero += before;

@@ -66,6 +66,15 @@ TC_INLINE float decode_bf16(uint16_t b) {
 template <bool STREAM>
 TC_INLINE void decode_f16_block(const uint16_t* in, float* out, uint64_t n) {
     uint64_t i = 0;
+#if defined(TC_ZMM)
+    for (; i + 32 <= n; i += 32) {
+        if (STREAM) _mm_prefetch((const char*)(in + i) + READ_AHEAD, _MM_HINT_T0);
+        for (uint64_t k = i; k < i + 32; k += 16) {
+            const __m512 y = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)(in + k)));
+            STREAM ? _mm512_stream_ps(out + k, y) : _mm512_storeu_ps(out + k, y);
+        }
+    }
+#endif
 #if defined(__F16C__)
     for (; i + 8 <= n; i += 8) {
         if (STREAM) _mm_prefetch((const char*)(in + i) + READ_AHEAD, _MM_HINT_T0);
@@ -79,6 +88,20 @@ TC_INLINE void decode_f16_block(const uint16_t* in, float* out, uint64_t n) {
 template <bool STREAM>
 TC_INLINE void decode_bf16_block(const uint16_t* in, float* out, uint64_t n) {
     uint64_t i = 0;
+#if defined(TC_ZMM)
+    for (; i + 32 <= n; i += 32) {
+        if (STREAM) _mm_prefetch((const char*)(in + i) + READ_AHEAD, _MM_HINT_T0);
+        for (uint64_t k = i; k < i + 32; k += 16) {
+            const __m256i x = _mm256_loadu_si256((const __m256i*)(in + k));
+            const __m512i u = _mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16);
+            const __m512 y = _mm512_castsi512_ps(u);
+            const __mmask16 nan = _mm512_cmp_ps_mask(y, y, _CMP_UNORD_Q);
+            const __m512 quiet =
+                _mm512_castsi512_ps(_mm512_mask_or_epi32(u, nan, u, _mm512_set1_epi32(0x00400000)));
+            STREAM ? _mm512_stream_ps(out + k, quiet) : _mm512_storeu_ps(out + k, quiet);
+        }
+    }
+#endif
 #if defined(__AVX2__)
     const __m256i abs = _mm256_set1_epi32(0x7fffffff), infinity = _mm256_set1_epi32(0x7f800000);
     const __m256i quiet = _mm256_set1_epi32(0x00400000);

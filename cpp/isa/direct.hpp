@@ -64,6 +64,7 @@ struct Direct {
     // floats to integers: above < x < below
     double above = 0, below = 0;
     const Row* target = nullptr;  // floats to narrow floats
+    const void* table = nullptr;  // 8-bit floats to wider ones: a Table
     TC_INLINE constexpr Direct() {}
 };
 

@@ -11,6 +11,23 @@ namespace {
 struct Line {
     __m256i low, high;
 };
+TC_INLINE void stream_line(void* to, const Line& line) {
+#if defined(TC_ZMM)
+    _mm512_stream_si512((__m512i*)to, both(line.low, line.high));
+#else
+    _mm256_stream_si256((__m256i*)to, line.low);
+    _mm256_stream_si256((__m256i*)to + 1, line.high);
+    line_ends();
+#endif
+}
+TC_INLINE void store_line(void* to, const Line& line) {
+    _mm256_storeu_si256((__m256i*)to, line.low);
+    _mm256_storeu_si256((__m256i*)to + 1, line.high);
+}
+#if defined(TC_ZMM)
+TC_INLINE void stream_line(void* to, __m512i line) { _mm512_stream_si512((__m512i*)to, line); }
+TC_INLINE void store_line(void* to, __m512i line) { _mm512_storeu_si512(to, line); }
+#endif
 
 // make(from, &seen) makes a line's elements of as many; the few before the first whole line and after
 // the last one go through it in a copy filled up with zeros. Returns `seen`, which starts as zeros: it
@@ -24,7 +41,7 @@ TC_INLINE __m256i in_lines(const void* in, void* out, uint64_t n, bool stream, c
     const auto few = [&make](const S* x, D* y, uint64_t m, __m256i any) {
         S rest[K] = {};
         __builtin_memcpy(rest, x, m * sizeof(S));
-        const Line made = make(rest, &any);
+        const auto made = make(rest, &any);
         __builtin_memcpy(y, &made, m * sizeof(D));
         return any;
     };
@@ -32,20 +49,16 @@ TC_INLINE __m256i in_lines(const void* in, void* out, uint64_t n, bool stream, c
     if (i > n) i = n;
     if (i) seen = few(from, to, i, seen);
     if (stream) {
-#pragma GCC unroll 4
-        for (; n - i >= K; i += K) {
-            const Line line = make(from + i, &seen);
-            _mm256_stream_si256((__m256i*)(to + i), line.low);
-            _mm256_stream_si256((__m256i*)(to + i + K / 2), line.high);
-            line_ends();
+        constexpr uint64_t LINES = sizeof(D) / sizeof(S);  // written to one read
+        for (; n - i >= LINES * K; i += LINES * K) {
+            read_ahead<true, 64>(from + i);
+#pragma GCC unroll 8
+            for (uint64_t k = i; k < i + LINES * K; k += K) stream_line(to + k, make(from + k, &seen));
         }
+        for (; n - i >= K; i += K) stream_line(to + i, make(from + i, &seen));
     } else {
 #pragma GCC unroll 4
-        for (; n - i >= K; i += K) {
-            const Line line = make(from + i, &seen);
-            _mm256_storeu_si256((__m256i*)(to + i), line.low);
-            _mm256_storeu_si256((__m256i*)(to + i + K / 2), line.high);
-        }
+        for (; n - i >= K; i += K) store_line(to + i, make(from + i, &seen));
     }
     if (i < n) seen = few(from + i, to + i, n - i, seen);
     return seen;
@@ -157,6 +170,33 @@ bool to_double_lines(const Direct&, const void* in, void* out, uint64_t n, bool 
     return true;
 }
 
+// float16 and bfloat16 to float32, exact. A NaN comes out quiet.
+#if defined(TC_ZMM)
+TC_INLINE __m512i floats(const Half* p) { return _mm512_castps_si512(_mm512_cvtph_ps(load256(p))); }
+TC_INLINE __m512i floats(const Brain* p) {
+    const __m512i u = _mm512_slli_epi32(_mm512_cvtepu16_epi32(load256(p)), 16);
+    const __m512 y = _mm512_castsi512_ps(u);
+    const __mmask16 nan = _mm512_cmp_ps_mask(y, y, _CMP_UNORD_Q);
+    return _mm512_mask_or_epi32(u, nan, u, _mm512_set1_epi32(0x00400000));
+}
+#else
+TC_INLINE __m256i floats8(const Half* p) { return _mm256_castps_si256(_mm256_cvtph_ps(load128(p))); }
+TC_INLINE __m256i floats8(const Brain* p) {
+    const __m256i u = _mm256_slli_epi32(_mm256_cvtepu16_epi32(load128(p)), 16);
+    const __m256i nan = _mm256_cmpgt_epi32(_mm256_and_si256(u, _mm256_set1_epi32(0x7fffffff)),
+                                           _mm256_set1_epi32(0x7f800000));
+    return _mm256_or_si256(u, _mm256_and_si256(nan, _mm256_set1_epi32(0x00400000)));
+}
+template <class S>
+TC_INLINE Line floats(const S* p) { return Line{floats8(p), floats8(p + 8)}; }
+#endif
+template <class S>
+bool to_float_lines(const Direct&, const void* in, void* out, uint64_t n, bool stream) {
+    in_lines<S, uint32_t>(in, out, n, stream,
+                          [](const S* from, __m256i*) __attribute__((always_inline)) { return floats(from); });
+    return true;
+}
+
 template <class S>
 DirectLoop widen_lines_to(unsigned size) {
     if constexpr (sizeof(S) < 2) {
@@ -200,8 +240,14 @@ DirectLoop to_wider(const Cast& cast) {
         case F_int32: return lines_of_integer<int32_t>(target, cast.target, nearest);
         case F_uint32: return lines_of_integer<uint32_t>(target, cast.target, nearest);
         case F_float32: return cast.target == F_float64 ? to_double_lines<float> : nullptr;
-        case F_float16: return cast.target == F_float64 ? to_double_lines<Half> : nullptr;
-        case F_bfloat16: return cast.target == F_float64 ? to_double_lines<Brain> : nullptr;
+        case F_float16:
+            return cast.target == F_float64   ? to_double_lines<Half>
+                   : cast.target == F_float32 ? to_float_lines<Half>
+                                              : nullptr;
+        case F_bfloat16:
+            return cast.target == F_float64   ? to_double_lines<Brain>
+                   : cast.target == F_float32 ? to_float_lines<Brain>
+                                              : nullptr;
         default: return nullptr;
     }
 }

@@ -9,7 +9,7 @@
 // where `add` decides the rounding and the hidden bit of a normal result carries into the exponent
 // field. A code above max_code is the overflow: the exponent was never bounded.
 #pragma once
-#include "half_x86.hpp"
+#include "narrow_zmm_x86.hpp"
 
 namespace tc {
 namespace {
@@ -222,7 +222,24 @@ Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, 
 }
 
 #if defined(__AVX2__)
-// What no group takes, special ones and the last elements: through float32. Groups have 32 elements.
+// The groups of this instruction set.
+#if defined(TC_ZMM)
+template <bool STREAM> using ToBf16Group = ToBf16Zmm<STREAM>;
+template <bool STREAM> using ToF16Group = ToF16Zmm<STREAM>;
+template <bool STREAM> using F16ToBf16Group = F16ToBf16Zmm<STREAM>;
+template <bool STREAM> using Bf16ToF16Group = Bf16ToF16Zmm<STREAM>;
+template <bool ZERO, bool STREAM> using ToSmallGroup = ToSmallZmm<ZERO, STREAM>;
+template <bool DIRECT, bool ZERO, bool STREAM> using HalfToSmallGroup = HalfToSmallZmm<DIRECT, ZERO, STREAM>;
+#else
+template <bool STREAM> using ToBf16Group = ToBf16<STREAM>;
+template <bool STREAM> using ToF16Group = ToF16<STREAM>;
+template <bool STREAM> using F16ToBf16Group = F16ToBf16<STREAM>;
+template <bool STREAM> using Bf16ToF16Group = Bf16ToF16<STREAM>;
+template <bool ZERO, bool STREAM> using ToSmallGroup = ToSmall<ZERO, STREAM>;
+template <bool DIRECT, bool ZERO, bool STREAM> using HalfToSmallGroup = HalfToSmall<DIRECT, ZERO, STREAM>;
+#endif
+
+// What no group takes, special ones and the last elements: through float32. Groups have 64 at most.
 template <class Source, class Out>
 struct Rest {
     const Cast& cast;
@@ -232,7 +249,7 @@ struct Rest {
     TC_INLINE Rest(const Cast& c, Counts* k)
         : cast(c), target(ROWS[c.target], c, Bits<float>::INF), counts(k) {}
     __attribute__((noinline)) uint64_t operator()(const Source* in, Out* out, uint64_t n) const {
-        float block[32];
+        float block[64];
         const float* x = block;
         if constexpr (sizeof(Source) == 4)
             x = in;
@@ -246,9 +263,9 @@ struct Rest {
         return n_overflow;
     }
     TC_INLINE void decode(const uint16_t* in, float* block, uint64_t n) const {
-        uint16_t codes[32] = {};
+        uint16_t codes[64] = {};
         __builtin_memcpy(codes, in, n * sizeof *in);
-        for (int i = 0; i < 32; i += 8) {
+        for (uint64_t i = 0; i < n; i += 8) {
             const __m128i x = _mm_loadu_si128((const __m128i*)(codes + i));
             const __m256i brain = _mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16);
             _mm256_storeu_ps(block + i, cast.source == F_float16 ? _mm256_cvtph_ps(x)
@@ -262,11 +279,11 @@ Counts encode_half(const uint16_t* in, uint16_t* out, uint64_t n, const Cast& ca
     Counts counts;
     const Rest<uint16_t, uint16_t> rest(cast, &counts);
     if (cast.target == F_bfloat16)
-        counts.overflow = cast.nontemporal ? encode_groups(in, out, n, F16ToBf16<true>(), rest)
-                                           : encode_groups(in, out, n, F16ToBf16<false>(), rest);
+        counts.overflow = cast.nontemporal ? encode_groups(in, out, n, F16ToBf16Group<true>(), rest)
+                                           : encode_groups(in, out, n, F16ToBf16Group<false>(), rest);
     else
-        counts.overflow = cast.nontemporal ? encode_groups(in, out, n, Bf16ToF16<true>(), rest)
-                                           : encode_groups(in, out, n, Bf16ToF16<false>(), rest);
+        counts.overflow = cast.nontemporal ? encode_groups(in, out, n, Bf16ToF16Group<true>(), rest)
+                                           : encode_groups(in, out, n, Bf16ToF16Group<false>(), rest);
     return counts;
 }
 
@@ -277,14 +294,14 @@ uint64_t encode_small_groups(const Source* in, uint8_t* out, uint64_t n, const C
     const Row& row = ROWS[cast.target];
     const Rest<Source, uint8_t> rest(cast, counts);
     if constexpr (sizeof(Source) == 4) {
-        return encode_groups(in, out, n, ToSmall<UNSIGNED_ZERO, STREAM>(row), rest);
+        return encode_groups(in, out, n, ToSmallGroup<UNSIGNED_ZERO, STREAM>(row), rest);
     } else {
         if constexpr (!UNSIGNED_ZERO)
             if (half_to_upper(cast.source, row))
                 return encode_groups(in, out, n, HalfToUpper<STREAM>(row), rest);
         if (ROWS[cast.source].exponent_bits + row.mantissa_bits == 8 && row.bits == 8)
-            return encode_groups(in, out, n, HalfToSmall<true, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
-        return encode_groups(in, out, n, HalfToSmall<false, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
+            return encode_groups(in, out, n, HalfToSmallGroup<true, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
+        return encode_groups(in, out, n, HalfToSmallGroup<false, UNSIGNED_ZERO, STREAM>(cast.source, row), rest);
     }
 }
 
@@ -314,11 +331,11 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
             const Rest<float, uint16_t> rest(cast, &counts);
             uint16_t* to = (uint16_t*)out;
             if (cast.target == F_bfloat16)
-                counts.overflow = cast.nontemporal ? encode_groups(in, to, n, ToBf16<true>(), rest)
-                                                   : encode_groups(in, to, n, ToBf16<false>(), rest);
+                counts.overflow = cast.nontemporal ? encode_groups(in, to, n, ToBf16Group<true>(), rest)
+                                                   : encode_groups(in, to, n, ToBf16Group<false>(), rest);
             else
-                counts.overflow = cast.nontemporal ? encode_groups(in, to, n, ToF16<true>(), rest)
-                                                   : encode_groups(in, to, n, ToF16<false>(), rest);
+                counts.overflow = cast.nontemporal ? encode_groups(in, to, n, ToF16Group<true>(), rest)
+                                                   : encode_groups(in, to, n, ToF16Group<false>(), rest);
             return counts;
         }
         if (cast.rounding == Rounding::NearestEven && cast.target == F_float8_e8m0fnu) {

@@ -94,6 +94,38 @@ struct ToNarrowInt {
     }
 };
 
+#if defined(TC_ZMM)
+// The same of sixty-four, to integers of 8 bits or fewer.
+template <Rounding R, bool STREAM>
+struct ToByteIntZmm {
+    __m512i bias, narrow_bias, beyond, mask;
+
+    TC_INLINE ToByteIntZmm(const Row& row, uint32_t kept) {
+        const int offset = row.is_signed ? 1 << (row.bits - 1) : 0;
+        bias = _mm512_set1_epi16((short)offset);
+        narrow_bias = _mm512_set1_epi8((char)offset);
+        beyond = _mm512_set1_epi16((short)~((1u << row.bits) - 1));
+        mask = _mm512_set1_epi8((char)kept);
+    }
+    static TC_INLINE __m512i sixteen(const float* in) {
+        const __m512 x = _mm512_loadu_ps(in);
+        if constexpr (R == Rounding::NearestEven) return _mm512_cvtps_epi32(x);  // see FloatEnvironment
+        if constexpr (R == Rounding::TowardZero) return _mm512_cvttps_epi32(x);
+        return _mm512_cvttps_epi32(_mm512_roundscale_ps(x, ROUND_MODE<R>));
+    }
+    TC_INLINE bool operator()(const float* in, uint8_t* out) const {
+        const __m512i x =
+            _mm512_add_epi16(_mm512_packs_epi32(sixteen(in), sixteen(in + 16)), bias);
+        const __m512i y =
+            _mm512_add_epi16(_mm512_packs_epi32(sixteen(in + 32), sixteen(in + 48)), bias);
+        if (__builtin_expect(_mm512_test_epi16_mask(_mm512_or_si512(x, y), beyond) != 0, 0)) return false;
+        const __m512i code = _mm512_sub_epi8(_mm512_packus_epi16(x, y), narrow_bias);
+        store64<STREAM>(out, in_order_of_four(_mm512_and_si512(code, mask)));
+        return true;
+    }
+};
+#endif
+
 // float32 to integers of 16 bits or fewer, in the float domain where one is out of the ordinary: round,
 // clamp, convert.
 template <Rounding R, bool STREAM, class Out>
@@ -118,6 +150,15 @@ TC_INLINE Counts encode_narrow_int_avx2(const float* in, Out* out, uint64_t n, c
     // where there are many that are not, telling them apart costs more than it saves
     uint64_t n_ordinary = 0;
     int patience = 5;
+#if defined(TC_ZMM)
+    if constexpr (sizeof(Out) == 1) {
+        const ToByteIntZmm<R, STREAM> all_ordinary(row, mask);
+        for (; i + 64 <= n; i += 64, n_ordinary += 64) {
+            read_ahead<STREAM, 256>(in + i);
+            if (!all_ordinary(in + i, out + i)) break;  // and on in smaller steps
+        }
+    }
+#endif
     for (; i + 32 <= n; i += 32) {
         read_ahead<STREAM, 128>(in + i);
         if (patience) {

@@ -60,38 +60,8 @@ bool integers_measured_as(const typename From::T* in, uint8_t* out, Stats* s) {
     }
     from.low = low;
     from.high = high;
-    if (!lanes.are_finite()) return false;
-    float least_x, greatest_x;
-    if (!from.ends(&least_x, &greatest_x)) range_again<From>(in, &least_x, &greatest_x);
-    const auto rounded = [](float x) {
-        return _mm_cvtss_f32(_mm_round_ss(_mm_set_ss(x), _mm_set_ss(x), MODE | _MM_FROUND_NO_EXC));
-    };
-    // rounding is monotonic: with its ends, the block is in range
-    if (rounded(least_x) < (SIGNED ? -128 : 0) || rounded(greatest_x) > (SIGNED ? 127 : 255)) return false;
-    if (!finish_gathered(lanes, BLOCK, BLOCK - sum_minus8(same), greatest_of(worst), least_x, greatest_x, s))
-        return false;
-    s->n_underflow += sum_minus8(vanished);
-    return true;
-}
-
-template <class From, int MODE>
-TC_INLINE bool integers_measured_to(const void* in, void* codes, bool is_signed, bool stream, Stats* s) {
-    const auto x = (const typename From::T*)in;
-    const auto out = (uint8_t*)codes;
-    if (is_signed)
-        return stream ? integers_measured_as<From, MODE, true, true>(x, out, s)
-                      : integers_measured_as<From, MODE, true, false>(x, out, s);
-    return stream ? integers_measured_as<From, MODE, false, true>(x, out, s)
-                  : integers_measured_as<From, MODE, false, false>(x, out, s);
-}
-
-// To int8 or uint8, to nearest or toward zero.
-template <class From>
-TC_INLINE bool integers_measured(const Cast& cast, const void* in, void* codes, Stats* s) {
-    const bool is_signed = ROWS[cast.target].is_signed, stream = cast.nontemporal;
-    if (cast.rounding == Rounding::NearestEven)
-        return integers_measured_to<From, _MM_FROUND_TO_NEAREST_INT>(in, codes, is_signed, stream, s);
-    return integers_measured_to<From, _MM_FROUND_TO_ZERO>(in, codes, is_signed, stream, s);
+    return finish_integers_block<From, MODE, SIGNED>(from, lanes, BLOCK - sum_minus8(same), sum_minus8(vanished),
+                                                     greatest_of(worst), in, s);
 }
 
 }  // namespace

@@ -183,6 +183,23 @@ bool finish_block(const From& from, const Lanes& lanes, uint64_t n_changed, floa
     return finish_gathered(lanes, BLOCK, n_changed, square, low, high, s);
 }
 
+// What was gathered of a block to integers of 8 bits; false: it is out of range, or see above.
+template <class From, int MODE, bool SIGNED>
+bool finish_integers_block(const From& from, const Lanes& lanes, uint64_t n_changed, uint64_t n_vanished,
+                           float square, const typename From::T* in, Stats* s) {
+    if (!lanes.are_finite()) return false;
+    float least_x, greatest_x;
+    if (!from.ends(&least_x, &greatest_x)) range_again<From>(in, &least_x, &greatest_x);
+    const auto rounded = [](float x) {
+        return _mm_cvtss_f32(_mm_round_ss(_mm_set_ss(x), _mm_set_ss(x), MODE | _MM_FROUND_NO_EXC));
+    };
+    // rounding is monotonic: with its ends, the block is in range
+    if (rounded(least_x) < (SIGNED ? -128 : 0) || rounded(greatest_x) > (SIGNED ? 127 : 255)) return false;
+    if (!finish_gathered(lanes, BLOCK, n_changed, square, least_x, greatest_x, s)) return false;
+    s->n_underflow += n_vanished;
+    return true;
+}
+
 // Sums of lanes, and the greatest of floats that are not negative.
 TC_INLINE uint64_t sum_minus16(__m256i x) {
     alignas(32) int16_t lanes[16];
@@ -350,27 +367,6 @@ bool small_measured_as(const typename From::T* in, uint8_t* out, const Row& row,
     if (!finish_block(from, lanes, BLOCK - sum_minus8(same), greatest_of(worst), in, s)) return false;
     s->n_underflow += sum_minus8(vanished);
     return true;
-}
-
-template <class From>
-TC_INLINE bool small_measured(const void* in, void* codes, const Row& row, bool stream, Stats* s) {
-    const auto x = (const typename From::T*)in;
-    return stream ? small_measured_as<From, true>(x, (uint8_t*)codes, row, s)
-                  : small_measured_as<From, false>(x, (uint8_t*)codes, row, s);
-}
-
-template <class From, class Into>
-TC_INLINE bool narrow_measured(const void* in, void* codes, bool stream, Stats* s) {
-    const auto x = (const typename From::T*)in;
-    const auto out = (uint16_t*)codes;
-    return stream ? narrow_measured_as<From, Into, true>(x, out, s)
-                  : narrow_measured_as<From, Into, false>(x, out, s);
-}
-template <class From>
-TC_INLINE bool widen_measured(const void* in, void* codes, bool stream, Stats* s) {
-    const auto x = (const typename From::T*)in;
-    return stream ? widen_measured_as<From, true>(x, (float*)codes, s)
-                  : widen_measured_as<From, false>(x, (float*)codes, s);
 }
 
 }  // namespace

@@ -456,6 +456,32 @@ struct ByFloat {
     }
 };
 
+// 8-bit floats to wider ones that hold them.
+template <class T>
+bool widening_loop(const Direct& c, const void* in, void* out, uint64_t n, bool stream) {
+    const Table& t = *(const Table*)c.table;
+    const T* const codes = sizeof(T) == 2 ? (const T*)t.code16 : (const T*)t.code32;
+    const uint8_t* x = (const uint8_t*)in;
+    T* y = (T*)out;
+    uint64_t head = stream ? ((0 - (uintptr_t)y) & 63) / sizeof(T) : 0;  // to the start of a line
+    if (head > n) head = n;
+    apply_wide(t, codes, x, y, head);
+    apply_wide(t, codes, x + head, y + head, n - head, stream);
+    return true;
+}
+Direct direct_widening(const Cast& cast) {
+    Direct d;
+    const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
+    const unsigned size = target.container();
+    const bool widens = source.kind == Kind::Float && source.bits == 8 && target.kind == Kind::Float &&
+                        (size == 2 || size == 4) && cast.rounding != Rounding::Stochastic;
+    const Table* t = widens ? table_for(cast) : nullptr;
+    if (!t || !t->widening.fits || t->any_flagged) return d;
+    d.table = t;
+    d.loop = size == 2 ? widening_loop<uint16_t> : widening_loop<uint32_t>;
+    return d;
+}
+
 // The 8-bit floats that are measured by their values where they are widened, and not by a histogram.
 TC_INLINE bool is_widened(const Cast& cast) {
     return (cast.source == F_float8_e4m3fn || cast.source == F_float8_e5m2) &&
@@ -566,6 +592,13 @@ void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_
     }
 }
 
+// What the loops that measure want their target aligned to, in bytes, to store around the caches.
+#if defined(TC_ZMM)
+constexpr uintptr_t STREAM_ALIGN = 64;
+#else
+constexpr uintptr_t STREAM_ALIGN = 32;
+#endif
+
 // Whether the loops of a cast store around the caches themselves, given a target aligned to 64 bytes.
 bool streams(const Cast& cast, const Table* table) {
 #if defined(__AVX2__)
@@ -577,8 +610,7 @@ bool streams(const Cast& cast, const Table* table) {
     const bool sixteen = cast.source == F_float16 || cast.source == F_bfloat16;
     if (cast.source != F_float32 && !sixteen) return false;
     if (target.is_integer())
-        return target.bits <= 16 && cast.rounding != Rounding::Stochastic &&
-               cast.overflow != Overflow::Wrap;
+        return target.bits <= 16 && cast.rounding != Rounding::Stochastic;
     if (cast.rounding != Rounding::NearestEven || target.kind != Kind::Float) return false;
     if (cast.target == F_float16 || cast.target == F_bfloat16) return true;
     return target.bits <= 8 && cast.target != F_float8_e8m0fnu;
@@ -604,7 +636,7 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
     // either the loops stream, from the first whole line on, or blocks are made in the cache and
     // streamed from there; sums are those of whole blocks, wherever the output lies
     const bool loops = cast.nontemporal && (by_float.widen || streams(cast, table)) &&
-                       !(cast.full && (uintptr_t)target_at % 32 != 0);
+                       !(cast.full && (uintptr_t)target_at % STREAM_ALIGN != 0);
     const bool copies = cast.nontemporal && !loops;
     uint64_t begin =
         loops && !cast.full ? ((0 - (uintptr_t)target_at) & 63) / target.container() : 0;
@@ -626,6 +658,8 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
         }
         const bool direct = out && !cast.target_packed && !copies;
         void* codes = direct ? out : temporary;
+        const uint64_t n_underflow = stats->n_underflow;
+        bool underflow_tells = false;  // what became 0; the results may be out of the caches
         if (table && widened) {
             widen_and_measure(*table, cast, in, codes, m, stats);
         } else if (table && by_float.widen && by_float(in, codes, m, cast.nontemporal)) {
@@ -651,9 +685,13 @@ void run_blocks(Cast cast, const void* source_at, void* target_at, uint64_t n, u
         } else {
             const Counts counts = block_arithmetic(cast, in, codes, m, first + done, stats);
             add_counts(cast, counts, stats);
+            underflow_tells = cast.full && source.kind == Kind::Float && target.is_integer() &&
+                              counts.overflow + counts.nan_lost == 0;
             if (counts.overflow) locate_overflow(cast, in, step, m, first + done, stats);
         }
-        if (cast.collapses) count_collapse(cast, in, codes, m, stats);
+        if (cast.collapses)
+            count_collapse(cast, in, codes, m, stats,
+                           underflow_tells ? stats->n_underflow - n_underflow : UNKNOWN);
         if (out && cast.target_packed)
             pack(target.bits, (const uint8_t*)codes, out, m);
         else if (out && copies)
@@ -674,6 +712,7 @@ void run_keeping(const Cast& cast, const void* source_at, void* target_at, uint6
         direct = direct_packed(cast);
     else if (!cast.source_packed && (!cast.full || (!packs && keeps_integers(cast))))
         direct = direct_for(cast);
+    if (!direct.loop && !packed && !cast.source_packed && !cast.full) direct = direct_widening(cast);
     if (!direct.loop || (!target_at && cast.source == cast.target)) {
         run_blocks(cast, source_at, target_at, n, first, stats);
     } else {
@@ -699,13 +738,11 @@ void run_keeping(const Cast& cast, const void* source_at, void* target_at, uint6
                 run_blocks(cast, in, out, m, first + done, stats);
                 continue;
             }
-            if (cast.collapses) count_collapse(cast, in, to_here, m, stats);
+            // integers that are measured keep their values, and the results may be out of the caches
+            if (cast.collapses) count_collapse(cast, in, to_here, m, stats, cast.full ? 0 : UNKNOWN);
             if (packs && out) pack(target.bits, block, (uint8_t*)out, m);
         }
     }
-#if defined(__x86_64__)
-    if (cast.nontemporal) _mm_sfence();
-#endif
 }
 
 // Every infinity of the source that was kept becomes the largest finite value, and overflows.
@@ -796,9 +833,6 @@ void run_complex_to_bool(const Cast& cast, const void* in, void* out, uint64_t n
                 complex_to_bool_stats((const double*)x, results, m, stats);
         }
     }
-#if defined(__x86_64__)
-    if (stream) _mm_sfence();
-#endif
 }
 
 // The features that tell the levels x86-64-v3 and v4 from those below them: older compilers know

@@ -98,12 +98,53 @@ TC_INLINE void add_squares32(__m256i x, __m256i* sums, __m256i* uppers) {
     if (!SIGNED) *uppers = _mm256_add_epi64(*uppers, _mm256_srli_epi64(q, 32));
 }
 
+#if defined(TC_ZMM)
+// Of 32 bits, or of 64 that 32 of the same sign hold; returns how many it did.
+template <bool SIGNED, class T>
+TC_INLINE uint64_t add_integers_zmm(const T* x, uint64_t n, IntegerValues* v) {
+    constexpr int NEXT_BYTES = (int)(CHUNK * sizeof(T)) - 512;
+    if (n < 16) return 0;
+    const auto load = [&](uint64_t at) __attribute__((always_inline)) {
+        const __m512i a = _mm512_loadu_si512(x + at);
+        if constexpr (sizeof(T) == 4) return a;
+        const __m512i b = _mm512_loadu_si512(x + at + 8);
+        return _mm512_mask_blend_epi32(0xaaaa, a, _mm512_slli_epi64(b, 32));
+    };
+    const auto square = [](__m512i u) __attribute__((always_inline)) {
+        return SIGNED ? _mm512_mul_epi32(u, u) : _mm512_mul_epu32(u, u);
+    };
+    __m512i low = load(0), high = low, sums = _mm512_setzero_si512(), uppers = sums;
+    uint64_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        read_ahead<true, 16 * sizeof(T)>((const char*)(x + i) + NEXT_BYTES);
+        const __m512i u = load(i);
+        low = SIGNED ? _mm512_min_epi32(low, u) : _mm512_min_epu32(low, u);
+        high = SIGNED ? _mm512_max_epi32(high, u) : _mm512_max_epu32(high, u);
+        const __m512i p = square(u), q = square(_mm512_srli_epi64(u, 32));
+        const __m512i both_squares = _mm512_add_epi64(p, q);  // of signed ones no more than 2^63
+        sums = _mm512_add_epi64(sums, both_squares);
+        uppers = _mm512_add_epi64(uppers, _mm512_srli_epi64(SIGNED ? both_squares : p, 32));
+        if (!SIGNED) uppers = _mm512_add_epi64(uppers, _mm512_srli_epi64(q, 32));
+    }
+    if constexpr (SIGNED)
+        v->range(_mm512_reduce_min_epi32(low), _mm512_reduce_max_epi32(high));
+    else
+        v->range((int64_t)_mm512_reduce_min_epu32(low), (int64_t)_mm512_reduce_max_epu32(high));
+    v->squares.sum += (uint64_t)_mm512_reduce_add_epi64(sums);
+    v->squares.uppers += (uint64_t)_mm512_reduce_add_epi64(uppers);
+    return i;
+}
+#endif
+
 // Elements handled, of n <= BLOCK.
 template <class T>
 TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v) {
     constexpr int NEXT_BYTES = (int)(CHUNK * sizeof(T)) - 512;
     constexpr bool SIGNED = signed_type<T>();
     constexpr uint64_t STEP = 32 / sizeof(T);
+#if defined(TC_ZMM)
+    if constexpr (sizeof(T) == 4) return add_integers_zmm<SIGNED>(x, n, v);
+#endif
     if (n < STEP) return 0;
     const auto load = [&](uint64_t at) { return _mm256_loadu_si256((const __m256i*)(x + at)); };
     __m256i low = load(0), high = low, sums = _mm256_setzero_si256(), uppers = sums;
@@ -140,6 +181,9 @@ TC_INLINE uint64_t add_integers_vector(const T* x, uint64_t n, IntegerValues* v)
 template <bool SIGNED>
 TC_INLINE uint64_t add_narrow_integers(const uint64_t* x, uint64_t n, IntegerValues* v) {
     constexpr int NEXT_BYTES = (int)(CHUNK * sizeof *x) - 512;
+#if defined(TC_ZMM)
+    return add_integers_zmm<SIGNED>(x, n, v);
+#endif
     if (n < 8) return 0;
     const auto load = [&](uint64_t at) {
         const __m256 a = _mm256_loadu_ps((const float*)(x + at));

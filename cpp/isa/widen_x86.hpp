@@ -2,7 +2,7 @@
 // the fields shifted into place and rebiased, what that gets wrong (subnormals, and what is above the
 // largest finite value) corrected by tables of sixteen; and the code 0x80 apart, where it is a NaN.
 #pragma once
-#include "narrow_x86.hpp"
+#include "narrow_zmm_x86.hpp"
 
 namespace tc {
 namespace {
@@ -57,6 +57,7 @@ struct Widening {
 #if defined(__AVX2__)
 template <int SHIFT, bool FIX80>
 struct Widen {
+    static constexpr int WIDTH = 32;
     const __m256i window = constant8(0x70), nibble = constant8(15), code80 = constant8(0x80);
     const __m256i low_bits = constant8(0xff << SHIFT);
     __m256i magnitude, sign, high_bits, above, rebias, before, fix80_low, fix80_high, fix_low, fix_high, tops;
@@ -121,12 +122,85 @@ struct Widen {
     }
 };
 
-// n / 32 * 32 elements; returns how many.
+#if defined(TC_ZMM)
+// The same, sixty-four at a time.
+template <int SHIFT, bool FIX80>
+struct WidenZmm {
+    static constexpr int WIDTH = 64;
+    const __m512i low_bits = _mm512_set1_epi8((char)(0xff << SHIFT)), window = _mm512_set1_epi8(0x70);
+    const __m512i code80 = _mm512_set1_epi8((char)0x80), nibble = _mm512_set1_epi8(15);
+    __m512i magnitude, high_bits, above, rebias, before, fix80_low, fix80_high, fix_low, fix_high, tops;
+
+    TC_INLINE WidenZmm(const Widening& w) {
+        const auto bytes = [](int x) { return _mm512_set1_epi8((char)x); };
+        const auto rows = [](const uint8_t* at) { return _mm512_broadcast_i32x4(_mm_load_si128((const __m128i*)at)); };
+        magnitude = bytes(w.magnitude), high_bits = bytes(w.magnitude >> (8 - SHIFT));
+        above = bytes(w.above), rebias = bytes(w.rebias), before = bytes(w.before);
+        fix80_low = bytes(w.fix80), fix80_high = bytes(w.fix80 >> 8);
+        fix_low = rows(w.fix_low), fix_high = rows(w.fix_high);
+        alignas(16) uint8_t top[16];
+        for (int i = 0; i < 16; ++i) top[i] = (uint8_t)(w.plain((i << 4) + w.before) >> 8);
+        tops = rows(top);
+    }
+    TC_INLINE __m512i high(__m512i x) const {
+        if constexpr (SHIFT == 8) return _mm512_add_epi8(x, rebias);
+        if constexpr (SHIFT == 4)
+            return _mm512_shuffle_epi8(tops, _mm512_and_si512(_mm512_srli_epi16(x, 4), nibble));
+        const __m512i m = _mm512_and_si512(_mm512_srli_epi16(x, 8 - SHIFT), high_bits);
+        return _mm512_add_epi8(_mm512_add_epi8(m, rebias), _mm512_andnot_si512(magnitude, x));
+    }
+    TC_INLINE __m512i low(__m512i x) const {
+        if constexpr (SHIFT == 8) return _mm512_setzero_si512();
+        return _mm512_and_si512(_mm512_slli_epi16(x, SHIFT), low_bits);
+    }
+    // The codes that answers come out of in order, from codes in order.
+    template <class T>
+    static TC_INLINE __m512i to_unpack(__m512i codes) {
+        if constexpr (sizeof(T) == 4) return in_order_of_four(codes);
+        return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), codes);
+    }
+    // The answers in registers; returns how many.
+    template <class T>
+    TC_INLINE int answers(const uint8_t* in, __m512i* y) const {
+        const __m512i x = to_unpack<T>(load512(in));
+        const __m512i at = _mm512_adds_epu8(_mm512_and_si512(_mm512_add_epi8(x, above), magnitude), window);
+        const __m512i rest = FIX80 ? _mm512_sub_epi8(x, before) : x;
+        __m512i h = _mm512_xor_si512(high(rest), _mm512_shuffle_epi8(fix_high, at));
+        __m512i l = _mm512_xor_si512(low(rest), _mm512_shuffle_epi8(fix_low, at));
+        if constexpr (FIX80) {
+            const __mmask64 is80 = _mm512_cmpeq_epi8_mask(x, code80);
+            h = _mm512_xor_si512(h, _mm512_maskz_mov_epi8(is80, fix80_high));
+            l = _mm512_xor_si512(l, _mm512_maskz_mov_epi8(is80, fix80_low));
+        }
+        y[0] = _mm512_unpacklo_epi8(l, h), y[1] = _mm512_unpackhi_epi8(l, h);
+        if constexpr (sizeof(T) == 2) return 2;
+        const __m512i a = y[0], b = y[1], zero = _mm512_setzero_si512();
+        y[0] = _mm512_unpacklo_epi16(zero, a), y[1] = _mm512_unpackhi_epi16(zero, a);
+        y[2] = _mm512_unpacklo_epi16(zero, b), y[3] = _mm512_unpackhi_epi16(zero, b);
+        return 4;
+    }
+    template <bool STREAM, class T>
+    TC_INLINE void operator()(const uint8_t* in, T* out) const {
+        read_ahead<STREAM, 64>(in);
+        __m512i y[4];
+        const int n = answers<T>(in, y);
+        for (int k = 0; k < n; ++k) store64<STREAM>(out + k * (64 / sizeof(T)), y[k]);
+    }
+};
+template <int SHIFT, bool FIX80>
+using WidenGroup = WidenZmm<SHIFT, FIX80>;
+#else
+template <int SHIFT, bool FIX80>
+using WidenGroup = Widen<SHIFT, FIX80>;
+#endif
+
+// As many whole groups as n elements have; returns how many elements.
 template <int SHIFT, bool STREAM, bool FIX80, class T>
 uint64_t widen_groups(const Widening& w, const uint8_t* in, T* out, uint64_t n) {
-    const Widen<SHIFT, FIX80> widen(w);
+    using Group = WidenGroup<SHIFT, FIX80>;
+    const Group widen(w);
     uint64_t i = 0;
-    for (; i + 32 <= n; i += 32) widen.template operator()<STREAM>(in + i, out + i);
+    for (; i + Group::WIDTH <= n; i += Group::WIDTH) widen.template operator()<STREAM>(in + i, out + i);
     return i;
 }
 

@@ -14,7 +14,7 @@ namespace {
 constexpr unsigned long HAVE_VECTORCALL = 1UL << 11;
 constexpr size_t ARGUMENTS_OFFSET = (size_t)1 << (8 * sizeof(size_t) - 1);
 
-constexpr Py_ssize_t MAX_ARGUMENTS = 13;
+constexpr Py_ssize_t MAX_ARGUMENTS = 14;
 
 using Way = PyObject* (*)(State&, PyObject* const* values);
 constexpr Way WAYS[] = {cast_first, as_tensor_first};

@@ -5,12 +5,13 @@
 #include "../isa/bits.hpp"
 #include "../memory.hpp"
 #include "fast.hpp"
+#include "methods.hpp"
 
 namespace tc {
 namespace {
 
 // The places of the arguments of tensors.cast.
-enum { X, TO, OVERFLOW_, ROUNDING, NAN_, INF_, EXACT, SEED, OUT, MEMORY_FORMAT, DEVICE, REPORT, PACKED };
+enum { X, TO, OVERFLOW_, ROUNDING, NAN_, INF_, EXACT, SEED, OUT, MEMORY_FORMAT, DEVICE, REPORT, PACKED, PIN_MEMORY };
 
 // Below, another thread would gain less than handing over the GIL costs.
 constexpr uint64_t RELEASE_GIL_FROM_BYTES = 64 << 10;
@@ -112,6 +113,15 @@ bool run(const State& s, const Cast& cast, const Layout& source, const Layout& t
         done = cast_tensor(*kernels, cast, source, target, n, 0, s.n_threads, stats);
     if (released) PyEval_RestoreThread(released);
     return done;
+}
+
+// Pools that are open (`tensorcast.reuse`): a large fresh result is then Python's to make. Read and
+// written under the GIL.
+long n_pools = 0;
+constexpr uint64_t POOLED_FROM_BYTES = 1 << 20;  // as in bridges/pool.py
+
+bool is_pooled(const View& source, int to) {
+    return n_pools > 0 && source.n_elements * ROWS[to].container() >= POOLED_FROM_BYTES;
 }
 
 enum class Outcome { Done, Refused, NoMemory };
@@ -246,6 +256,13 @@ void make_pages(const State& s, const View& fresh) {
 
 }  // namespace
 
+PyObject* count_pools(PyObject*, PyObject* more) {
+    const long n = PyLong_AsLong(more);
+    if (n == -1 && PyErr_Occurred() && !PyLong_Check(more)) return nullptr;
+    n_pools += n;
+    return PyLong_FromLong(n_pools);
+}
+
 PyObject* declined() {
     if (PyErr_Occurred()) {
         if (!PyErr_ExceptionMatches(PyExc_Exception)) return nullptr;
@@ -271,7 +288,7 @@ PyObject* cast_first(State& s, PyObject* const* args) {
     PyObject *x = args[X], *out = args[OUT];
     PyTypeObject* type = Py_TYPE(x);
     if (!s.learn || args[MEMORY_FORMAT] != Py_None || args[DEVICE] != Py_None ||
-        args[REPORT] != Py_False || args[PACKED] != Py_False)
+        args[REPORT] != Py_False || args[PACKED] != Py_False || args[PIN_MEMORY] != Py_False)
         return declined();
     if (type != s.torch.type && type != s.numpy.type) {
         if (s.torch.type && s.numpy.type) return declined();
@@ -294,7 +311,7 @@ PyObject* cast_first(State& s, PyObject* const* args) {
         plan = plan_cast(s, source.format, to, args + OVERFLOW_, &cast);
         if (plan == Plan::Declined) return declined();
     }
-    if (fresh && cast.source == cast.target) return declined();
+    if (fresh && (cast.source == cast.target || is_pooled(source, to))) return declined();
     if (!fresh && (target.format != cast.target || !target.writable || !target.dense ||
                    !same_shape(source.layout, target.layout) || overlap(source, target)))
         return declined();
@@ -330,7 +347,7 @@ bool is_policy(const State& s, PyObject* const* args) {
 PyObject* cast_to_new_tensor(State& s, View& source, int to, PyObject* const* policy) {
     Cast cast;
     const Plan plan = plan_cast(s, source.format, to, policy, &cast);
-    if (plan == Plan::Declined) return declined();
+    if (plan == Plan::Declined || is_pooled(source, to)) return declined();
     View ordered = source;  // the shape, as if in C order without gaps
     int64_t step = ROWS[source.format].container();
     for (int d = ordered.layout.n_dims - 1; d >= 0; --d) {

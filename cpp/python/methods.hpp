@@ -6,6 +6,9 @@
 
 namespace tc {
 
+// fast.cpp
+PyObject* count_pools(PyObject*, PyObject* more);
+
 // images.cpp
 PyObject* image_planes(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 PyObject* image_computes(PyObject*, PyObject* kernel);

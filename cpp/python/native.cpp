@@ -1,5 +1,7 @@
 #include "native.hpp"
 
+#include "private.hpp"
+
 #if !defined(_WIN32)
 #include <dlfcn.h>
 #endif
@@ -122,6 +124,7 @@ Native find_native(const dlpack::ExchangeApi* api, PyObject* negated, PyObject* 
     n.tracer_key = (uint16_t)key;
 #if !defined(_WIN32)
     Dl_info info;
+    if (without("torch-functions")) return n;
     if (!dladdr((void*)api->dltensor_from_py_object_no_sync, &info)) return n;
     // torch's Python library; a name is looked up in what that was linked to as well
     void* library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);

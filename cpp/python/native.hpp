@@ -1,6 +1,7 @@
 // torch's own C and C++ functions, found by name in the libraries that the program has loaded: the
 // Python calls that tell the same cost twenty times as much. Nothing is linked. All of them are
-// there and answer as Python does, or none is used.
+// there and answer as Python does, or none is used. Looked at: torch 2.6 and 2.13. Probed on two tensors
+// (find_native). Absent, or TENSORCAST_WITHOUT=torch-functions: Python's own calls.
 #pragma once
 #include <Python.h>
 

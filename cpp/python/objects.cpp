@@ -1,6 +1,8 @@
 // Looks for the values of CPython's objects in objects of known content.
 #include "objects.hpp"
 
+#include "private.hpp"
+
 namespace tc {
 namespace {
 
@@ -35,7 +37,7 @@ bool items_are_at(PyObject* sequence, Py_ssize_t offset, bool indirect) {
 
 ObjectLayouts find_layouts() {
     ObjectLayouts found;
-    if (sizeof(void*) != 8 || Py_Version < 0x030b0000 || Py_Version >= 0x030f0000) return found;
+    if (without("python-objects") || sizeof(void*) != 8 || Py_Version < 0x030b0000 || Py_Version >= 0x030f0000) return found;
     Py_ssize_t of_float, of_int, of_list, of_tuple;
     if (!size_of(&PyFloat_Type, &of_float) || !size_of(&PyLong_Type, &of_int) ||
         !size_of(&PyList_Type, &of_list) || !size_of(&PyTuple_Type, &of_tuple))

@@ -4,7 +4,8 @@
 // each; a load takes less than one. Where a float has its value, a list its items, a tuple its
 // items and an int its digits has not moved from CPython 3.11 to 3.14 but for an int's sign and
 // a tuple's beginning. So both are looked for once, in objects of known content, and where
-// anything is not as expected (another version, a debug build) the calls are used.
+// anything is not as expected (another version, a debug build) the calls are used; as they are with
+// TENSORCAST_WITHOUT=python-objects.
 #pragma once
 #include <Python.h>
 #include <stdint.h>

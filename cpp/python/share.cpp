@@ -127,7 +127,8 @@ PyObject* from_torch(State& s, PyObject* tensor, PyObject* const* args, int to) 
     if (args[COPY] == Py_False) return declined();
     PyObject* const* policy = args + POLICY;
     PyObject* const cast[] = {tensor,    args[DTYPE], policy[0], policy[1], policy[2], policy[3],
-                              policy[4], policy[5],   Py_None,   Py_None,   Py_None,   Py_False,  Py_False};
+                              policy[4], policy[5],   Py_None,   Py_None,   Py_None,   Py_False,  Py_False,
+                              Py_False};
     return cast_first(s, cast);
 }
 

@@ -17,187 +17,89 @@ if TYPE_CHECKING:
     from . import checkpoint as checkpoint
     from . import errors as errors
     from . import formats as formats
+    from . import model as model
     from . import policy as policy
     from . import testing as testing
-    from .api.arrays import as_array, as_tensor, explain
-    from .api.casts import can_cast, cast, measure
-    from .api.images import image_to_tensor
-    from .api.libraries import to_arrow, to_cupy, to_jax, to_numpy, to_pil, to_tensorflow
-    from .api.packed import PackedTensor, pack, unpack
-    from .bridges.sequences import array, tensor
-    from .capability.process import bench
-    from .capability.result import Capability
-    from .core.loss import Loss
-    from .core.promotion import Promotion, promote
-    from .errors import (
-        CastError,
-        CastNanError,
-        CastOverflowError,
-        CheckpointError,
-        CollapseError,
-        CorruptFileError,
-        DestinationError,
-        FormatError,
-        InexactCastError,
-        InPlaceError,
-        InPlaceWarning,
-        MissingLibraryError,
-        NoMemoryError,
-        PolicyError,
-        TensorcastError,
-        UnsupportedCheckpointError,
-    )
-    from .formats import FORMATS, Format, lookup
-    from .inplace import cast_
-    from .kernels.fast import huge_pages
-    from .model.profile.profiling import profile
-    from .model.profile.result import Profile
-    from .model.trace.forbidding import ForbiddenError, forbid
-    from .model.trace.graphs import GraphTrace, trace_graph
-    from .model.trace.tracing import Trace, trace
-    from .policy import Policy
-    from .report.html.writing import write_report
-    from .share.verdict import Verdict
-    from .testing import assert_cast_close
+    from .api import memory as memory
+    from .api import packed as packed
+    from .api.arrays import as_tensor as as_tensor
+    from .api.arrays import explain as explain
+    from .api.casts import can_cast as can_cast
+    from .api.casts import cast as cast
+    from .api.casts import measure as measure
+    from .api.images import image_to_tensor as image_to_tensor
+    from .api.libraries import to_arrow as to_arrow
+    from .api.libraries import to_cupy as to_cupy
+    from .api.libraries import to_jax as to_jax
+    from .api.libraries import to_numpy as to_numpy
+    from .api.libraries import to_pil as to_pil
+    from .api.libraries import to_tensorflow as to_tensorflow
+    from .api.memory import reuse as reuse
+    from .api.packed import pack as pack
+    from .api.packed import unpack as unpack
+    from .api.ways import compare as compare
+    from .capability.process import bench as bench
+    from .core.promotion import promote as promote
+    from .formats import lookup as lookup
+    from .inplace import cast_ as cast_
+    from .model.profile.profiling import profile as profile
+    from .model.trace.tracing import trace as trace
+    from .report.html.writing import write_report as write_report
 
-_MODULES = ("checkpoint", "errors", "formats", "policy", "testing")
-_NAMES = {
-    "Capability": "capability.result",
-    "bench": "capability.process",
-    "as_array": "api.arrays",
+# each verb, and the module that it stands in
+_VERBS = {
     "as_tensor": "api.arrays",
+    "bench": "capability.process",
+    "can_cast": "api.casts",
+    "cast": "api.casts",
+    "cast_": "inplace",
+    "compare": "api.ways",
     "explain": "api.arrays",
-    "Verdict": "share.verdict",
+    "image_to_tensor": "api.images",
+    "lookup": "formats",
+    "measure": "api.casts",
+    "pack": "api.packed",
+    "profile": "model.profile.profiling",
+    "promote": "core.promotion",
+    "reuse": "api.memory",
     "to_arrow": "api.libraries",
     "to_cupy": "api.libraries",
     "to_jax": "api.libraries",
     "to_numpy": "api.libraries",
     "to_pil": "api.libraries",
     "to_tensorflow": "api.libraries",
-    "ForbiddenError": "model.trace.forbidding",
-    "forbid": "model.trace.forbidding",
-    "Profile": "model.profile.result",
-    "profile": "model.profile.profiling",
-    "GraphTrace": "model.trace.graphs",
-    "trace_graph": "model.trace.graphs",
-    "Trace": "model.trace.tracing",
     "trace": "model.trace.tracing",
-    "FORMATS": "formats",
-    "Format": "formats",
-    "lookup": "formats",
-    "PackedTensor": "api.packed",
-    "pack": "api.packed",
     "unpack": "api.packed",
-    "assert_cast_close": "testing",
-    "Policy": "policy",
-    "Loss": "core.loss",
-    "Promotion": "core.promotion",
-    "promote": "core.promotion",
-    "CastError": "errors",
-    "CastNanError": "errors",
-    "CastOverflowError": "errors",
-    "CheckpointError": "errors",
-    "CollapseError": "errors",
-    "CorruptFileError": "errors",
-    "DestinationError": "errors",
-    "FormatError": "errors",
-    "InPlaceError": "errors",
-    "InPlaceWarning": "errors",
-    "InexactCastError": "errors",
-    "MissingLibraryError": "errors",
-    "NoMemoryError": "errors",
-    "PolicyError": "errors",
-    "TensorcastError": "errors",
-    "UnsupportedCheckpointError": "errors",
-    "array": "bridges.sequences",
-    "image_to_tensor": "api.images",
-    "tensor": "bridges.sequences",
-    "can_cast": "api.casts",
-    "cast": "api.casts",
-    "cast_": "inplace",
-    "huge_pages": "kernels.fast",
-    "measure": "api.casts",
     "write_report": "report.html.writing",
 }
 
-__all__ = [
-    "FORMATS",
-    "Capability",
-    "CastError",
-    "CastNanError",
-    "CastOverflowError",
-    "CheckpointError",
-    "CollapseError",
-    "CorruptFileError",
-    "DestinationError",
-    "ForbiddenError",
-    "Format",
-    "FormatError",
-    "GraphTrace",
-    "InPlaceError",
-    "InPlaceWarning",
-    "InexactCastError",
-    "Loss",
-    "MissingLibraryError",
-    "NoMemoryError",
-    "PackedTensor",
-    "Policy",
-    "PolicyError",
-    "Profile",
-    "Promotion",
-    "TensorcastError",
-    "Trace",
-    "UnsupportedCheckpointError",
-    "Verdict",
-    "__version__",
-    "array",
-    "as_array",
-    "as_tensor",
-    "assert_cast_close",
-    "bench",
-    "can_cast",
-    "cast",
-    "cast_",
-    "checkpoint",
-    "errors",
-    "explain",
-    "forbid",
-    "formats",
-    "huge_pages",
-    "image_to_tensor",
-    "lookup",
-    "measure",
-    "pack",
-    "policy",
-    "profile",
-    "promote",
-    "tensor",
-    "testing",
-    "to_arrow",
-    "to_cupy",
-    "to_jax",
-    "to_numpy",
-    "to_pil",
-    "to_tensorflow",
-    "trace",
-    "trace_graph",
-    "unpack",
-    "write_report",
-]
+# what is not at the top has its module
+_MODULES = {
+    "checkpoint": "checkpoint",
+    "errors": "errors",
+    "formats": "formats",
+    "memory": "api.memory",
+    "model": "model",
+    "packed": "api.packed",
+    "policy": "policy",
+    "testing": "testing",
+}
+
+__all__ = sorted({*_VERBS, *_MODULES})
 
 
 def __getattr__(name: str) -> object:
     import importlib
 
     if name in _MODULES:
-        return importlib.import_module(f".{name}", __name__)
-    module = _NAMES.get(name)
-    if module is None:
+        value: object = importlib.import_module(f".{_MODULES[name]}", __name__)
+    elif name in _VERBS:
+        value = getattr(importlib.import_module(f".{_VERBS[name]}", __name__), name)
+    else:
         raise AttributeError(f"module 'tensorcast' has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__]

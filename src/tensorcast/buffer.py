@@ -222,8 +222,8 @@ def refuse_masked(x: object) -> None:
     where = f" (the first at {first})" if first else ""
     raise CastError(
         f"a masked array has values that do not count: {int(mask.sum())} of {mask.size} are "
-        f"masked{where}. Pass x.filled(value), or x.data for all; tensorcast.as_tensor, as_array, "
-        "tensor and array take null=value"
+        f"masked{where}. Pass x.filled(value), or x.data for all; tensorcast.as_tensor and "
+        "to_numpy take null=value"
     )
 
 

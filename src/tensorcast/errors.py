@@ -6,6 +6,11 @@ Each one is also the built-in exception a caller would expect (`ValueError`, `Ov
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # typing's own would cost time where nothing else needs it
+
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class TensorcastError(Exception):
     """The root of tensorcast's own exceptions: catch this to catch them all."""
@@ -66,6 +71,18 @@ class InPlaceError(CastError):
 
 class InPlaceWarning(UserWarning):
     """A cast in place became a plain one, as `others="copy"` allows: both were there at once."""
+
+
+class ForbiddenError(TensorcastError):
+    """Code did what `tensorcast.model.forbid` forbids.
+
+    Attributes:
+        what: kind, operation, dtypes and place, as a `tensorcast.model.trace.sites.What`.
+    """
+
+    def __init__(self, message: str, what: Any) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 class CheckpointError(TensorcastError):

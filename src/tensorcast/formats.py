@@ -239,6 +239,9 @@ class Format:
     def __str__(self) -> str:
         return self.name
 
+    def __repr__(self) -> str:
+        return f"Format({self.name!r})"
+
 
 Reader = Literal["torch", "numpy", "files"]
 """Whose words a spelling is read in: those of torch, of NumPy, of checkpoint files."""
@@ -486,7 +489,7 @@ one is meant
         plain = text.strip().rsplit(".", 1)[-1].lower()
         if plain in _NOT_OFFERED:
             raise FormatError(f"{plain} is none of tensorcast's formats; {_NOT_OFFERED[plain]}")
-        raise FormatError(f"no number format is called {text!r}; nearest: {_nearest(text)}")
+        raise FormatError(_unknown(text))
     return row
 
 
@@ -534,15 +537,42 @@ def _read(name: str, library: str | None, reader: Reader | None) -> Format:
     raise FormatError(f"{name!r} is {told}; write which one is meant")
 
 
-def _nearest(text: str) -> str:
-    wanted = text.rsplit(".", 1)[-1].lower()
-    # the beginning of a name ("float8", "fp8") means all that continue it
-    begun = {row.name: row for text, row in _SPELLED.items() if wanted and text.startswith(wanted)}
-    if begun:
-        return ", ".join(name for name in FORMATS if name in begun)
-    near = difflib.get_close_matches(wanted, _SPELLED, n=8, cutoff=0.5)
-    found = list(dict.fromkeys(_SPELLED[text].name for text in near))
-    return ", ".join(found[:3] or FORMATS)
+_FLOAT8: Final = ("fp8", "float8", "f8")
+_SHOWN: Final = 3
+
+
+def _unknown(text: str) -> str:
+    """The message for a spelling that no format has: what it may mean, at most three formats."""
+    wanted = text.strip().rsplit(".", 1)[-1].lower()
+    if wanted in _FLOAT8:
+        fine, wide = FORMATS["float8_e4m3fn"], FORMATS["float8_e5m2"]
+        return (
+            f"{text!r} may be one of several formats. {fine.name} holds values up to "
+            f"{fine.max:g} and is the usual one for weights and activations; {wide.name} holds "
+            f"values up to {wide.max:g}, with half the precision, and is used for gradients. "
+            "`tensorcast formats` lists all"
+        )
+    # the beginning of a name ("float6") means all that continue it
+    begun = {row.name for text, row in _SPELLED.items() if wanted and _continues(text, wanted)}
+    found = [name for name in FORMATS if name in begun]
+    if not found:
+        near = difflib.get_close_matches(wanted, _SPELLED, n=8, cutoff=0.6)
+        found = list(dict.fromkeys(_SPELLED[text].name for text in near))[:_SHOWN]
+    if not found:
+        return (
+            f"no number format is called {text!r}, and no name is near it. `tensorcast formats` "
+            "lists all"
+        )
+    more = f" and {len(found) - _SHOWN} more (`tensorcast formats` lists all)"
+    more = more if len(found) > _SHOWN else ""
+    shown = ", ".join(found[:_SHOWN])
+    return f"no number format is called {text!r}; nearest: {shown}{more}"
+
+
+def _continues(text: str, begun: str) -> bool:
+    """Whether the text goes on where the other ends; "float6" not to "float64"."""
+    rest = text.removeprefix(begun)
+    return text.startswith(begun) and not (begun[-1].isdigit() and rest[:1].isdigit())
 
 
 def spelled_by(library: str, spelling: str) -> Format | None:

@@ -8,8 +8,11 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from functools import lru_cache
+from typing import Any, Final, Literal, TypedDict, TypeVar, cast, get_args, get_type_hints
 
 from .errors import CastError, PolicyError
 from .formats import Format, lookup
@@ -23,6 +26,24 @@ OVERFLOWS: Final[tuple[Overflow, ...]] = get_args(Overflow)
 ROUNDINGS: Final[tuple[Rounding, ...]] = get_args(Rounding)
 NANS: Final[tuple[Nan, ...]] = get_args(Nan)
 INFS: Final[tuple[Inf, ...]] = get_args(Inf)
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class RoundingOptions(TypedDict, total=False):
+    """The keywords of a verb that rounds: those of `PolicyOptions` that ask of every number."""
+
+    overflow: Overflow
+    rounding: Rounding | None
+
+
+class PolicyOptions(RoundingOptions, total=False):
+    """The policy keywords of every verb, with the types of `Policy`, where their defaults stand."""
+
+    nan: Nan
+    inf: Inf
+    exact: bool
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -165,6 +186,87 @@ def _ieee_too(target: Format) -> str:
 def _one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value in choices:
         return
-    near = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise PolicyError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")
+    raise PolicyError(
+        f"{name}={value!r} is not one of {', '.join(choices)}{_near(str(value), choices)}"
+    )
+
+
+def _near(given: str, choices: Iterable[str]) -> str:
+    near = difflib.get_close_matches(given, choices, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+_DEFAULT: Final = Policy()
+_remembered: Final = lru_cache(maxsize=256, typed=True)(Policy)
+
+POLICY_DEFAULTS: Final[Mapping[str, Any]] = {
+    name: getattr(_DEFAULT, name) for name in PolicyOptions.__annotations__
+}
+"""Every policy keyword and its default."""
+
+
+def policy_of(verb: str, options: RoundingOptions | PolicyOptions) -> Policy:
+    """The policy that the keywords of a call ask for.
+
+    Args:
+        verb: the function that was called, for messages.
+        options: the keywords; what is missing has `Policy`'s default.
+
+    Raises:
+        PolicyError: a value is none that `Policy` knows.
+        TypeError: no policy has such a keyword.
+
+    Example:
+        >>> policy_of("cast", {"overflow": "saturate"}) == Policy(overflow="saturate")
+        True
+    """
+    if not options:
+        return _DEFAULT
+    try:
+        return _remembered(**options)
+    except (TypeError, ValueError):  # no such keyword, or a value that is not hashable
+        for name in options:
+            if name not in POLICY_DEFAULTS:
+                near = _near(name, POLICY_DEFAULTS)
+                text = f"{verb}() got an unexpected keyword argument {name!r}{near}"
+                raise TypeError(text) from None
+        return Policy(**options)
+
+
+def shows_policy(
+    options: type[RoundingOptions] = PolicyOptions, **defaults: object
+) -> Callable[[_F], _F]:
+    """A decorator: in place of `**policy`, the signature of the function shows each keyword.
+
+    Args:
+        options: which keywords the function takes.
+        **defaults: of keywords that have another default in this function than in `Policy`.
+
+    Example:
+        >>> @shows_policy()
+        ... def double(x, *, copy=False, **policy):
+        ...     ...
+        >>> list(inspect.signature(double).parameters)[:3]
+        ['x', 'overflow', 'rounding']
+    """
+
+    def decorate(function: _F) -> _F:
+        signature = inspect.signature(function)
+        *named, rest = signature.parameters.values()
+        assert rest.kind is rest.VAR_KEYWORD
+        keywords = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(name, POLICY_DEFAULTS[name]),
+                annotation=hint,
+            )
+            for name, hint in get_type_hints(options).items()
+        ]
+        by_name = [one for one in named if one.kind is one.KEYWORD_ONLY]
+        positional = [one for one in named if one.kind is not one.KEYWORD_ONLY]
+        parameters = [*positional, *keywords, *by_name]
+        cast(Any, function).__signature__ = signature.replace(parameters=parameters)
+        return function
+
+    return decorate

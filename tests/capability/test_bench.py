@@ -6,17 +6,20 @@ import math
 import re
 from importlib.util import find_spec
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import tensorcast as tc
-from tensorcast.capability import measuring, process
+from tensorcast.capability import machine, measuring, process
 from tensorcast.capability.casts import PAIRS
 from tensorcast.capability.libraries import numpy_dtype
 from tensorcast.capability.machine import Others
 from tensorcast.capability.measuring import PARTS, Plan, measure
 from tensorcast.capability.operations import Sizes, float32_products
+from tensorcast.capability.result import Capability
+from tensorcast.capability.timing import Contender, are_snapped
 
 TINY = Sizes(
     matmul=((1, 32), 32),
@@ -29,7 +32,7 @@ TINY = Sizes(
 )
 
 
-def tiny(*parts: str) -> tc.Capability:
+def tiny(*parts: str) -> Capability:
     steps: list[tuple[float, str]] = []
     plan = Plan(parts, "cpu", 1, 0.1, True, TINY)
     found = measure(plan, lambda done, what: steps.append((done, what)))
@@ -39,12 +42,12 @@ def tiny(*parts: str) -> tc.Capability:
 
 
 @pytest.fixture(scope="module")
-def found() -> tc.Capability:
+def found() -> Capability:
     pytest.importorskip("torch")
     return tiny(*PARTS)
 
 
-def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: tc.Capability) -> None:
+def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: Capability) -> None:
     cases = {(m.operation, m.case) for m in found.measurements}
     assert {operation for operation, _ in cases} == set(PARTS) - {"cast"}
     for operation, case in cases:
@@ -59,7 +62,7 @@ def test_every_format_of_every_case_is_there_or_missing_with_a_reason(found: tc.
             assert all(m.reason for m in missing)
 
 
-def test_errors_are_of_the_size_that_the_format_has(found: tc.Capability) -> None:
+def test_errors_are_of_the_size_that_the_format_has(found: Capability) -> None:
     for m in found.measurements:
         limit = {
             "float64": 1e-12, "float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2,
@@ -73,14 +76,14 @@ def test_errors_are_of_the_size_that_the_format_has(found: tc.Capability) -> Non
     assert by_format["float32"] == 3 * 32 * 32 * 4
 
 
-def test_wrong_results_are_named_and_not_timed(found: tc.Capability) -> None:
+def test_wrong_results_are_named_and_not_timed(found: Capability) -> None:
     wrong = [m for m in found.missing if (m.operation, m.format, m.way) == ("matmul", "int8", "")]
     assert wrong
-    assert "the result is wrong: it is int8" in wrong[0].reason
+    assert "the result is wrong: torch returns int8" in wrong[0].reason
     assert not [m for m in found.find("matmul", "int8") if not m.way]
 
 
-def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> None:
+def test_casts_stand_beside_a_copy_and_every_library(found: Capability) -> None:
     libraries = {c.library for c in found.casts}
     here = {"tensorcast", "copy", "numpy", "torch"}
     here |= {name for name in ("jax", "tensorflow") if find_spec(name)}
@@ -94,7 +97,7 @@ def test_casts_stand_beside_a_copy_and_every_library(found: tc.Capability) -> No
     assert of.bytes_per_second == of.n_bytes / of.seconds.median
 
 
-def test_what_does_not_fit_is_told(found: tc.Capability) -> None:
+def test_what_does_not_fit_is_told(found: Capability) -> None:
     made = {(m.source, m.target, m.library, m.value): m.result for m in found.misfits}
     assert made["int64", "int32", "numpy", "4.3e+09"] == "-2"  # 2^32 - 2
     assert made["float32", "float16", "torch", "131008"] == "inf"
@@ -102,18 +105,18 @@ def test_what_does_not_fit_is_told(found: tc.Capability) -> None:
     assert {v for s, t, _, v in made if (s, t) == ("float32", "float8_e4m3fn")} == {"896", "inf"}
     assert not [t for s, t, _, _ in made if s == "uint8" or (s, t) == ("float16", "float32")]
     for m in found.misfits:
-        with pytest.raises(tc.CastError):
+        with pytest.raises(tc.errors.CastError):
             tc.cast(np.array([float(m.value)]).astype(numpy_dtype(m.source)), m.target)
 
 
-def test_it_goes_through_its_file(found: tc.Capability) -> None:
-    assert tc.Capability.from_dict(found.to_dict()) == found
+def test_it_goes_through_its_file(found: Capability) -> None:
+    assert Capability.from_dict(found.to_dict()) == found
     assert found.machine.device == "cpu"
     assert found.n_threads == 1
     assert not [m for m in found.missing if m.format == "cuda"]  # device="cpu" was asked for
 
 
-def test_a_table_and_html_are_made_of_it(found: tc.Capability) -> None:
+def test_a_table_and_html_are_made_of_it(found: Capability) -> None:
     text, html = str(found), found._repr_html_()
     assert max(map(len, text.splitlines())) <= 100
     for operation in PARTS[1:]:
@@ -151,7 +154,7 @@ def test_what_fails_later_is_named_and_the_rest_goes_on(monkeypatch: pytest.Monk
     found = tiny("layer_norm", "embedding")
     reasons = {(m.operation, m.format): m.reason for m in found.missing}
     assert reasons["layer_norm", ""] == "MemoryError: no room"  # the float64 one that all need
-    assert reasons["embedding", "float16"].startswith("the result is wrong: it is float16")
+    assert reasons["embedding", "float16"].startswith("the result is wrong: its error is ")
     assert found.find("embedding", "bfloat16")
 
 
@@ -208,9 +211,9 @@ def test_cuda_is_refused_by_name_where_there_is_none(cuda: str | None, said: str
         __version__="2.13.0",
     )
     assert measuring._device("", torch) == "cpu"
-    with pytest.raises(tc.MissingLibraryError, match=re.escape(said)):
+    with pytest.raises(tc.errors.MissingLibraryError, match=re.escape(said)):
         measuring._device("cuda", torch)
-    with pytest.raises(tc.MissingLibraryError, match="torch is not installed"):
+    with pytest.raises(tc.errors.MissingLibraryError, match="torch is not installed"):
         measuring._device("cuda", None)
 
 
@@ -257,5 +260,89 @@ def test_how_float32_is_multiplied_is_set_and_put_back(tf32: bool) -> None:
 
 def test_a_process_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_environment", lambda plan: {"PYTHONHOME": "/nowhere"})
-    with pytest.raises(tc.TensorcastError, match="ended with exit code 1"):
+    with pytest.raises(tc.errors.TensorcastError, match="ended with exit code 1"):
         tc.bench(only=["cast"], seconds=0.1)
+
+
+def test_threads_that_others_use_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "usable_cpus", lambda: 8)
+    assert machine.threads_left(8, None) == machine.threads_left(8, 0.1) == 8
+    assert machine.threads_left(8, 2.0) == 6
+    assert machine.threads_left(4, 2.0) == 4  # there is room beside them
+    assert machine.threads_left(8, 8.0) == 1
+    plan = Plan(("embedding",), "cpu", 1, 0.1, True, TINY, "others used two CPUs")
+    pytest.importorskip("torch")
+    found = measure(plan, lambda done, what: None)
+    assert "others used two CPUs" in [m.reason for m in found.missing]
+
+
+def test_a_slow_way_is_not_tried_at_the_next_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    asked: list[int] = []
+    matmul = torch.matmul
+
+    def crawling(a: Any, b: Any) -> Any:
+        if a.dtype == torch.float16:
+            asked.append(a.shape[0])
+        return matmul(a, b)
+
+    monkeypatch.setattr(torch, "matmul", crawling)
+    monkeypatch.setattr(measuring, "_CALL_SHARE", 0.0)
+    monkeypatch.setattr(measuring, "_LEAST_CALL", 0.0)
+    found = tiny("matmul")
+    reasons = {(m.case, m.format, m.way): m.reason for m in found.missing}
+    assert "a call took" in reasons["M=32", "float16", ""]
+    assert set(asked) == {1}
+    assert found.find("matmul", "float16", case="M=1")
+
+
+def test_what_begins_too_late_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr(measuring, "_LATEST", 0.0)
+    monkeypatch.setattr(measuring, "_LATE_SECONDS", 0.0)
+    found = tiny("layer_norm", "embedding")
+    reasons = {m.operation: m.reason for m in found.missing if not m.format}
+    assert found.find("layer_norm")  # something is always measured
+    assert reasons["embedding"].startswith("no time was left: ")
+
+
+def test_what_remains_is_told() -> None:
+    pytest.importorskip("torch")
+    steps: list[str] = []
+    measure(
+        Plan(("embedding",), "cpu", 1, 900.0, True, TINY), lambda done, what: steps.append(what)
+    )
+    assert re.fullmatch(r"embedding 16 of 64, about 1[45] min \d\d s left", steps[0])
+
+
+def test_a_wrong_result_is_told_in_words() -> None:
+    torch = pytest.importorskip("torch")
+    exact = torch.ones(4, dtype=torch.float64)
+    codes = torch.ones(4, dtype=torch.int8)
+    said = measuring.what_is_wrong
+    assert said(exact[:2], codes[:2], exact, math.inf) == "its shape is [2], not [4]"
+    assert said(exact, codes, exact, 0.9) == (
+        "torch returns int8, and sums beyond int8 come out as other numbers"
+    )
+    holes = torch.tensor([1.0, math.nan, math.inf, 1.0])
+    assert said(holes, holes, exact, math.inf) == "2 of 4 values are infinite or NaN"
+    assert said(exact, exact, exact, 0.997) == "its error is 100% of the exact result"
+
+
+def test_times_of_whole_ticks_say_little() -> None:
+    contenders = [Contender(lambda: None) for _ in range(2)]
+    for contender, times in zip(contenders, ([8, 8, 16, 8, 12], [4, 4, 8, 4, 4]), strict=True):
+        contender.samples.update({i: ms / 1000 for i, ms in enumerate(times)})
+    assert contenders[1].beside(contenders[0]).low > 1  # as it seems
+    assert are_snapped([s for c in contenders for s in c.samples.values()])
+    for contender in contenders:
+        contender.snapped = True
+    ratio = contenders[1].beside(contenders[0])
+    assert ratio.low < 1 < ratio.high
+    assert not are_snapped([i * 0.00137 for i in range(1, 40)])
+
+
+def test_int32_becomes_int64_among_the_casts() -> None:
+    found = tiny("cast")
+    pairs = {(c.source, c.target) for c in found.casts if c.library == "numpy"}
+    assert ("int32", "int64") in pairs

@@ -6,13 +6,13 @@ import re
 
 from conftest import ROOT
 
-import tensorcast as tc
+from tensorcast.capability.result import Capability
 
 PATH = ROOT / "bench" / "results" / "capability.json"
 
 
 def test_the_page_shows_what_the_file_prints() -> None:
-    found = tc.Capability.read(PATH)
+    found = Capability.read(PATH)
     page = (ROOT / "docs" / "bench.md").read_text()
     shown = re.search(r"```text\n(CPU .*?)```", page, re.DOTALL)
     assert shown is not None

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from capability.made_up import capability, cast, measured
 
-import tensorcast as tc
 from tensorcast.capability.data import Ratio
 from tensorcast.capability.machine import FLAGS
+from tensorcast.capability.result import Capability
 from tensorcast.errors import CorruptFileError
 from tensorcast.report.document import SCHEMA
 
@@ -30,8 +30,8 @@ def test_a_file_comes_back_equal(tmp_path: Path) -> None:
     path = tmp_path / "capability.json"
     path.write_text("what was there before")
     FULL.write(path)
-    assert tc.Capability.read(path) == FULL
-    assert tc.Capability.read(str(path)).verdicts == FULL.verdicts
+    assert Capability.read(path) == FULL
+    assert Capability.read(str(path)).verdicts == FULL.verdicts
     assert [p.name for p in tmp_path.iterdir()] == ["capability.json"]
     assert stat.S_IMODE(path.stat().st_mode) & 0o400
 
@@ -40,14 +40,14 @@ def test_the_document_is_one_of_ours() -> None:
     document = json.loads(FULL.to_json())
     assert document["tensorcast"] == {"version": "0.1.0", "schema": SCHEMA, "command": "bench"}
     assert [m["sqnr_db"] for m in document["measurements"]] == ["inf", 60.0, 60.0]
-    assert tc.Capability.from_dict(document) == FULL
+    assert Capability.from_dict(document) == FULL
     assert FULL.to_json().isascii()
 
 
 def test_members_of_later_versions_are_ignored() -> None:
     document = json.loads(FULL.to_json())
     document["more"] = document["machine"]["more"] = document["measurements"][0]["more"] = [1]
-    assert tc.Capability.from_dict(document) == FULL
+    assert Capability.from_dict(document) == FULL
 
 
 MISSING = object()
@@ -102,7 +102,7 @@ def test_a_hostile_document_is_refused(path: tuple[Any, ...], value: Any, said: 
     else:
         inner[path[-1]] = value
     with pytest.raises(CorruptFileError) as refused:
-        tc.Capability.from_dict(document)
+        Capability.from_dict(document)
     assert said in str(refused.value)
     assert len(str(refused.value)) < 500
 
@@ -122,7 +122,7 @@ def test_a_hostile_file_is_refused(tmp_path: Path, data: bytes, said: str) -> No
     path = tmp_path / "capability.json"
     path.write_bytes(data)
     with pytest.raises(CorruptFileError, match=r"capability\.json") as refused:
-        tc.Capability.read(path)
+        Capability.read(path)
     assert said in str(refused.value)
 
 

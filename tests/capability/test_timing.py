@@ -26,7 +26,7 @@ class FakeClock:
 def contender(seconds: float, clock: FakeClock) -> Contender:
     made = Contender(lambda: seconds)
     made.first(clock)
-    made._expected = seconds  # the first call of the fake clock returns nothing
+    made.expected = seconds  # the first call of the fake clock returns nothing
     return made
 
 

@@ -118,9 +118,19 @@ def test_a_busy_machine_is_told() -> None:
     assert not capability(n_cpus_others=None).was_busy
     assert not capability(n_cpus_others=9.0, machine=Machine("cuda", "a GPU")).was_busy
     busy = capability(n_cpus_others=1.25)
-    said = "the machine was busy: others used 1.2 CPUs meanwhile; repeat it when it is quiet"
-    assert said in str(busy)
+    said = "No verdict: other programs used 1.2 CPUs during the measurement"
+    assert said in " ".join(str(busy).split())
     assert said in busy._repr_html_()
+    base, fast = measured("float32", 1.0), measured("bfloat16", 0.5)
+    assert capability(base, fast).verdicts
+    assert capability(base, fast, n_cpus_others=1.25).verdicts == ()
+
+
+def test_an_error_as_large_as_the_result_is_a_plain_percentage() -> None:
+    lost = replace(measured("int8", 1.0), relative_error=0.9999)
+    found = capability(measured("float32", 1.0), lost)
+    assert "100%" in str(found)
+    assert "e+02" not in str(found)
 
 
 @pytest.mark.parametrize(

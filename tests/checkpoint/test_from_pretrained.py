@@ -195,7 +195,7 @@ def test_sentence_transformers_with_a_dense_module(tmp_path: Path, minilm: Path)
     library.SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "m"))
     result = convert(tmp_path / "m", tmp_path / "o")
     assert result.plan.unconverted == {
-        "2_Dense/model.safetensors": "copied, weights of a sub-module; convert it by its own path"
+        "2_Dense/model.safetensors": "weights of a sub-module; give its own path to convert it"
     }
     load = library.SentenceTransformer
     wanted = load(str(tmp_path / "m"), device="cpu").encode(["a house"])

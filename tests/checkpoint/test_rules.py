@@ -103,7 +103,7 @@ def test_globs_match_whole_names_with_case(source) -> None:
 
 def test_a_rule_for_a_file_without_tensors(tmp_path: Path) -> None:
     empty = open_checkpoint(write(tmp_path / "e.safetensors", {}))
-    with pytest.raises(PolicyError, match=r"'keep \*' matches no tensor: there is none"):
+    with pytest.raises(PolicyError, match=r"'keep \*' matches no tensor: there are no tensors"):
         plan(empty, "y.safetensors", "bf16", rules=[Rule("*", None)])
 
 

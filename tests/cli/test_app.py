@@ -56,6 +56,11 @@ def test_version(tensorcast: Run) -> None:
         (["inspect", "nothing.safetensors"], "'nothing.safetensors' does not exist"),
         (["inspect", "--bogus", "x"], "No such option"),
         (["formats", "bflot16"], "no number format is called 'bflot16'; nearest: bfloat16"),
+        (["formats", "fp8"], "float8_e5m2 holds values up to 57344"),
+        (
+            ["convert", "model.safetensors", "o", "--to", "f16", "--rounding", "nearst-even"],
+            "did you mean 'nearest-even'?",
+        ),
         (["convert", "model.safetensors", "out.safetensors"], "Missing option '--to'"),
         (["convert", "model.safetensors", "o", "--to", "f16", "--overflow", "wrap"], "'wrap'"),
         (["convert", "model.safetensors", "o", "--to", "f16", "--rule", "x"], "GLOB=FORMAT"),
@@ -150,7 +155,7 @@ def test_a_full_standard_output_is_an_error(model: Path) -> None:
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == "error: No space left on device\n"
+    assert done.stderr == "error: standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

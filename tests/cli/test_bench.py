@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli.program import Run, environment
 
-import tensorcast as tc
+from tensorcast.capability.result import Capability
 
 
 def test_a_quick_run(tensorcast: Run, tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_quick_run(tensorcast: Run, tmp_path: Path) -> None:
         "--device", "cpu", "--out", "capability.json",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = tc.Capability.read(tmp_path / "capability.json")
+    found = Capability.read(tmp_path / "capability.json")
     assert found.n_threads == 1
     assert found.find("layer_norm", "float32")
     lines = done.stdout.splitlines()
@@ -36,7 +36,7 @@ def test_json(tensorcast: Run) -> None:
     done = tensorcast("bench", "--json", "--quick", "--seconds", "0.1", "--only", "layer_norm")
     document = json.loads(done.stdout)
     assert document["tensorcast"]["command"] == "bench"
-    assert tc.Capability.from_dict(document).casts == ()
+    assert Capability.from_dict(document).casts == ()
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_report_and_verify(tensorcast: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "to float16  2 tensors, loses: error " in done.stdout
     assert "1 value (33.33%) becomes 0" in done.stdout
-    assert "verified    what was written reads back the same" in done.stdout
+    assert "verified    the written files were read again and are right" in done.stdout
     (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith("b ")]
     assert row[:4] == ["b", "float16", "0", "1"]
     assert not [line for line in done.stdout.splitlines() if line.startswith("a ")]
@@ -96,6 +96,25 @@ def test_the_report_lists_overflow_first_then_the_lowest_sqnr(
     assert "same" not in names
     assert len(names) == 11
     assert table[-1] == "and 13 more tensors that lost less (--json has them all)"
+
+
+def test_the_report_has_what_is_lost_whole_first_and_the_unknown_last(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    path = write_safetensors(
+        tmp_path / "w.safetensors",
+        {
+            "coarse": ("F64", [2], struct.pack("<2d", 1.0, 0.1)),
+            "gone": ("F64", [2], struct.pack("<2d", 1e-200, 1e-210)),
+            "tiny": ("F64", [2], struct.pack("<2d", 1.0, 1e-200)),
+        },
+    )
+    done = tensorcast("convert", path, "o.safetensors", "--to", "f32", "--report", "--raw")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    table = lines[lines.index("") + 1 :]
+    assert [line.split()[0] for line in table[1:4]] == ["gone", "coarse", "tiny"]
+    assert table[1].split()[-2:] == ["0.0", "dB"]
 
 
 def test_nothing_lost_says_so(tensorcast: Run, model: Path) -> None:
@@ -289,7 +308,7 @@ def test_an_overflow_names_every_tensor_and_the_ways_out(
         "    b: 1 of 1 values out of range (largest 1000000); bfloat16 holds them",
         "  ways out:",
         "    --rule 'a=bfloat16' gives a tensor another format",
-        "    --overflow saturate takes the nearest value there is",
+        "    --overflow saturate replaces values out of range by the nearest value",
         "    --overflow keep leaves such tensors as they are",
     ]
     assert not (tmp_path / "out.safetensors").exists()
@@ -541,7 +560,7 @@ def test_a_tensor_that_would_be_mostly_zero(
     lines = done.stderr.splitlines()
     assert lines[0] == "error: 1 tensor becomes mostly zero in int8; nothing was written"
     assert lines[1].strip() == "w: 4 of 7 non-zero values become 0"
-    assert "--raw casts the stored numbers all the same" in done.stderr
+    assert "--raw casts the stored numbers in any case" in done.stderr
     assert "--keep 'w'" in done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors"]
     told = json.loads(tensorcast("convert", path, "out.safetensors", *options, "--json").stdout)[
@@ -619,10 +638,10 @@ def test_floats_that_underflow_and_bits_that_do_not(tensorcast: Run, tmp_path: P
 def test_a_dry_run_says_that_there_is_no_scale(tensorcast: Run, tmp_path: Path) -> None:
     path = small_model(tmp_path / "m.safetensors")
     text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--dry-run").stdout
-    assert "a plain cast, without a scale; tensorcast inspect --stats --candidate int8" in text
-    assert "whatever becomes of them" not in text
+    assert "a plain cast without a scale; tensorcast inspect --stats --candidate int8" in text
+    assert "even if most values are lost" not in text
     text = tensorcast("convert", path, "o.safetensors", "--to", "int8", "--raw", "--dry-run").stdout
-    assert "whatever becomes of them" in text
+    assert "even if most values are lost" in text
     text = tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--dry-run").stdout
     assert "scale" not in text
 
@@ -644,7 +663,7 @@ def test_infinities(tensorcast: Run, tmp_path: Path) -> None:
     refused = tensorcast("convert", path, "o.safetensors", "--to", "bfloat16", "--inf", "raise")
     assert refused.returncode == 1
     assert "a: 1 of 2 values infinite" in refused.stderr
-    assert "--inf keep lets infinities be; --inf saturate takes the largest value" in refused.stderr
+    assert "--inf keep keeps infinities; --inf saturate takes the largest" in refused.stderr
     assert "--rule" not in refused.stderr
     assert not (tmp_path / "o.safetensors").exists()
     dry = tensorcast("convert", path, "o.safetensors", "--to", "bfloat16", "--dry-run")
@@ -669,3 +688,29 @@ def test_a_format_that_is_read_differently(tensorcast: Run, tmp_path: Path) -> N
             "convert", path, "o.safetensors", "--to", "bfloat16", "--rule", f"a={spelling}"
         )
         assert done.returncode == 2
+
+
+def test_a_kept_tensor_that_is_narrowed_on_load_is_named(tensorcast: Run, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    tensors = {"dense.weight": float32(1.0, 2.0), "norm.weight": float32(1.001, 2.0)}
+    write_safetensors(model / "model.safetensors", tensors)
+    (model / "config.json").write_text('{"model_type": "bert", "dtype": "float32"}')
+    done = tensorcast("convert", "model", "out", "--to", "bf16", "--keep", "norm*")
+    assert done.returncode == 0, done.stderr
+    said = "config.json's dtype is bfloat16: 'norm.weight' is written wider"
+    assert said in " ".join(f"{done.stdout} {done.stderr}".split())
+    whole = tensorcast("convert", "model", "all", "--to", "bf16")
+    assert "written wider" not in whole.stdout + whole.stderr
+
+
+def test_a_bracket_in_a_glob_that_matches_nothing_is_explained(
+    tensorcast: Run, tmp_path: Path
+) -> None:
+    path = write_safetensors(tmp_path / "w.safetensors", {"h[0].w": float32(1.0)})
+    for option in (("--keep", "h[0].w"), ("--rule", "h[0].w=f16")):
+        done = tensorcast("convert", path, "o.safetensors", "--to", "bf16", *option)
+        assert done.returncode == 2
+        assert "Nearest: 'h[0].w' ([ begins a set of characters: write [[]" in done.stderr
+    done = tensorcast("convert", path, "o.safetensors", "--to", "bf16", "--rule", "h[[]0].w=f16")
+    assert done.returncode == 0, done.stderr

@@ -34,7 +34,7 @@ def test_different(tensorcast: Run, pair: tuple[Path, Path]) -> None:
     assert done.stderr == ""
     assert done.stdout == (
         "tensor  A        B        shape  differ  max error     SQNR\n"
-        "near    float32  float32  [2]       50%          1  60.0 dB\n"
+        "near    float32  float32  [2]    50.00%          1  60.0 dB\n"
         "only in A: gone\n"
         "only in B: new\n"
         "\n"
@@ -119,7 +119,7 @@ def test_scaled_weights_are_said(tensorcast: Run, tmp_path: Path) -> None:
     a = write_safetensors(tmp_path / "a.safetensors", codes)
     b = write_safetensors(tmp_path / "b.safetensors", {"l.weight": zeros("F8_E4M3", [4, 4], 16)})
     done = tensorcast("diff", a, b)
-    assert "A: the weights carry scales; the stored numbers are compared" in done.stdout
+    assert "A: the weights need scales: the stored numbers are compared" in done.stdout
     assert "B: " not in done.stdout
     found = json.loads(tensorcast("diff", a, b, "--json").stdout)["scaled"]
     assert "l.weight_scale" in found["a"]

@@ -105,11 +105,11 @@ def test_scaled_weights_are_pointed_out(tensorcast: Run, tmp_path: Path) -> None
         {"l.weight": zeros("F8_E4M3", [4, 4], 16), "l.weight_scale_inv": float32(1.0)},
     )
     shown = tensorcast("inspect", path).stdout
-    assert "not castable: the weights carry scales: it has 'l.weight_scale_inv'" in shown
+    assert "not castable: the weights need scales: it has 'l.weight_scale_inv'" in shown
     assert "--raw" in shown
     measured = tensorcast("inspect", path, "--stats")
     assert measured.returncode == 0
-    assert "the stored numbers are measured, without them" in measured.stdout
+    assert "the stored numbers are measured without them" in measured.stdout
 
 
 def test_a_truncated_file(tensorcast: Run, model: Path) -> None:
@@ -202,7 +202,7 @@ def test_stats_without_floating_tensors(tensorcast: Run, tmp_path: Path) -> None
     path = write_safetensors(tmp_path / "ints.safetensors", {"w": zeros("I32", [2], 8)})
     done = tensorcast("inspect", path, "--stats")
     assert done.returncode == 0, done.stderr
-    assert "no floating tensors" in done.stdout
+    assert "there are no floating-point tensors" in done.stdout
 
 
 def test_a_name_and_a_shape_of_millions_are_cut(tensorcast: Run, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from cli.program import Run, float32, write_safetensors
 
-ADAPTER = "copied, an adapter; convert it by its own path"
-SUB_MODULE = "copied, weights of a sub-module; convert it by its own path"
-OTHER = "copied, not among the model's weights; convert it by its own path"
-TENSORS = "copied, only safetensors is converted"
-SAME = "by its name the same weights in another format, not converted"
+ADAPTER = "an adapter; give its own path to convert it"
+SUB_MODULE = "weights of a sub-module; give its own path to convert it"
+OTHER = "not among the model's weights; give its own path to convert it"
+TENSORS = "only safetensors files are converted"
+SAME = "the same weights in another format, as its name says; not converted"
 ONNX = "an ONNX export, not converted"
 OPENVINO = "part of an OpenVINO export, not converted"
 STALE = "a shard that no index names, not converted"

@@ -59,7 +59,7 @@ def models(tmp_path: Path) -> Path:
 def test_clean_models(tensorcast: Run, target: str) -> None:
     done = tensorcast("profile", target)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0] == "nothing to change"
+    assert done.stdout.splitlines()[0] == "no findings"
     assert "parameters" in done.stdout
 
 

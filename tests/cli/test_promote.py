@@ -25,7 +25,9 @@ def test_numbers_and_0d(tensorcast: Run) -> None:
 def test_json(tensorcast: Run) -> None:
     found = json.loads(tensorcast("promote", "uint8", "300", "--json").stdout)
     assert found["tensorcast"]["command"] == "promote"
-    assert found["answers"]["torch"]["losses"] == ["300 does not fit, and wraps with no word"]
+    assert found["answers"]["torch"]["losses"] == [
+        "300 does not fit, and silently becomes another number"
+    ]
 
 
 def test_refused(tensorcast: Run) -> None:

@@ -145,14 +145,14 @@ def test_a_benchmark_without_torch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "call",
-    ["tc.tensor([1.0, 2.0])", "tc.tensor([1, 2], 'int8')", "tc.tensor(3)",
+    ["tc.as_tensor([1.0, 2.0])", "tc.as_tensor([1, 2], 'int8')", "tc.as_tensor(3)",
      "tc.as_tensor(np.ones(3))", "tc.as_tensor(memoryview(b'abc'))", "tc.profile({'a': 1})",
-     "tc.trace().__enter__()", "tc.forbid().__enter__()", "tc.trace_graph(print)"],
+     "tc.trace().__enter__()", "tc.model.forbid().__enter__()", "tc.model.trace_graph(print)"],
 )  # fmt: skip
 def test_calls_without_torch(call: str) -> None:
     code = (
         f"{NO_TORCH}\nimport numpy as np\nimport tensorcast as tc\n"
-        f"try:\n    {call}\nexcept tc.MissingLibraryError as error:\n    print(error)\n"
+        f"try:\n    {call}\nexcept tc.errors.MissingLibraryError as error:\n    print(error)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False

@@ -57,3 +57,47 @@ def test_no_spaces_at_the_end_of_a_line() -> None:
 def test_without_rows() -> None:
     assert [plain(row) for row in layout([Column("a")], [], width=None)] == ["a"]
     assert layout([Column("")], [], width=None) == []
+
+
+NAMES = [f"encoder.layer.{i}.attention.output.{n}" for i in (0, 1) for n in ("bias", "weight")]
+
+
+def names(width: int) -> list[str]:
+    heads = [Column("tensor", elastic=True, tall=True), Column("to"), Column("bytes", "right")]
+    rows = [[name, "bfloat16", "1.54 kB"] for name in NAMES]
+    return [plain(row) for row in layout(heads, rows, width=width)]
+
+
+def test_a_name_keeps_its_end() -> None:
+    for row, name in zip(names(50)[1:], NAMES, strict=True):
+        shown = row.split()[0].removeprefix("\u2026")
+        assert name.endswith(shown)
+        assert len(shown) > 20
+
+
+def test_names_that_could_not_be_told_apart_stand_on_lines_of_their_own() -> None:
+    assert names(40)[:4] == [
+        "tensor",
+        "    to          bytes",
+        NAMES[0],
+        "    bfloat16  1.54 kB",
+    ]
+
+
+def test_the_branches_of_a_tree_stay() -> None:
+    heads = [Column("tensor", elastic=True), Column("format")]
+    rows = [["\u2502  \u2514\u2500 intermediate.dense.weight", "float32"]]
+    assert [plain(row) for row in layout(heads, rows, width=30)][1] == (
+        "\u2502  \u2514\u2500 \u2026e.dense.weight  float32"
+    )
+
+
+def test_a_text_with_long_words_goes_below_its_head() -> None:
+    rows = [[Span("float16", "dim"), f"worst {NAMES[0]}"], ["bfloat16", "exact"]]
+    found = layout([Column(""), Column("", wrap=True)], rows, width=42)
+    assert [plain(row) for row in found] == [
+        "float16",
+        "    worst",
+        f"    {NAMES[0]}",
+        "bfloat16  exact",
+    ]

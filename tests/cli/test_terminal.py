@@ -55,7 +55,7 @@ def long_names(tmp_path: Path) -> Path:
     return write_safetensors(tmp_path / "long.safetensors", tensors)
 
 
-@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("width", [60, 80, 120])
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -85,9 +85,8 @@ def test_everything_fits(
     code, text = on_a_terminal(*arguments, *extra, width=width)
     assert code == (1 if arguments == ["diff"] else 0), text
     shown = ANSI.sub("", text)
-    paths = (str(tmp_path), "only in", "xxxx at")  # a name alone on its line may be longer
     for row in shown.splitlines():
-        assert columns(row) <= width or any(part in row for part in paths), row
+        assert columns(row) <= width, row
 
 
 def test_colours_and_none(long_names: Path) -> None:

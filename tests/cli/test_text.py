@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tensorcast.words.text import ASCII_GLYPHS, ELLIPSIS, columns, pad, safe, shorten
+from tensorcast.words.text import (
+    ASCII_GLYPHS,
+    ELLIPSIS,
+    Span,
+    columns,
+    fold,
+    pad,
+    plain,
+    safe,
+    shorten,
+    shorten_name,
+    wrap,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,3 +70,42 @@ def test_ascii_glyphs_keep_columns_aligned() -> None:
         assert isinstance(stand_in, str)
         assert len(stand_in) == 1
         assert stand_in.isascii()
+
+
+@pytest.mark.parametrize("width", range(3, 40))
+def test_wrapped_text_fits_and_loses_nothing(width: int) -> None:
+    for text in (
+        "one two  three",
+        "  see /a/very/long/path/to.file and encoder.layer.3.attention.output.LayerNorm.bias",
+        "\u5c42\u5c42\u5c42 \u5c42\u5c42 at 68.4 dB",
+        "x" * 100,
+    ):
+        found = wrap(text, width)
+        assert max(map(columns, found)) <= width
+        assert "".join("".join(found).split()) == "".join(text.split())
+
+
+def test_long_words_are_cut_behind_a_dot_and_numbers_keep_their_unit() -> None:
+    assert wrap("worst layer.0.attention.bias at 68.4 dB", 18) == [
+        "worst",
+        "layer.0.attention.",
+        "bias at 68.4 dB",
+    ]
+    assert wrap("the worst at 68.4 dB", 17) == ["the worst at", "68.4 dB"]
+
+
+def test_folded_lines_keep_their_styles() -> None:
+    row = (Span("error: ", "bad"), Span("there is no such file"))
+    found = fold(row, 16, indent="  ")
+    assert [plain(part) for part in found] == ["error: there is", "  no such file"]
+    assert found[0][0] == Span("error: ", "bad")
+
+
+@pytest.mark.parametrize("width", range(12))
+def test_shorten_name_keeps_to_the_width(width: int) -> None:
+    for name in (
+        "abcdefghijkl",
+        "\u5c42\u5c42\u5c42\u5c42\u5c42\u5c42",
+        "\u2502  \u2514\u2500 a.bcdef",
+    ):
+        assert columns(shorten_name(name, width)) <= width

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
+import numpy as np
 import pytest
 
+import tensorcast as tc
 from tensorcast.core.loss import Loss
 from tensorcast.core.totals import total
 
@@ -137,3 +139,13 @@ def test_one_percent_of_zeros_counts_in_float_formats_only() -> None:
     """Steps that are equal say all by the error."""
     for target, word in (("float16", "loses"), ("int8", "fits")):
         assert total(target, {"a": at(41.0, target=target, n_underflow=12)}).verdict == word
+
+
+def test_infinities_and_nothing_but_zeros_in_a_total() -> None:
+    made = tc.measure(np.array([1e6, 1.0]), "float16", overflow="ieee")
+    gone = tc.measure(np.array([1e-200, 1e-210]), "float32")
+    fine = tc.measure(np.array([1.0, 0.1]), "float16")
+    assert total("float16", {"a": fine, "b": made}).sqnr_db == -inf
+    assert total("float16", {"a": fine, "b": made}).worst == "b"
+    assert "an infinite error" in total("float16", {"a": fine, "b": made}).sentence()
+    assert total("float32", {"a": gone}).sqnr_db == 0.0

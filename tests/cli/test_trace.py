@@ -33,7 +33,7 @@ def test_findings_stand_with_their_lines(tensorcast: Run, tmp_path: Path) -> Non
 
 def test_clean_code(tensorcast: Run, tmp_path: Path) -> None:
     done = tensorcast("trace", script(tmp_path, "torch.ones(3) + 1"))
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "nothing to change")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "no findings")
 
 
 def test_json(tensorcast: Run, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tensorcast.words.units import (
     parse_bytes,
     percent,
     plural,
+    relative,
     shape,
 )
 
@@ -107,3 +108,14 @@ def test_shape_and_plural() -> None:
     assert shape((384, 1)) == "[384, 1]"
     assert plural(1, "tensor") == "1 tensor"
     assert plural(22_713_728, "element") == "22,713,728 elements"
+
+
+def test_no_share_is_written_with_an_exponent() -> None:
+    for tenth in range(-120, 60):
+        assert "e" not in relative(10 ** (tenth / 10))
+    assert [relative(x) for x in (0.994, 0.995, 0.9999, 1.0)] == ["99%", "100%", "100%", "100%"]
+
+
+def test_percentages_of_a_column_have_two_decimals() -> None:
+    assert [percent(n, 10, column=True) for n in (0, 1, 10)] == ["0%", "10.00%", "100%"]
+    assert percent(1, 10**9, column=True) == "<0.01%"

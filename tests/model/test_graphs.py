@@ -37,7 +37,7 @@ def test_parameters_cast_at_every_call_by_name() -> None:
             return model(x)
 
     with torch.no_grad():
-        t = tc.trace_graph(step, torch.ones(2, 8))
+        t = tc.model.trace_graph(step, torch.ones(2, 8))
     names = {site.what.parameter: site for site in t.sites if site.what.parameter}
     assert set(names) == {f"blocks.{i}.{kind}" for i in range(2) for kind in ("weight", "bias")}
     weight = names["blocks.1.weight"]
@@ -55,7 +55,7 @@ def test_what_the_compiler_fuses_costs_no_bytes() -> None:
     def fused(x: Any) -> Any:
         return (x * 2).to(torch.bfloat16).float() + 1
 
-    t = tc.trace_graph(fused, torch.ones(4, 4))
+    t = tc.model.trace_graph(fused, torch.ones(4, 4))
     assert [(s.what.source, s.what.target) for s in t.sites] == [
         ("float32", "bfloat16"), ("bfloat16", "float32"),
     ]  # fmt: skip
@@ -72,7 +72,7 @@ def test_a_cast_between_library_calls_is_a_pass_of_its_own() -> None:
     def apart(x: Any, w: Any) -> Any:
         return (x @ w).double() @ w.double()
 
-    t = tc.trace_graph(apart, torch.ones(4, 8), torch.ones(8, 8))
+    t = tc.model.trace_graph(apart, torch.ones(4, 8), torch.ones(8, 8))
     assert sum(s.n_bytes_written for s in t.of("cast")) == 4 * 8 * 8 + 8 * 8 * 8
     assert t.n_fused == 0
 
@@ -84,7 +84,7 @@ def test_the_backward_graph_is_read_and_leaves_no_gradient() -> None:
         with torch.autocast("cpu", torch.bfloat16):
             return model(x).float().sum()
 
-    t = tc.trace_graph(loss, torch.ones(2, 8))
+    t = tc.model.trace_graph(loss, torch.ones(2, 8))
     phases = {site.what.phase for site in t.sites}
     assert phases == {"forward", "backward"}
     assert t.n_graphs == 2
@@ -101,7 +101,9 @@ def test_indices_promotions_and_breaks() -> None:
         torch._dynamo.graph_break()
         return rows * x
 
-    t = tc.trace_graph(lookup, torch.tensor([1, 2], dtype=torch.int32), torch.ones(2, 4).double())
+    t = tc.model.trace_graph(
+        lookup, torch.tensor([1, 2], dtype=torch.int32), torch.ones(2, 4).double()
+    )
     casts, promotions = t.of("cast"), t.of("promotion")
     assert [(s.what.source, s.what.target, s.n_indexing) for s in casts] == [("int32", "int64", 1)]
     assert [(s.what.source, s.what.target) for s in promotions] == [("float32", "float64")]
@@ -126,7 +128,7 @@ def test_compiled_code_may_be_given_and_stays() -> None:
     with torch.no_grad():
         compiled(torch.ones(2, 8))
         for _ in range(12):  # more than torch recompiles one code before it gives up
-            assert tc.trace_graph(compiled, torch.ones(2, 8)).n_graphs == 1
+            assert tc.model.trace_graph(compiled, torch.ones(2, 8)).n_graphs == 1
         compiled(torch.ones(2, 8))
     assert calls == 1
 
@@ -136,7 +138,7 @@ def test_what_the_code_raises_comes_out() -> None:
         raise ZeroDivisionError("on purpose")
 
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        tc.trace_graph(bad, torch.ones(2))
+        tc.model.trace_graph(bad, torch.ones(2))
 
 
 def test_real_weights_compiled_under_autocast(minilm: Path) -> None:
@@ -149,7 +151,7 @@ def test_real_weights_compiled_under_autocast(minilm: Path) -> None:
             return model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
 
     with torch.inference_mode():
-        t = tc.trace_graph(embed, ids)
+        t = tc.model.trace_graph(embed, ids)
     names = {s.what.parameter for s in t.of("cast") if s.what.parameter.startswith("encoder.")}
     assert len(names) == 72
     written = sum(s.n_bytes_written for s in t.sites if s.what.parameter in names)

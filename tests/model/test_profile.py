@@ -282,18 +282,18 @@ def test_arguments_that_do_not_fit() -> None:
             return x if optimizer is None else x * 2
 
     adam = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
-    with pytest.raises(tc.CastError, match="optimizer is a parameter of Takes"):
+    with pytest.raises(tc.errors.CastError, match="optimizer is a parameter of Takes"):
         tc.profile(Takes(), torch.ones(2), optimizer=adam)
     assert tc.profile(Takes(), torch.ones(2), "mine", optimizer=adam).error is None
-    with pytest.raises(tc.CastError, match=r"of type str, not a torch.optim.Optimizer"):
+    with pytest.raises(tc.errors.CastError, match=r"of type str, not a torch.optim.Optimizer"):
         tc.profile(Two(), torch.ones(2, 16), optimizer="adam")
-    with pytest.raises(tc.CastError, match="model is of type int; pass a"):
+    with pytest.raises(tc.errors.CastError, match="model is of type int; pass a"):
         tc.profile(3)
-    with pytest.raises(tc.CastError, match="the class Linear; make one of it"):
+    with pytest.raises(tc.errors.CastError, match="the class Linear; make one of it"):
         tc.profile(torch.nn.Linear)
-    with pytest.raises(tc.CastError, match="of type dict, which has no forward"):
+    with pytest.raises(tc.errors.CastError, match="of type dict, which has no forward"):
         tc.profile({}, torch.ones(2))
-    with pytest.raises(tc.FormatError):
+    with pytest.raises(tc.errors.FormatError):
         tc.profile(Two(), candidates=["bflot16"])
 
 
@@ -361,7 +361,7 @@ def test_a_profile_says_of_int8_what_the_cast_does() -> None:
     assert "int8 (a scale per row)  fits" in text
     assert "int8                    collapses" in text
     assert "int8 (a scale per row)" in p._repr_html_()
-    with pytest.raises(tc.CollapseError):
+    with pytest.raises(tc.errors.CollapseError):
         tc.cast_(weights, "int8", overflow="saturate")
 
 
@@ -374,7 +374,7 @@ def test_what_a_profile_says_fits_is_what_cast_does() -> None:
             state = {"w": weights["w"].clone()}
             to = candidate.total.target
             if candidate.total.verdict == "collapses":
-                with pytest.raises(tc.CollapseError):
+                with pytest.raises(tc.errors.CollapseError):
                     tc.cast_(state, to, overflow="saturate", nan="zero")
             else:
                 tc.cast_(state, to, overflow="saturate", nan="zero")

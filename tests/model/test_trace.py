@@ -113,7 +113,7 @@ def test_nothing_is_found_in_clean_code(run: Callable[[Any], None]) -> None:
     with tc.trace() as t:
         run(model)
     assert t.findings == (), str(t)
-    assert str(t).startswith("nothing to change")
+    assert str(t).startswith("no findings")
 
 
 def test_casts_of_parameters_under_autocast_are_found_by_name() -> None:
@@ -206,8 +206,10 @@ def test_an_error_of_the_trace_is_no_error_of_the_code(monkeypatch: pytest.Monke
 
 
 def test_what_is_no_model_is_refused() -> None:
-    for block in (tc.trace(5), tc.forbid(model=5)):
-        with pytest.raises(tc.CastError, match=r"model is of type int, not a torch\.nn\.Module"):
+    for block in (tc.trace(5), tc.model.forbid(model=5)):
+        with pytest.raises(
+            tc.errors.CastError, match=r"model is of type int, not a torch\.nn\.Module"
+        ):
             block.__enter__()
 
 
@@ -296,17 +298,17 @@ def test_quantized_and_sparse_tensors_do_not_stop_a_trace() -> None:
 
 def test_forbidding() -> None:
     model = Faulty("float64")
-    with pytest.raises(tc.ForbiddenError) as caught, tc.forbid("float64", model=model):
+    with pytest.raises(tc.errors.ForbiddenError) as caught, tc.model.forbid("float64", model=model):
         model(IDS)
     assert caught.value.what.place == Place(__file__, line_of("FAULT float64"), "Faulty.forward")
     assert "promotion float32 -> float64 [5, 16] at" in str(caught.value)
-    with tc.forbid("transfer", "synchronisation"):
+    with tc.model.forbid("transfer", "synchronisation"):
         Faulty("float64", "index")(IDS)
-    with pytest.raises(tc.ForbiddenError, match="synchronisation"), tc.forbid():
+    with pytest.raises(tc.errors.ForbiddenError, match="synchronisation"), tc.model.forbid():
         torch.ones(3).tolist()
     with (
         pytest.raises(ValueError, match="'casts' is not one of cast, promotion"),
-        tc.forbid("casts"),
+        tc.model.forbid("casts"),
     ):
         pass
 

@@ -141,7 +141,7 @@ def test_a_graph_of_compiled_code_has_no_values_to_check() -> None:
             return model(x)
 
     with torch.no_grad():
-        found = tc.trace_graph(step, torch.ones(2, 4))
+        found = tc.model.trace_graph(step, torch.ones(2, 4))
     assert found.findings[0].rule == "repeated-cast"
     assert found.findings[0].what.endswith("whether the values changed was not checked")
 
@@ -164,7 +164,7 @@ def test_a_buffer_is_called_one() -> None:
     assert finding.parameter == "scale"
     assert finding.what == "buffers are cast to float16 again, unchanged since the last time"
     assert "model.to" not in finding.instead
-    found = tc.trace_graph(model, torch.ones(16, dtype=torch.float16))
+    found = tc.model.trace_graph(model, torch.ones(16, dtype=torch.float16))
     (site,) = found.of("cast")
     assert (site.what.parameter, site.what.is_buffer) == ("scale", True)
 
@@ -192,7 +192,7 @@ def test_a_scalers_own_step_is_no_finding() -> None:
         scaled_steps()
     assert rules(t) == [], str(t)
     assert any(site.what.target == "float64" for site in t.sites)  # seen all the same
-    with tc.forbid("float64", "promotion"):
+    with tc.model.forbid("float64", "promotion"):
         scaled_steps()
 
 
@@ -209,7 +209,7 @@ def test_a_users_float64_is_found(n: int) -> None:
         with tc.trace() as t:
             way()
         assert "new-float64" in rules(t), str(t)
-        with pytest.raises(tc.ForbiddenError), tc.forbid("float64"):
+        with pytest.raises(tc.errors.ForbiddenError), tc.model.forbid("float64"):
             way()
 
 
@@ -282,7 +282,10 @@ def test_values_handed_to_python_in_a_forward_are_found(name: str) -> None:
     with tc.trace() as t:
         ask(y)  # outside of a forward it costs nothing here
     assert rules(t) == []
-    with pytest.raises(tc.ForbiddenError, match="synchronisation"), tc.forbid("synchronisation"):
+    with (
+        pytest.raises(tc.errors.ForbiddenError, match="synchronisation"),
+        tc.model.forbid("synchronisation"),
+    ):
         model(y)
 
 
@@ -361,9 +364,12 @@ def test_our_casts_are_judged_as_torchs() -> None:
         tc.cast(torch.full((9,), 1e-9), "float8_e4m3fn", overflow="saturate")
         tc.cast(torch.full((9,), 1e9), "float8_e4m3fn", overflow="saturate")  # as was said
     assert rules(t) == ["underflow"]
-    with pytest.raises(tc.ForbiddenError, match="cast float32 -> float64"), tc.forbid("float64"):
+    with (
+        pytest.raises(tc.errors.ForbiddenError, match="cast float32 -> float64"),
+        tc.model.forbid("float64"),
+    ):
         tc.cast(torch.ones(3), "float64")
-    with pytest.raises(tc.CastOverflowError), tc.trace():
+    with pytest.raises(tc.errors.CastOverflowError), tc.trace():
         tc.cast(torch.full((9,), 1e9), "float16")
 
 
@@ -400,7 +406,7 @@ def test_our_casts_in_place_are_seen(values: bool) -> None:
     }
     assert ("underflow" in rules(t)) == values
     y = x.detach()
-    with tc.trace(), pytest.raises(tc.InPlaceError, match="a detached tensor"):
+    with tc.trace(), pytest.raises(tc.errors.InPlaceError, match="a detached tensor"):
         tc.cast_(x, "float32")
     del y
     with torch.device("cpu"):
@@ -415,7 +421,7 @@ def test_inside_another_mode_a_cast_in_place_is_refused_as_ever() -> None:
             return func(*args, **(kwargs or {}))
 
     x = torch.ones(5)
-    with tc.trace(), Other(), pytest.raises(tc.InPlaceError, match="a dispatch mode"):
+    with tc.trace(), Other(), pytest.raises(tc.errors.InPlaceError, match="a dispatch mode"):
         tc.cast_(x, "float16")
 
 

@@ -23,6 +23,7 @@ from report.made import (
 
 import tensorcast as tc
 from tensorcast.errors import DestinationError
+from tensorcast.model.trace.tracing import Trace
 from tensorcast.report.html.embedding import MAX_NAME, Texts, as_json, short_path, shown, within
 from tensorcast.report.html.page import BEGIN, MAX_BYTES, page
 
@@ -76,7 +77,7 @@ def test_lines_are_joined_and_the_most_expensive_come_first() -> None:
         ("/code/a.py", 3, 20, 44_000),
         ("/code/c.py", 100, 5, 20),
     ]
-    assert [row["finding"] for row in rows] == [0, 1, 2, -1]
+    assert [row["findings"] for row in rows] == [[0], [1], [2], []]
     assert rows[2]["n"] == 2
     assert [texts[member[1]] for member in rows[2]["members"]] == [
         "encoder.layer.0.weight", "encoder.layer.1.weight",
@@ -106,7 +107,25 @@ def test_findings_stand_in_the_page_itself() -> None:
     assert "2 values lie outside float16" in reader.texts["h3"]
     assert "scale before the cast" in reader.texts["dd"]
     assert "/code/b.py:20" in reader.texts["span"]
-    assert 'class="clean">Nothing to change' in page(tc.Trace())
+    assert 'class="clean">No findings' in page(Trace())
+    links = [a for a in reader.of("a") if (a["href"] or "").startswith("#finding-")]
+    assert [link["href"] for link in links] == [f"#finding-{n}" for n in (1, 2, 3)]
+
+
+def test_a_report_of_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="none was given"):
+        tc.write_report(tmp_path / "report.html")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_line_leads_to_all_of_its_findings() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    with tc.trace() as trace:
+        torch.tensor([1e6, 1e-9]).half()
+    assert [finding.rule for finding in trace.findings] == ["overflow", "underflow"]
+    assert [row["findings"] for row in lines_of(page(trace))] == [[0, 1]]
+    assert not any(finding.saves for finding in trace.findings)  # values, no cost
+    assert "<dt>Saves</dt>" not in page(trace)
 
 
 def test_no_network_by_policy_and_by_content() -> None:
@@ -153,7 +172,7 @@ def test_a_page_stays_small_and_counts_what_it_leaves_out() -> None:
     assert sum(trace["timeline"]["flat"][3::4]) == 20_000  # all, some joined
     assert "cheaper findings left out" in text
     assert embedded(text)["findings"] == 5000 - 1
-    long = tc.Trace()
+    long = Trace()
     long.sites = a_long_trace(2).sites
     assert len(page(long, title="n" * 10_000_000)) < 100_000
 
@@ -165,7 +184,7 @@ def test_the_budgets_add_up() -> None:
         finding_list.MAX_BYTES, profile_part.SIZES_BYTES, profile_part.TENSORS_BYTES,
         trace_part.LINES_BYTES, trace_part.TIMELINE_BYTES,
     ]  # fmt: skip
-    least = len(page(tc.Trace()).encode())  # style and script
+    least = len(page(Trace()).encode())  # style and script
     assert least + sum(budgets) + 20_000 < MAX_BYTES
 
 
@@ -181,7 +200,7 @@ def test_a_report_is_of_what_has_one() -> None:
     with pytest.raises(TypeError, match=r"a report is of a trace, .* not of str"):
         page("x")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="not of Trace, Trace"):
-        page(tc.Trace(), tc.Trace())
+        page(Trace(), Trace())
 
 
 def test_writing(tmp_path: Path) -> None:
@@ -302,7 +321,7 @@ def test_both_in_one_page_with_wrong_values_first() -> None:
     text = page(a_trace(), a_profile())
     heads = re.findall(r'<li class="finding( wrong)?" id="finding-(\d)"', text)
     assert heads == [(" wrong", "1"), (" wrong", "2"), ("", "3"), ("", "4"), ("", "5")]
-    assert [row["finding"] for row in lines_of(text)] == [0, 2, 3, -1]
+    assert [row["findings"] for row in lines_of(text)] == [[0], [2], [3], []]
     reader = Reader(text)
     ids = [attributes["id"] for attributes in reader.of("section")]
     assert ids == ["findings", "sizes", "formats", "ranges", "timeline", "lines"]

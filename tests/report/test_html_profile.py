@@ -10,7 +10,7 @@ from browser import ELEMENT, Browser
 from report.made import a_profile, a_trace
 from report.reading import Open, column, sorted_by
 
-import tensorcast as tc
+from tensorcast.model.trace.tracing import Trace
 
 
 def tiles(browser: Browser) -> list[str]:
@@ -155,8 +155,8 @@ def test_little_to_show(opened: Open) -> None:
     nothing = replace(
         a_profile(), tensors=(), sizes=(), peak=None, candidates=(), findings=(), notes=()
     )
-    browser = opened(nothing, tc.Trace())
-    assert "Nothing to change." in browser.text("#findings")
+    browser = opened(nothing, Trace())
+    assert "No findings." in browser.text("#findings")
     assert "Nothing takes memory." in browser.text("#sizes")
     assert "No tensor's values are known." in browser.text("#ranges")
     assert "Nothing happened that has a time." in browser.text("#timeline")

@@ -15,6 +15,8 @@ static inline void stream512(void* to, __m512i x) {
 }
 #define _mm512_stream_si512(to, x) stream512(to, x)
 
+// the loops that are written for the hardware only
+#define TC_EMULATED 1
 #define __AVX512F__ 1
 #define __AVX512BW__ 1
 #define __AVX512DQ__ 1

@@ -1,33 +1,34 @@
-"""Tensors and arrays out of what others hold: `as_tensor`, `as_array`, and `explain`, which tells
-what they, and the ways out of `tensorcast.api.libraries`, would do.
+"""Tensors out of what others hold: `as_tensor`; and `explain`, which tells what it and the ways out
+of `tensorcast.api.libraries` would do.
 
 >>> import array
 >>> import tensorcast as tc
->>> tc.as_array(array.array("d", [1.5, 2.5]))
-array([1.5, 2.5])
+>>> tc.as_tensor(array.array("d", [1.5, 2.5]))
+tensor([1.5000, 2.5000], dtype=torch.float64)
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from ..bridges import is_torch
 from ..errors import CastError
 from ..formats import Format, lookup_target
 from ..kernels.fast import tried_first
-from ..policy import Inf, Nan, Overflow, Policy, Rounding
+from ..policy import PolicyOptions, policy_of, shows_policy
 from ..share.handover import Asked, hand_over, verdict_on
 from ..share.verdict import TARGETS, ReadOnly, Target, Verdict
 
 if TYPE_CHECKING:
-    import numpy as np
+    import torch
 
 
 _NUMBERS = frozenset({bool, int, float, complex, list, tuple})
 
 
 @tried_first("as_tensor")
+@shows_policy()
 def as_tensor(
     data: Any,
     dtype: object = None,
@@ -35,14 +36,9 @@ def as_tensor(
     *,
     copy: bool | None = None,
     on_read_only: ReadOnly = "copy",
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     null: Any = None,
-) -> Any:
+    **policy: Unpack[PolicyOptions],
+) -> torch.Tensor:
     """A torch tensor of the data, sharing its memory where that can be and was not forbidden.
 
     Args:
@@ -52,8 +48,8 @@ def as_tensor(
             Arrow array; what has DLPack or `__array_interface__`, or on a GPU
             `__cuda_array_interface__`; series and tables of pandas, polars and Arrow; Python
             numbers and nested sequences of them.
-        dtype: the format wanted, any spelling; None keeps the source's. Sequences: as
-            `tensorcast.tensor` infers.
+        dtype: the format wanted, any spelling; None keeps the source's, and of Python's numbers
+            infers it as `torch.tensor` does: bool, int64, torch's default dtype for floats.
         device: torch's; None never moves anything.
         copy: True: always new memory. False: never; where that cannot be, an error with the reason.
             None: new memory only where it must be.
@@ -78,6 +74,9 @@ def as_tensor(
 
     Example:
         >>> import numpy as np
+        >>> as_tensor([[1, 2], [3, 300]], "float16")
+        tensor([[  1.,   2.],
+                [  3., 300.]], dtype=torch.float16)
         >>> x = np.zeros(3, np.float32)
         >>> as_tensor(x)[0] = 7
         >>> x
@@ -87,47 +86,15 @@ def as_tensor(
         ...
         tensorcast.errors.CastError: copy=False, but strides are negative, and torch has none
     """
+    rules = policy_of("as_tensor", policy)
     quick = type(data) in _NUMBERS and sys.modules.get("torch") is not None
     if quick and device is None and copy is not False:
-        from ..bridges.sequences import tensor  # new memory, whatever is decided
+        from ..bridges.sequences import tensor_of  # new memory, whatever is decided
 
-        return tensor(data, dtype, overflow=overflow, rounding=rounding, nan=nan, inf=inf,
-                      exact=exact, seed=seed, null=null)  # fmt: skip
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
+        return tensor_of(data, dtype, rules, null=null)
     to = _wanted(data, dtype)
-    return hand_over(data, Asked("torch", to, device, copy, on_read_only, null=null), policy)
-
-
-def as_array(
-    data: Any,
-    dtype: object = None,
-    *,
-    copy: bool | None = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    null: Any = None,
-) -> np.ndarray[Any, Any]:
-    """A NumPy array of the data, sharing its memory where that can be; without torch.
-
-    Memory that may not be written makes an array that cannot be. The formats NumPy lacks come as
-    ml_dtypes'. The arguments and errors are those of `as_tensor`.
-
-    Example:
-        >>> as_array(b"abc")
-        array([97, 98, 99], dtype=uint8)
-        >>> as_array(b"abc").flags.writeable
-        False
-        >>> as_array([[1, 2], [3, 4]], "bfloat16")
-        array([[1, 2],
-               [3, 4]], dtype=bfloat16)
-    """
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
-    to = None if dtype is None else lookup_target(dtype)
-    result: np.ndarray[Any, Any] = hand_over(data, Asked("numpy", to, copy=copy, null=null), policy)
+    asked = Asked("torch", to, device, copy, on_read_only, null=null)
+    result: torch.Tensor = hand_over(data, asked, rules)
     return result
 
 
@@ -147,7 +114,9 @@ def explain(
 
     The calls decide by the same code, so that they do what is said: `Verdict.shares` and the rest,
     and where `action` is "refuses", a CastError of the message `Verdict.refusal`. Values are not
-    looked at; what a policy makes of them shows in the call only.
+    looked at; what a policy makes of them shows in the call only. Where memory is needed, the
+    verdict tells how much is free, an estimate of the time from the speed of a small cast that is
+    measured here once for each pair of formats, and the way that needs less.
 
     Args:
         data, dtype, device, copy, on_read_only, mode, null: of the call.
@@ -163,7 +132,7 @@ def explain(
         numpy int32 [3] -> torch.Tensor bfloat16 [3]
         casts: int32 to bfloat16
         allocates 6 bytes, moves 18 bytes, casts on cpu
-        may lose: int32 is exact to 2^8 only
+        may lose: int32 is rounded above 2^8
         owned by torch; a write reaches the result only
     """
     if not isinstance(to, str) or to not in TARGETS:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from ..bridges import is_torch, kind_of
 from ..bridges.room import ENDED, refuse_no_memory, tells_memory
@@ -23,83 +22,120 @@ from ..core.refusal import would_refuse
 from ..errors import CastError, InexactCastError
 from ..formats import Format, Reader, lookup, lookup_target
 from ..kernels.fast import tried_first
-from ..policy import Inf, Nan, Overflow, Policy, Rounding, can_refuse, ends_infinities
+from ..policy import (
+    Policy,
+    PolicyOptions,
+    can_refuse,
+    ends_infinities,
+    policy_of,
+    shows_policy,
+)
 from .packed import PackedTensor, cast_into_packed, cast_packed, measure_packed
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
     from ..buffer import Buffer
 
-T = TypeVar("T")
+# a torch.nn.Parameter comes out as a tensor
+Kept = TypeVar("Kept", "torch.Tensor", "np.ndarray[Any, Any]")
+Out = TypeVar("Out", "torch.Tensor", "np.ndarray[Any, Any]", PackedTensor)
 
 
 @overload
 def cast(
-    x: T,
+    x: Kept,
     to: object,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    out: T | None = None,
+    out: Kept | None = None,
     memory_format: Any = None,
     device: Any = None,
     report: Literal[False] = False,
     packed: Literal[False] = False,
-) -> T: ...
+    pin_memory: bool = False,
+    **policy: Unpack[PolicyOptions],
+) -> Kept: ...
 @overload
 def cast(
-    x: T,
+    x: Kept,
     to: object,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    out: T | None = None,
+    out: Kept | None = None,
     memory_format: Any = None,
     device: Any = None,
     report: Literal[True],
     packed: Literal[False] = False,
-) -> tuple[T, Loss]: ...
+    pin_memory: bool = False,
+    **policy: Unpack[PolicyOptions],
+) -> tuple[Kept, Loss]: ...
+@overload
+def cast(
+    x: Kept | PackedTensor,
+    to: object,
+    *,
+    out: PackedTensor | None = None,
+    report: Literal[False] = False,
+    packed: Literal[True],
+    **policy: Unpack[PolicyOptions],
+) -> PackedTensor: ...
+@overload
+def cast(
+    x: Kept | PackedTensor,
+    to: object,
+    *,
+    out: PackedTensor | None = None,
+    report: Literal[True],
+    packed: Literal[True],
+    **policy: Unpack[PolicyOptions],
+) -> tuple[PackedTensor, Loss]: ...
+@overload
+def cast(
+    x: PackedTensor,
+    to: object,
+    *,
+    out: Out,
+    report: Literal[False] = False,
+    packed: Literal[False] = False,
+    **policy: Unpack[PolicyOptions],
+) -> Out: ...
+@overload
+def cast(
+    x: PackedTensor,
+    to: object,
+    *,
+    out: Any = None,
+    report: Literal[True],
+    packed: Literal[False] = False,
+    **policy: Unpack[PolicyOptions],
+) -> tuple[Any, Loss]: ...
 @overload
 def cast(
     x: Any,
     to: object,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     out: Any = None,
     memory_format: Any = None,
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
+    **policy: Unpack[PolicyOptions],
 ) -> Any: ...
 # what torch.compile traces in place of this function stands in the attributes
 @tried_first("cast", __script_if_tracing_wrapper=True, __original_fn=traced_cast)
+@shows_policy()
 def cast(
     x: Any,
     to: object,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     out: Any = None,
     memory_format: Any = None,
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """The tensor in another number format: one result for each value, format and policy, whatever
     the shape, strides, device, instruction set and number of threads.
@@ -111,7 +147,7 @@ def cast(
 
     Args:
         x: torch.Tensor (any strides, device and format torch names), numpy.ndarray (ml_dtypes,
-            any strides, byte order and alignment) or PackedTensor. Sequences: `tensorcast.tensor`.
+            any strides, byte order and alignment) or PackedTensor. Lists: `tensorcast.as_tensor`.
         to: the format: any library's spelling or dtype ("bfloat16", "F8_E4M3", torch.half). What
             two libraries read differently ("i8") is refused; "float" and "int" of a torch tensor
             are torch's.
@@ -133,6 +169,8 @@ def cast(
             after it. None never moves anything.
         report: return (result, Loss), counted in the same pass.
         packed: make a PackedTensor; for formats of fewer than 8 bits.
+        pin_memory: a torch result in the CPU's memory is written into pinned memory, which a GPU
+            fetches by itself (`.to("cuda", non_blocking=True)`). torch has it where it has a GPU.
 
     Raises:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses; the message
@@ -153,11 +191,25 @@ def cast(
 2147483647; it is 3000000000 at [2]). Pass overflow="saturate" or "wrap", or cast to int64, which \
 holds them.
     """
+    return cast_by(x, to, policy_of("cast", policy), out=out, memory_format=memory_format,
+                   device=device, report=report, packed=packed, pin_memory=pin_memory)  # fmt: skip
+
+
+def cast_by(
+    x: Any,
+    to: object,
+    policy: Policy,
+    *,
+    out: Any = None,
+    memory_format: Any = None,
+    device: Any = None,
+    report: bool = False,
+    packed: bool = False,
+    pin_memory: bool = False,
+) -> Any:
+    """What `cast` gives under a policy; arguments and errors are its own."""
     try:
-        return _cast(
-            x, to, overflow, rounding, nan, inf, exact, seed, out, memory_format, device, report,
-            packed,
-        )  # fmt: skip
+        return _cast(x, to, policy, out, memory_format, device, report, packed, pin_memory)
     except ENDED as error:
         refuse_no_memory(error)
         raise
@@ -166,21 +218,16 @@ holds them.
 def _cast(
     x: Any,
     to: object,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    inf: Inf,
-    exact: bool,
-    seed: int,
+    policy: Policy,
     out: Any,
     memory_format: Any,
     device: Any,
     report: bool,
     packed: bool,
+    pin_memory: bool,
 ) -> Any:
     target = lookup_target(to, _reader(x))
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
-    layout = {"memory_format": memory_format, "device": device}
+    layout = {"memory_format": memory_format, "device": device, "pin_memory": pin_memory or None}
     loss: Loss | None
     if isinstance(x, PackedTensor):
         _refuse_layout(layout)
@@ -193,21 +240,11 @@ def _cast(
     kind = kind_of(x)
     bridge = _bridge(kind)
     if kind == "torch" and bridge.overridden(x, out):
-        options = {
-            "overflow": overflow,
-            "rounding": rounding,
-            "nan": nan,
-            "inf": inf,
-            "exact": exact,
-            "seed": seed,
-            "out": out,
-            "report": report,
-            "packed": packed,
-            **layout,
-        }
+        options = {**vars(policy), "out": out, "report": report, "packed": packed, **layout}
+        options["pin_memory"] = pin_memory
         return bridge.handed_over(cast, x, out, to, options)
     row = None
-    if exact and not target.is_complex and target.kind != "bool":
+    if policy.exact and not target.is_complex and target.kind != "bool":
         row = bridge.format_of(x)
         if row.is_complex:
             whole = x
@@ -233,17 +270,8 @@ def _cast(
     return (result, loss) if report else result
 
 
-def measure(
-    x: Any,
-    to: object,
-    *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-) -> Loss:
+@shows_policy()
+def measure(x: Any, to: object, **policy: Unpack[PolicyOptions]) -> Loss:
     """What `cast` would lose, with nothing written; no value raises.
 
     Integers that a format holds whatever they are (int32 in int64) are not looked at: the counts
@@ -262,8 +290,16 @@ def measure(
         >>> measure(np.arange(3), "int64").is_lossless
         True
     """
+    return measure_by(x, to, policy_of("measure", policy))
+
+
+# what torch.compile traces in place of the function above
+measure.__dict__["_torchdynamo_inline"] = traced_measure
+
+
+def measure_by(x: Any, to: object, policy: Policy) -> Loss:
+    """What `measure` gives under a policy; arguments and errors are its own."""
     target = lookup_target(to, _reader(x))
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
@@ -280,22 +316,9 @@ def measure(
     return loss
 
 
-# what torch.compile traces in place of the function above
-measure.__dict__["_torchdynamo_inline"] = traced_measure
-
-
 @tells_memory
-def can_cast(
-    x: Any,
-    to: object,
-    *,
-    exact: bool = True,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    seed: int = 0,
-) -> bool:
+@shows_policy(exact=True)
+def can_cast(x: Any, to: object, **policy: Unpack[PolicyOptions]) -> bool:
     """Whether `cast` with the same arguments gives a result: by default, whether every value
     survives unchanged. Looks no further than the first value that answers, and at none where the
     formats do. -0 and 0 are one value, and all NaNs are.
@@ -318,8 +341,11 @@ def can_cast(
         >>> can_cast("float16", "float32"), can_cast("float32", "float16")
         (True, False)
     """
+    return _can_cast(x, to, policy_of("can_cast", {"exact": True, **policy}))
+
+
+def _can_cast(x: Any, to: object, policy: Policy) -> bool:
     target = lookup_target(to, _reader(x))
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     source: Buffer | None
     by_format = _format_named(x)
     if by_format is not None:
@@ -332,16 +358,14 @@ def can_cast(
         row = bridge.format_of(x)
     if row.is_complex and not target.is_complex and target.kind != "bool":
         # a format has values with an imaginary part, and exact=True alone looks for them
-        real, n_imaginary = bridge.real_part(x) if exact and by_format is None else (x, 1)
-        if n_imaginary:
-            return False
-        options: dict[str, Any] = {"rounding": rounding, "nan": nan, "inf": inf, "seed": seed}
-        return can_cast(real, target, overflow=overflow, **options)
+        looks = policy.exact and by_format is None
+        real, n_imaginary = bridge.real_part(x) if looks else (x, 1)
+        return not n_imaginary and _can_cast(real, target, policy)
     resolved = policy.resolve(row, target)
     if is_lossless_pair(row, target) and not ends_infinities(row, target, policy):
         return True
     if by_format is not None:
-        return not exact and not can_refuse(row, target, resolved)
+        return not policy.exact and not can_refuse(row, target, resolved)
     if isinstance(x, PackedTensor):
         source = x.buffer()
     else:
@@ -366,26 +390,10 @@ def _reader(x: Any) -> Reader | None:
 
 def _bridge(kind: str) -> Any:
     if kind == "torch":
-        from ..bridges.torch import tensor as bridge
+        from ..bridges.torch import cast as bridge
     else:
         from ..bridges import numpy as bridge  # type: ignore[no-redef]
     return bridge
-
-
-@lru_cache(maxsize=256, typed=True)
-def _cached_policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
-) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed, inf)
-
-
-def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
-) -> Policy:
-    try:
-        return _cached_policy(overflow, rounding, nan, inf, exact, seed)
-    except (TypeError, ValueError):  # not hashable: none of the values there are
-        return Policy(overflow, rounding, nan, exact, seed, inf)
 
 
 def _refuse_layout(layout: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from ..bridges.fresh import empty_numpy, empty_torch
 from ..bridges.pixels import Pixels, first_of, pixels_of, written_buffer
@@ -22,23 +22,23 @@ from ..core.pixels import Channel, Scaling, channel_of
 from ..errors import CastError, CastOverflowError
 from ..formats import FORMATS, Format, lookup_target
 from ..kernels import cpu
-from ..policy import Overflow, Policy, Rounding
+from ..policy import Policy, RoundingOptions, policy_of, shows_policy
 
 Number = int | float | Fraction | Decimal
 
 
 @tells_memory
+@shows_policy(RoundingOptions)
 def image_to_tensor(
     image: Any,
     to: object = "float32",
     *,
-    layout: str = "HWC->CHW",
+    layout: str | None = None,
     divide: Number | Literal["white"] | None = "white",
     mean: Number | Sequence[Number] | None = None,
     std: Number | Sequence[Number] | None = None,
     out: Any = None,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
+    **policy: Unpack[RoundingOptions],
 ) -> Any:
     """The tensor of ((pixel / divide) - mean) / std, computed exactly and rounded once.
 
@@ -48,7 +48,9 @@ def image_to_tensor(
             has one channel.
         to: the format of the result.
         layout: dimensions of the image and of the result, letters N, H, W and C in any order. The
-            result may have a C or an N of one that the image has not: "HW->CHW".
+            result may have a C or an N of one that the image has not: "HW->CHW". Without an arrow
+            the result has the image's: "CHW". None is "HWC->CHW"; an array of three or four
+            channels in front, and not behind, is then refused.
         divide: what every pixel is divided by. "white" is the largest pixel, so that white becomes
             1: 255 of uint8, 65535 of uint16 and mode "I;16", 1 of bool and mode "1". None is 1.
         mean, std: a number, or one for each channel; None is 0 and 1. Floats mean the binary value
@@ -72,11 +74,14 @@ def image_to_tensor(
                [1.5 , 2.25]], dtype=float16)
     """
     target = lookup_target(to, "torch")
-    if not isinstance(layout, str):
+    rules = policy_of("image_to_tensor", policy)
+    if not isinstance(layout, str | None):
         raise CastError(f'layout={layout!r} is no text like "HWC->CHW"')
-    given, wanted = _letters(layout)
+    given, wanted = _letters(layout or "HWC->CHW")
     pixels = pixels_of(image, given)
     source = pixels.buffer
+    if layout is None and not pixels.is_picture:
+        _refuse_channels_in_front(source.shape)
     sizes = dict(zip(given, source.shape, strict=True))
     shape = tuple(sizes.get(letter, 1) for letter in wanted)
     channels = _channels(
@@ -86,8 +91,7 @@ def image_to_tensor(
         _hashable(mean),
         _hashable(std),
         sizes.get("C", 1),
-        overflow,
-        rounding,
+        rules,
     )
     if out is None:
         made, address = (empty_torch if pixels.is_torch else empty_numpy)(shape, target)
@@ -95,7 +99,7 @@ def image_to_tensor(
         written = Buffer(address, shape, strides, target, owner=made)
     else:
         made, written = out, written_buffer(out, pixels, shape, target)
-    if overflow == "raise" and any(channel.refused for channel in channels):
+    if rules.overflow == "raise" and any(channel.refused for channel in channels):
         _refuse(pixels, given, channels, target)
     rows = wanted.find("H")
     for begin, end, strip in pixels.strips():
@@ -113,14 +117,13 @@ def _channels(
     mean: Any,
     std: Any,
     n_channels: int,
-    overflow: Overflow,
-    rounding: Rounding | None,
+    rules: Policy,
 ) -> tuple[Channel, ...]:
     """How each channel's results are found; kept, for the next image is scaled alike."""
     row = FORMATS[target]
     if row.is_complex:
         raise CastError(f"pixels are real: {target} is no format for an image")
-    policy = Policy(overflow, rounding).resolve(source, row)
+    policy = rules.resolve(source, row)
     if policy.rounding == "stochastic":
         raise CastError('rounding="stochastic" is for cast: an image has a result for each value')
     if divide == "white":
@@ -176,14 +179,24 @@ def _refuse(pixels: Pixels, given: str, channels: tuple[Channel, ...], target: F
         )
 
 
+def _refuse_channels_in_front(shape: tuple[int, ...]) -> None:
+    """Raise for an image that torch's order of dimensions fits, and not the one assumed."""
+    if shape[0] in (3, 4) and shape[2] not in (3, 4) and all(shape):
+        raise CastError(
+            f"the image has shape {list(shape)}: {shape[0]} channels seem to stand in front. Pass "
+            'layout="CHW" for such an image, or layout="HWC->CHW" if the channels are behind'
+        )
+
+
 @lru_cache(maxsize=64)
 def _letters(layout: str) -> tuple[str, str]:
     given, arrow, wanted = (part.strip() for part in layout.partition("->"))
+    wanted = wanted if arrow else given
     for part in (given, wanted):
-        if not arrow or not part or len(set(part)) < len(part) or not set(part) <= set("NHWC"):
+        if not part or len(set(part)) < len(part) or not set(part) <= set("NHWC"):
             raise CastError(
-                f'layout={layout!r} is none: it is like "HWC->CHW", with each of N, H, W and C at '
-                "most once on each side"
+                f'layout={layout!r} is none: it is like "HWC->CHW" or "CHW", with each of N, H, W '
+                "and C at most once on each side"
             )
     lost, new = set(given) - set(wanted), set(wanted) - set(given)
     if lost or not new <= set("NC"):

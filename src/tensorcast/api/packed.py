@@ -223,7 +223,7 @@ def unpack(packed: PackedTensor, *, into: Literal["codes", "elements"] = "codes"
         from ..bridges.torch import pairs
 
         return pairs.elements_of_codes(codes, row)
-    from ..bridges.numpy import dtype_of
+    from ..bridges.dtypes import dtype_of
 
     return codes.view(dtype_of(row))
 
@@ -331,7 +331,7 @@ def _codes_of(array: Any, row: Format) -> np.ndarray | None:
     """The bytes of a NumPy array that keeps one code of `row` to a byte; None for another."""
     import numpy as np
 
-    from ..bridges.numpy import dtype_of
+    from ..bridges.dtypes import dtype_of
 
     refuse_masked(array)
     codes: np.ndarray = np.asarray(array)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Literal
 
 from ..errors import CastError
@@ -31,16 +32,16 @@ def kind_of(x: object) -> Kind:
         return "numpy"
     if isinstance(x, (bool, int, float, complex, list, tuple, range)):
         raise CastError(
-            f"{type(x).__name__} is not a tensor; tensorcast.tensor(data, format) and "
-            "tensorcast.array(data, format) make one of numbers and sequences"
+            f"{type(x).__name__} is not a tensor; tensorcast.as_tensor(data, format) and "
+            "tensorcast.to_numpy(data, format) make one of numbers and sequences"
         )
     if _is_array_to_someone(x):
         way = (
             "this call takes a torch.Tensor or a numpy.ndarray, and tensorcast.as_tensor(x) or "
-            "tensorcast.as_array(x) makes one of it, on the same memory where that can be"
+            "tensorcast.to_numpy(x) makes one of it, on the same memory where that can be"
         )
     else:
-        way = about_files(x) or "pass a torch.Tensor or a numpy.ndarray"
+        way = about_models(x) or about_files(x) or "pass a torch.Tensor or a numpy.ndarray"
     name = f"{type(x).__module__}.{type(x).__qualname__}"
     raise CastError(f"{name} is not a tensor that tensorcast knows: {way}")
 
@@ -51,9 +52,19 @@ def about_files(x: object) -> str:
         return ""
     return (
         "no file is opened here; PIL.Image.open(path) reads an image, "
-        "tensorcast.checkpoint.open_checkpoint(path) looks into a checkpoint, and "
-        "`tensorcast convert` casts one"
+        "tensorcast.convert(path, destination, to=format) casts a checkpoint, and "
+        "tensorcast.inspect(path) looks into one"
     )
+
+
+def about_models(x: object) -> str:
+    """What casts a model or a dict of tensors, where one was given for an array; else ""."""
+    torch = sys.modules.get("torch")
+    is_module = torch is not None and isinstance(x, torch.nn.Module)
+    if not is_module and not isinstance(x, Mapping):
+        return ""
+    what = "a module" if is_module else "a dict of tensors"
+    return f"tensorcast.cast_(x, format) casts {what}, all of it in place and without a second copy"
 
 
 # of the ways in which an object offers its elements

@@ -6,9 +6,11 @@ from functools import cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+from ..buffer import contiguous_strides
 from ..errors import CastError
 from ..formats import FORMATS, Format
 from ..kernels.cpu import advise_huge
+from .pool import pooled, tensor_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +30,13 @@ def empty_torch(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
             f"torch packs {row.name}; a NumPy array has ml_dtypes' one code per byte, and "
             "tensorcast.pack packs it"
         )
-    made = torch.empty(shape, dtype=torch_dtype(row.name), device="cpu")
+    dtype = torch_dtype(row.name)
+    watched = torch.utils._python_dispatch._is_in_torch_dispatch_mode
+    memory = None if watched else pooled(prod(shape) * row.container_bits // 8)
+    if memory is not None:
+        steps = contiguous_strides(shape, 1)
+        return tensor_on(memory, dtype, shape, steps), memory.__array_interface__["data"][0]
+    made = torch.empty(shape, dtype=dtype, device="cpu")
     if type(made) is not torch.Tensor:
         raise CastError(
             f"a {type(made).__name__} has no memory to write to: make the tensor outside of "
@@ -43,7 +51,8 @@ def empty_numpy(shape: tuple[int, ...], row: Format) -> tuple[Any, int]:
     """An uninitialized array and its address."""
     import numpy as np
 
-    made = np.empty(shape, numpy_dtype(row.name))
+    memory = pooled(prod(shape) * row.container_bits // 8)
+    made: np.ndarray[Any, Any] = np.ndarray(shape, numpy_dtype(row.name), memory)
     address: int = made.__array_interface__["data"][0]
     advise_huge(address, made.nbytes)
     return made, address
@@ -73,6 +82,6 @@ def torch_dtype(name: str) -> torch.dtype:
 @cache
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """NumPy's or ml_dtypes' dtype of a format, by the format's name."""
-    from .numpy import dtype_of
+    from .dtypes import dtype_of
 
     return dtype_of(FORMATS[name])

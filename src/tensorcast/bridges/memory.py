@@ -67,7 +67,7 @@ def as_numpy(buffer: Buffer, *, writable: bool | None = None) -> np.ndarray[Any,
     """
     import numpy as np
 
-    from .numpy import dtype_of
+    from .dtypes import dtype_of
 
     dtype = dtype_of(buffer.format)
     if buffer.n_elements == 0:
@@ -139,6 +139,6 @@ def _empty_pairs(shape: tuple[int, ...], row: Format) -> tuple[Any, Buffer]:
     from .torch.tensor import buffer_of, dtype_of
 
     dtype = dtype_of(row)
-    in_bytes = pairs_shape(shape, "tensorcast.as_array keeps a byte for each")
+    in_bytes = pairs_shape(shape, "tensorcast.to_numpy keeps a byte for each")
     tensor = torch.empty(in_bytes, dtype=dtype)
     return tensor, buffer_of(tensor, writable=True)

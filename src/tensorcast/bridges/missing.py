@@ -3,7 +3,7 @@ every value, in the one that was asked for, or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,16 +21,18 @@ if TYPE_CHECKING:
 
 _WAY_OUT: Final = (
     "Fill or drop them first, or pass null=VALUE, what they become, to tensorcast.as_tensor or "
-    "as_array"
+    "to_numpy"
 )
 
 
 _NAN_LIBRARIES: Final = ("pandas", "polars")
 """Whose arrays have NaN for a null among floats, by their own documentation."""
 
+Number = Callable[[Any, Format, Policy], Any]
+
 
 def filled(
-    found: Columns, null: object, wanted: Format | None, policy: Policy
+    found: Columns, null: object, wanted: Format | None, policy: Policy, number: Number
 ) -> np.ndarray[Any, Any]:
     """The values in one new array.
 
@@ -39,6 +41,7 @@ def filled(
             NaN.
         wanted: the format that the caller is going to cast to, under the policy; where no format
             holds all values exactly, the array is of this one. None refuses them then.
+        number: makes an array of one number: `sequences.array_of`.
 
     Raises:
         CastError: values are missing and there is no `null`; no format holds all values.
@@ -61,7 +64,7 @@ def filled(
     for row in exact:
         made, _ = empty_numpy(shape, row)
         try:
-            _put_all(made, columns, found.is_table, row, null, policy, only_exact=True)
+            _put_all(made, columns, found.is_table, row, null, policy, number, only_exact=True)
         except InexactCastError as error:
             last = error
             continue
@@ -76,7 +79,7 @@ def filled(
             f"be rounded to{one_by_one}"
         )
     made, _ = empty_numpy(shape, wanted)
-    _put_all(made, columns, found.is_table, wanted, null, policy, only_exact=False)
+    _put_all(made, columns, found.is_table, wanted, null, policy, number, only_exact=False)
     return cast("np.ndarray[Any, Any]", made)
 
 
@@ -137,11 +140,12 @@ def _put_all(
     row: Format,
     null: object,
     policy: Policy,
+    number: Number,
     *,
     only_exact: bool,
 ) -> None:
     for i, column in enumerate(columns):
-        _put(made[:, i] if is_table else made, column, row, null, policy, only_exact)
+        _put(made[:, i] if is_table else made, column, row, null, policy, number, only_exact)
 
 
 def _put(
@@ -150,12 +154,11 @@ def _put(
     row: Format,
     null: object,
     policy: Policy,
+    number: Number,
     only_exact: bool,
 ) -> None:
     """Cast a column into its place; under `only_exact`, an InexactCastError where a value or `null`
     would change."""
-    from .sequences import array
-
     values, missing = column.values, column.missing
     if missing is not None:
         values = values.copy()
@@ -178,7 +181,7 @@ def _put(
     # a float rounds to a float format as it does everywhere; nothing else may change
     changes = not only_exact or (isinstance(null, float) and row.is_float)
     try:
-        into[missing] = array(null, row, **vars(policy if changes else rule))
+        into[missing] = number(null, row, policy if changes else rule)
     except CastError as error:
         if not only_exact:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..buffer import Buffer, numpy_buffer, refuse_masked
@@ -11,6 +10,9 @@ from ..errors import CastError
 from ..formats import Format
 from ..policy import changes_nothing
 from . import is_numpy_scalar
+from .dtypes import dtype_of
+from .memory import as_numpy
+from .pool import pooled
 from .protocol import Demands, Fit, Seen
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def cast(
     out: Any = None,
     memory_format: object = None,
     device: object = None,
+    pin_memory: object = None,
     report: bool = False,
 ) -> tuple[Any, Loss | None]:
     """The array in another format, and its loss if `report`.
@@ -47,6 +50,10 @@ def cast(
 
     if memory_format is not None:
         raise CastError("memory_format is torch's; a NumPy result keeps the order of dimensions")
+    if pin_memory:
+        raise CastError(
+            "pin_memory is torch's: NumPy has no pinned memory; cast tensorcast.as_tensor(x)"
+        )
     if device is not None and str(device) != "cpu":
         raise CastError(f"a NumPy array lives on the cpu, not on device={str(device)!r}")
     source = buffer_of(x)
@@ -54,13 +61,23 @@ def cast(
     if out is None:
         if changes_nothing(source.format, target, policy) and not source.byte_swapped:
             return x, measure(x, target, policy) if report else None
-        result = np.empty_like(x, dtype=dtype_of(target), order="K", subok=False)
+        result = _empty_like(x, dtype_of(target))
         written = numpy_buffer(result, writable=True)
     else:
         written = _output(out, x, target)
         result = out
     loss = cast_buffer(source, written, target, resolved, report=report, fresh=out is None)
     return (result[()] if isinstance(x, np.generic) and out is None else result), loss
+
+
+def _empty_like(x: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    if x.flags.c_contiguous or x.flags.f_contiguous:
+        memory = pooled(x.size * dtype.itemsize)
+        if memory is not None:
+            return np.ndarray(x.shape, dtype, memory, order="C" if x.flags.c_contiguous else "F")
+    return np.empty_like(x, dtype=dtype, order="K", subok=False)
 
 
 def real_part(x: Any) -> tuple[Any, int]:
@@ -115,39 +132,6 @@ def measure(x: Any, target: Format, policy: Policy) -> Loss:
     return cast_buffer(source, None, target, resolved, report=True)
 
 
-@cache
-def dtype_of(row: Format) -> np.dtype[Any]:
-    """NumPy's dtype of a format, or ml_dtypes' where NumPy has none.
-
-    Example:
-        >>> from tensorcast.formats import FORMATS
-        >>> dtype_of(FORMATS["float16"]), dtype_of(FORMATS["float8_e5m2"])
-        (dtype('float16'), dtype(float8_e5m2))
-
-    Raises:
-        CastError: neither has one, or only a newer ml_dtypes has.
-    """
-    import numpy as np
-
-    dtype: np.dtype[Any]
-    if "numpy" in row.spellings:
-        dtype = np.dtype(row.spellings["numpy"])
-        return dtype
-    import ml_dtypes
-
-    name = row.spellings.get("ml_dtypes")
-    if name is None:
-        raise CastError(
-            f"NumPy has no dtype for {row.name}, nor has ml_dtypes; cast to a wider format, or "
-            f'tensorcast.cast(x, "{row.name}", packed=True) makes a PackedTensor'
-        )
-    scalar = getattr(ml_dtypes, name, None)
-    if scalar is None:
-        raise CastError(f"this ml_dtypes ({ml_dtypes.__version__}) has no {name}; install a newer")
-    dtype = np.dtype(scalar)
-    return dtype
-
-
 def _output(out: Any, x: Any, target: Format) -> Buffer:
     import numpy as np
 
@@ -197,8 +181,6 @@ def inferred(row: Format) -> tuple[Format, ...]:
 
 def wrap(buffer: Buffer) -> Any:
     """An array on the memory."""
-    from .memory import as_numpy
-
     return as_numpy(buffer)
 
 

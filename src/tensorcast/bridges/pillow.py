@@ -328,7 +328,7 @@ class Pillow:
                 f"an image of mode {self.mode} is {wanted} of {name}, not {row.name} {list(shape)}"
             )
         first = len(shape) == 3 and shape[0] in (1, 2, 3, 4) and shape[2] not in (1, 2, 3, 4)
-        hint = "; these look like channels first: permute them to the end" if first else ""
+        hint = '; its channels seem to be in front: pass layout="CHW"' if first else ""
         raise CastError(
             f"Pillow has no image of {row.name} {list(shape)}; it has height x width x 1 to 4 of "
             f"uint8, and height x width of bool, uint16, int32 and float32{hint}"

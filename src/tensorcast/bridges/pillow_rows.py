@@ -9,6 +9,7 @@ So the offsets are looked for, once for each mode: images of known pixels are ma
 height and pixels have to be found where they should be, at one place only. Memory is read by asking
 the system for a copy of it, which a wrong address makes fail, not crash. Where nothing or several
 things are found, or the system copies no memory, there are no rows, and Pillow makes a copy.
+Looked at: Pillow 12. TENSORCAST_WITHOUT=pillow-rows does without it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from functools import cache
 from typing import Any, Final
 
 from ..kernels import cpu
+from ..kernels.private import without
 from .capsules import address_in
 
 _NAMES: Final = b"Pillow Imaging", b"PIL Imaging"  # 11 and newer, older
@@ -63,6 +65,8 @@ def rows_of(image: Any, pixel_bytes: int, bands: tuple[int, ...]) -> Rows | None
     """
     width, height = image.size
     core: Any = image.im
+    if without("pillow-rows"):
+        return None
     if not width or not height or core.mode != image.mode or core.size != image.size:
         return None
     layout, kind = _layout(image.mode, pixel_bytes, bands), type(core)

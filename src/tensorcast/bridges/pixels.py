@@ -30,12 +30,14 @@ class Pixels:
             shape, and memory for the first of them only; see `strips`.
         blocks: an image of Pillow's whose memory is not known, and the letters of its dimensions:
             then the buffer has a shape, and memory for the first row only.
+        is_picture: Pillow's, so that the order of its dimensions is known.
     """
 
     buffer: Buffer
     is_torch: bool
     rows: tuple[tuple[int, Buffer], ...] = ()
     blocks: tuple[Any, str] | None = None
+    is_picture: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -111,7 +113,7 @@ def pixels_of(image: Any, letters: str) -> Pixels:
     """
     pil = sys.modules.get("PIL.Image")
     if pil is not None and isinstance(image, pil.Image):
-        pixels = _pil_pixels(image, letters)
+        pixels = replace(_pil_pixels(image, letters), is_picture=True)
     elif is_torch(image):
         from .torch.tensor import buffer_of, is_plain
 

@@ -64,7 +64,7 @@ def refuse_no_memory(error: BaseException) -> None:
     on_gpu = not isinstance(error, MemoryError) and "CUDA" in text
     wanted = _wanted(error, text)
     size = "memory" if wanted is None else f"{count(wanted)} bytes ({human_bytes(wanted)})"
-    free, why = _free_on_gpu() if on_gpu else _free()
+    free, why = _free_on_gpu() if on_gpu else free_memory()
     left = "" if free is None else f", and {count(free)} bytes ({human_bytes(free)}) are free{why}"
     raise NoMemoryError(
         f"memory ran out: {size} more wanted{left}. Three ways need less: tensorcast.cast_ takes "
@@ -89,7 +89,7 @@ def _free_on_gpu() -> tuple[int | None, str]:
         return None, ""
 
 
-def _free() -> tuple[int | None, str]:
+def free_memory() -> tuple[int | None, str]:
     """Bytes that can still be had, and of what, where that is less than the machine has; None
     where the system does not tell."""
     found: list[tuple[int, str]] = []

@@ -17,7 +17,7 @@ from ..formats import FORMATS, Format
 from ..kernels import cpu
 from ..policy import ResolvedPolicy
 from ..reference import Outcome, cast_code, decode, encode
-from . import about_files
+from . import about_files, about_models
 
 _BLOCK = 2048  # numbers that the kernels look at together
 
@@ -54,7 +54,7 @@ def misshapen(
     if filled.status == 4:
         return CastError(
             f"{name_of(path)}: {found} is complex, and {target.name} would drop its imaginary "
-            'part; pass to="complex64" or take .real'
+            'part; pass dtype="complex64" or take .real'
         )
     if filled.status == 3:
         first = "" if not path or not any(path) else f", where {name_of((0,) * len(path))} is one"
@@ -76,7 +76,7 @@ def no_number(found: object, path: tuple[int, ...], more: str) -> CastError:
             f"{name_of(path)} is a {type(found).__name__} of {_items(len(found))}, "
             f"where {name_of((0,) * len(path))} is a number"
         )
-    files = about_files(found)
+    files = about_models(found) or about_files(found)
     way = f"; {files}" if files else ""
     if found is None or is_masked(found):
         way = " (null=VALUE says what stands for it)"
@@ -216,7 +216,7 @@ def _way_out(
     number: Any, numbers: list[Any], target: Format, policy: ResolvedPolicy, infinite: bool
 ) -> str:
     holds = "" if infinite or policy.overflow == "wrap" else _holding(number, numbers, target)
-    return way_out(target, policy, f'to="{holds}", which holds it' if holds else "")
+    return way_out(target, policy, f'dtype="{holds}", which holds it' if holds else "")
 
 
 def _holding(number: Any, numbers: list[Any], target: Format) -> str:

@@ -17,7 +17,7 @@ from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format, Reader, lookup, lookup_target
 from ..kernels import cpu
 from ..kernels.torch_lazy import settled
-from ..policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding
+from ..policy import Policy, ResolvedPolicy
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
@@ -40,18 +40,8 @@ _PYTHON_KINDS = {
 }
 
 
-def tensor(
-    data: object,
-    to: object = None,
-    *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    device: Any = None,
-    null: Any = None,
+def tensor_of(
+    data: object, to: object, policy: Policy, *, device: Any = None, null: object = None
 ) -> torch.Tensor:
     """A new torch tensor of the numbers, each rounded once from its exact value.
 
@@ -63,26 +53,25 @@ def tensor(
         to: the format; None infers it as `torch.tensor` does: bool, int64, torch's default dtype
             for floats, its complex dtype for complex numbers, the dtype of scalars and arrays
             that have one, promoted where they differ; float32 if there is no number at all.
-        overflow, rounding, nan, inf, exact, seed: as in `Policy`.
         device: where the tensor is to be; it travels there in the wanted format.
         null: a number for what is missing: None, and masked values of NumPy. None refuses them.
 
     Raises:
-        CastError: lists of one level differ in length, something is no number, or arrays differ
-            in shape. This and the next name the path, `data[3][17]`.
+        CastError: lists of one level differ in length, something is no number, arrays differ in
+            shape, or a tensor requires grad, which the result would not record (integers and bool
+            never do). This and the next name the path, `data[3][17]`.
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
 
     Example:
-        >>> tensor([[1, 2], [3, 300]], "float16")
+        >>> tensor_of([[1, 2], [3, 300]], "float16", Policy())
         tensor([[  1.,   2.],
                 [  3., 300.]], dtype=torch.float16)
-        >>> tensor([[1, 2], [3, 300]], "int8")
+        >>> tensor_of([[1, 2], [3, 300]], "int8", Policy())
         Traceback (most recent call last):
         ...
         tensorcast.errors.CastOverflowError: data[1][1]: 300 lies outside int8 (-128 to 127). \
-Pass overflow="saturate" or "wrap", or to="int16", which holds it.
+Pass overflow="saturate" or "wrap", or dtype="int16", which holds it.
     """
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     if "torch" not in sys.modules:
         load("torch")
     if sys.modules["torch"]._C._get_tracing_state() is not None:
@@ -104,29 +93,19 @@ Pass overflow="saturate" or "wrap", or to="int16", which holds it.
         raise
 
 
-def array(
-    data: object,
-    to: object = None,
-    *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-    null: Any = None,
+def array_of(
+    data: object, to: object, policy: Policy, *, null: object = None
 ) -> np.ndarray[Any, Any]:
     """A new NumPy array of the numbers, each rounded once from its exact value.
 
-    The arguments and errors are those of `tensor`. With `to` None the dtype is what `np.array`
+    The arguments and errors are those of `tensor_of`. With `to` None the dtype is what `np.array`
     infers (int64, float64, complex128, promoted), but integers beyond int64 are refused rather
     than made objects or floats. Sub-byte formats come in ml_dtypes' containers of one byte.
 
     Example:
-        >>> array([1.5, 2], "bfloat16")
+        >>> array_of([1.5, 2], "bfloat16", Policy())
         array([1.5, 2], dtype=bfloat16)
     """
-    policy = _policy(overflow, rounding, nan, inf, exact, seed)
     result: np.ndarray[Any, Any] = _build(data, to, policy, _NUMPY, null)
     return result
 
@@ -201,14 +180,7 @@ def _names_of(kinds: int) -> list[str]:
 
 def _no_promotion(dtypes: list[Any]) -> CastError:
     names = ", ".join(str(dtype) for dtype in dtypes)
-    return CastError(f"no format holds {names} by the library's promotion; pass to=")
-
-
-@lru_cache(maxsize=256, typed=True)
-def _policy(
-    overflow: Overflow, rounding: Rounding | None, nan: Nan, inf: Inf, exact: bool, seed: int
-) -> Policy:
-    return Policy(overflow, rounding, nan, exact, seed, inf)
+    return CastError(f"no format holds {names} by the library's promotion; pass dtype=")
 
 
 @lru_cache(maxsize=256)
@@ -221,6 +193,9 @@ def _build(data: object, to: object, policy: Policy, library: _Library, null: ob
         return _built(data, to, policy, library, null)
     except _OwnCodeError as error:
         raise error.original from None
+    except _RecordedError:
+        _refuse_recorded(data, ())
+        raise
     except Exception as error:
         refuse_unreadable(error, data)
         raise
@@ -232,6 +207,33 @@ class _OwnCodeError(Exception):
     def __init__(self, original: Exception) -> None:
         super().__init__(str(original))
         self.original = original
+
+
+class _RecordedError(CastError):
+    """A number is a tensor whose gradient would be lost."""
+
+
+def _refuse_recorded(data: Any, path: tuple[int, ...]) -> None:
+    """Raise for the first tensor in lists whose gradient or tangent would be lost."""
+    if isinstance(data, (list, tuple)):
+        for i, each in enumerate(data):
+            _refuse_recorded(each, (*path, i))
+    elif is_torch(data):
+        from .torch.tensor import recorded
+
+        what = recorded(data)
+        if what:
+            stack = "torch.stack and " if path else ""
+            name = refusal.name_of(path)
+            raise CastError(
+                f"{name} {what}, and the result would not record it. Use {stack}tensorcast.cast, "
+                f"or pass {name}.detach()"
+            )
+
+
+def _records(row: Format | None) -> bool:
+    """Whether a tensor of the format can have a gradient; None is inferred."""
+    return row is None or row.is_float or row.is_complex
 
 
 def _built(data: object, to: object, policy: Policy, library: _Library, null: object) -> Any:
@@ -294,7 +296,7 @@ def _without_nulls(data: Any, null: object, policy: Policy, depth: int) -> Any:
     if data is None or refusal.is_masked(data):
         return null
     columns = columns_of(data)
-    return data if columns is None else filled(columns, null, None, policy)
+    return data if columns is None else filled(columns, null, None, policy, array_of)
 
 
 def _all_integers(data: Any, depth: int) -> bool:
@@ -338,7 +340,7 @@ def _as_array(x: object, path: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
     try:
         columns = columns_of(x)
         if columns is not None:
-            return filled(columns, None, None, Policy())
+            return filled(columns, None, None, Policy(), array_of)
         if is_numpy(x):
             import numpy as np
 
@@ -369,12 +371,13 @@ def _numbers(
         target, allowed = library.infer(kinds), kinds
     else:
         target = row
+    convert = _convert_recorded if _records(row) else _convert
     while True:
         resolved = _resolved(policy, target.name)
         made, address = library.empty(shape, target)
         encoder = _Encoder(target, resolved)
         filled = cpu.fill_numbers(
-            data, shape, target, resolved, address, allowed, _classify, _convert, encoder
+            data, shape, target, resolved, address, allowed, _classify, convert, encoder
         )
         if filled.status > 1:
             raise refusal.misshapen(filled, shape, target)
@@ -440,6 +443,16 @@ def _convert(x: Any) -> tuple[int, object]:
     return cpu.format_index(row), x
 
 
+def _convert_recorded(x: Any) -> tuple[int, object]:
+    """`_convert`, which refuses tensors whose gradient would be lost."""
+    if is_torch(x):
+        from .torch.tensor import recorded
+
+        if recorded(x):
+            raise _RecordedError(f"a number {recorded(x)}, and the result would not record it")
+    return _convert(x)
+
+
 def _plain(x: object) -> object:
     """The plain Python number that something counted as a number stands for."""
     code = _PYTHON_KINDS.get(type(x), 0)
@@ -493,6 +506,8 @@ def _stack(
 ) -> Any:
     each = array_shape(first)
     assert each is not None
+    if "torch" in sys.modules and _records(row):
+        _refuse_recorded(data, ())  # C reads tensors by itself
     if len(shape) + len(each) > MAX_DIMS:
         raise CastError(f"{len(shape) + len(each)} dimensions; at most {MAX_DIMS} are supported")
     source, facts, _ = _contiguous(first, (0,) * len(shape))
@@ -584,7 +599,8 @@ def _contiguous(x: Any, path: tuple[int, ...]) -> tuple[Format, tuple[object, in
 
     if not is_plain(x):
         raise CastError(
-            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read"
+            f"{refusal.name_of(path)} is being traced or transformed, and has no memory to read; "
+            "use torch.stack and tensorcast.cast"
         )
     plain = settled(x)
     source = buffer_of(plain)  # which looks whether its storage is there

@@ -7,7 +7,8 @@ import os
 import sys
 
 from ..errors import TensorcastError
-from .machine import confine
+from ..words.units import plural
+from .machine import confine, others_now, threads_left, usable_cpus
 from .measuring import Plan, default_threads, measure
 
 
@@ -24,6 +25,15 @@ def main() -> None:
     asked = json.loads(sys.argv[1])
     asked["parts"] = tuple(asked["parts"])
     n_threads = asked["n_threads"] or default_threads()
+    taken = None if asked["n_threads"] or asked["device"] == "cuda" else others_now()
+    left = threads_left(n_threads, taken)
+    if left < n_threads:
+        asked["fewer_threads"] = (
+            f"other programs used {taken:.1f} of {plural(usable_cpus(), 'CPU')} at the start, so "
+            f"{plural(left, 'thread is', 'threads are')} measured; --threads {n_threads} asks for "
+            f"{n_threads}"
+        )
+        n_threads = left
     plan = Plan(**{**asked, "n_threads": n_threads})
     os.environ["TENSORCAST_NUM_THREADS"] = str(n_threads)  # read at the first cast
     confine(n_threads)

@@ -25,6 +25,7 @@ PAIRS: Final = (
     ("float8_e4m3fn", "float32"),
     ("float64", "float32"),
     ("int64", "int32"),
+    ("int32", "int64"),
     ("uint8", "float32"),
 )
 

@@ -10,6 +10,9 @@ from typing import Final
 BASELINE: Final = "float32"
 """What every format stands beside."""
 
+BUSY: Final = 0.2
+"""CPUs in use by others, above which times are worth little."""
+
 SCHEMA: Final = 1
 """Of the file. Within one number members are only added."""
 

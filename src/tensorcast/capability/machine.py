@@ -7,10 +7,11 @@ import platform
 import time
 from functools import cache
 from importlib import metadata
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-from .data import Machine
+from .data import BUSY, Machine
 
 FLAGS: Final = (
     "avx avx2 fma f16c avx_vnni avx_vnni_int8 avx_ne_convert "
@@ -83,6 +84,26 @@ class Others:
         if not ticks:
             return None
         return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK"), time.process_time()
+
+
+def threads_left(n_threads: int, n_cpus_others: float | None) -> int:
+    """As many of the threads as find a CPU that others do not use; one at least.
+
+    Example:
+        >>> threads_left(8, 0.05), threads_left(8, 1e6)
+        (8, 1)
+    """
+    taken = n_cpus_others or 0.0
+    if taken <= BUSY:
+        return n_threads
+    return max(1, min(n_threads, usable_cpus() - ceil(taken - BUSY)))
+
+
+def others_now(seconds: float = 0.4) -> float | None:
+    """CPUs that others keep busy while this process waits."""
+    others = Others()
+    time.sleep(seconds)
+    return others.n_cpus()
 
 
 @cache

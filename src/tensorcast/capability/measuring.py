@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from .. import __version__
 from ..errors import MissingLibraryError, TensorcastError
+from ..words.units import duration, plural, relative, shape
 from . import machine
 from .cases import cases_of
 from .casts import (
@@ -31,12 +32,16 @@ from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing
 from .libraries import OTHERS, Library, library, numpy_dtype, tensorcast
 from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
 from .result import Capability
-from .timing import Clock, Contender, HostClock, race
+from .timing import SLOW, Clock, Contender, HostClock, race
 
 PARTS: Final = ("cast", *OPERATIONS)
 QUICK_SECONDS: Final = 10.0
 FULL_SECONDS: Final = 45.0
 
+_CALL_SHARE: Final = 0.1  # of the time in all, which one call may take
+_LEAST_CALL: Final = 1.0
+_LATEST: Final = 1.5  # times the seconds asked for: what has not begun then is left out
+_LATE_SECONDS: Final = 30.0  # and never before
 _LEAST_SECONDS: Final = 0.3  # of a case, however late it is, where there is most of a minute
 _WRONG: Final = 0.5  # a relative error that no rounding gives
 _LONGEST_REASON: Final = 200
@@ -52,6 +57,9 @@ class Plan:
         parts: of `PARTS`, in that order.
         device: "cpu", "cuda", or "" for a CUDA device where there is one, else the CPU.
         n_threads: of the CPU; 0 for as many as torch takes by itself.
+        seconds: in all. On a slow or busy machine it takes up to twice as long; what has no time
+            then is named as missing.
+        fewer_threads: why there are fewer than one would expect; "" if there are not.
         sizes: how large everything is; None for those of the device.
     """
 
@@ -61,6 +69,7 @@ class Plan:
     seconds: float = FULL_SECONDS
     quick: bool = False
     sizes: Sizes | None = None
+    fewer_threads: str = ""
 
 
 def measure(plan: Plan, progress: Progress) -> Capability:
@@ -74,12 +83,14 @@ def measure(plan: Plan, progress: Progress) -> Capability:
     device = _device(plan.device, torch)
     n_threads = plan.n_threads or default_threads()
     sizes = plan.sizes or (QUICK if plan.quick else ON_GPU if device == "cuda" else Sizes())
-    run = _Run(torch, device, sizes, n_threads, progress)
+    run = _Run(torch, device, sizes, n_threads, progress, plan.seconds)
+    if plan.fewer_threads:
+        run.missing.append(Missing("everything", "", "more threads", "", plan.fewer_threads))
     threads_before = torch.get_num_threads() if torch else 0
     try:
         if torch:
             torch.set_num_threads(n_threads)
-        run.all(plan.parts, begin + plan.seconds, min(_LEAST_SECONDS, plan.seconds / 50))
+        run.all(plan.parts, begin, plan.seconds, min(_LEAST_SECONDS, plan.seconds / 50))
     finally:
         if torch:
             torch.set_num_threads(threads_before)
@@ -150,6 +161,7 @@ class _Run:
         sizes: Sizes,
         n_threads: int,
         progress: Progress,
+        seconds: float,
     ) -> None:
         self.measurements: list[Measurement] = []
         self.casts: list[CastMeasurement] = []
@@ -159,11 +171,14 @@ class _Run:
         self._n_threads = n_threads
         self._known: dict[str, Library | str] = {}
         self._progress = progress
+        self._longest_call = max(_LEAST_CALL, seconds * _CALL_SHARE)
+        self._calls: dict[tuple[str, str, str], tuple[str, float, int]] = {}
         self._clock: Clock = _CudaClock(torch) if device == "cuda" else HostClock()
 
-    def all(self, parts: Sequence[str], deadline: float, least: float) -> None:
-        """Every part, until the deadline as far as slow formats let it, each case for `least`
-        seconds or more."""
+    def all(self, parts: Sequence[str], begin: float, seconds: float, least: float) -> None:
+        """Every part, for so many seconds as far as slow formats let it, each case for `least`
+        seconds or more; what would begin long after that is left out."""
+        deadline = begin + seconds
         steps: list[tuple[str, str, Callable[[float], None]]] = []
         for part in parts:
             if part == "cast":
@@ -179,8 +194,14 @@ class _Run:
             self._progress(0.0, "loading the libraries")
             self._libraries()
         for i, (part, label, step) in enumerate(steps):
-            self._progress(i / len(steps), f"{part} {label}")
-            left = deadline - time.perf_counter()
+            now = time.perf_counter()
+            left = deadline - now
+            if now - begin > max(_LATEST * seconds, _LATE_SECONDS) and i:
+                took = f"{duration(seconds)} were asked for, {duration(now - begin)} are over"
+                self._miss(part, label, "", "", f"no time was left: {took}")
+                continue
+            known = max(left, (now - begin) * (len(steps) - i) / i if i else left)
+            self._progress(i / len(steps), f"{part} {label}, {about(known)}")
             try:
                 step(max(least, left / (len(steps) - i)))
             except Exception as refusal:  # the memory ends, say
@@ -207,10 +228,11 @@ class _Run:
                 (c for way, _, c in ready if (way.format, way.name) == (BASELINE, "")), None
             )
             for way, work, contender in ready:
+                self._called(case, way, contender.spread.least)
                 result = contender.again()
                 error = relative_error(work.values(result), exact)
                 if not error < _WRONG:
-                    self._wrong(case, way, result, error)
+                    self._wrong(case, way, work.values(result), result, exact, error)
                     continue
                 self.measurements.append(
                     Measurement(
@@ -229,22 +251,37 @@ class _Run:
 
     def _first(self, case: Case, way: Way, exact: Any) -> tuple[Work, Contender] | None:
         """One way's first call, if it works and is right."""
+        known = self._calls.get((case.operation, way.format, way.name))
+        if known is not None:
+            label, took, n = known
+            expected = took * max(1.0, case.n_operations / n if n else 1.0)
+            if expected > self._longest_call:
+                reason = f"not tried: a call took {duration(took)} at {label}, and this is larger"
+                self._miss(case.operation, case.label, way.format, way.name, reason)
+                return None
         try:
             work = way.prepare()
             contender = Contender(work.call, work.setting, self._device == "cpu")
             result = contender.first(self._clock)
+            if contender.expected >= SLOW:  # a shorter one may be mostly setting up
+                self._called(case, way, contender.expected)
             error = relative_error(work.values(result), exact)
         except Exception as refusal:  # whatever torch raises is its reason
             self._miss(case.operation, case.label, way.format, way.name, reason_of(refusal))
             return None
         if not error < _WRONG:
-            self._wrong(case, way, result, error)
+            self._wrong(case, way, work.values(result), result, exact, error)
             return None
         return work, contender
 
-    def _wrong(self, case: Case, way: Way, result: Any, error: float) -> None:
-        dtype = str(result.dtype).removeprefix("torch.")
-        reason = f"the result is wrong: it is {dtype}, its relative error {error:.2g}"
+    def _called(self, case: Case, way: Way, seconds: float) -> None:
+        key = (case.operation, way.format, way.name)
+        self._calls[key] = (case.label, seconds, case.n_operations)
+
+    def _wrong(
+        self, case: Case, way: Way, values: Any, result: Any, exact: Any, error: float
+    ) -> None:
+        reason = f"the result is wrong: {what_is_wrong(values, result, exact, error)}"
         self._miss(case.operation, case.label, way.format, way.name, reason)
 
     def _miss(self, operation: str, case: str, format: str, way: str, reason: str) -> None:
@@ -323,6 +360,30 @@ def relative_error(result: Any, exact: Any) -> float:
     wide = result.double()
     error = float((wide - exact).norm() / exact.norm())
     return error if isfinite(error) else float("inf")
+
+
+def what_is_wrong(values: Any, result: Any, exact: Any, error: float) -> str:
+    """In words, why a result is not the exact one.
+
+    Args:
+        values: what the result stands for.
+        result: as the operation gave it.
+        error: `relative_error` of the values.
+    """
+    if values.shape != exact.shape:
+        return f"its shape is {shape(tuple(values.shape))}, not {shape(tuple(exact.shape))}"
+    dtype = str(result.dtype).removeprefix("torch.")
+    if dtype in ("int8", "uint8"):
+        return f"torch returns {dtype}, and sums beyond {dtype} come out as other numbers"
+    n_bad = int((~values.double().isfinite()).sum())
+    if n_bad:
+        return f"{n_bad:,} of {plural(values.numel(), 'value')} are infinite or NaN"
+    return f"its error is {relative(error)} of the exact result"
+
+
+def about(seconds: float) -> str:
+    """What remains, for a person who waits."""
+    return f"about {duration(round(seconds))} left" if seconds >= 1 else "almost done"
 
 
 def n_bytes_of(tensors: Sequence[Any]) -> int:

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from ..words.summary import brief
 from ..words.text import plain
-from .data import SCHEMA, CastMeasurement, Machine, Measurement, Misfit, Missing, Ratio
+from ..words.units import plural
+from .data import BUSY, SCHEMA, CastMeasurement, Machine, Measurement, Misfit, Missing, Ratio
 from .notebook import as_html
 from .reading import dump, members_of, read, write
 from .verdicts import verdicts_of
 from .wording import lines
-
-_BUSY: Final = 0.2  # of one CPU
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Capability:
     @property
     def was_busy(self) -> bool:
         """Whether others had so much of the CPUs that the times are worth less."""
-        return self.machine.device == "cpu" and (self.n_cpus_others or 0.0) > _BUSY
+        return self.machine.device == "cpu" and (self.n_cpus_others or 0.0) > BUSY
 
     @property
     def verdicts(self) -> tuple[str, ...]:
         """What follows for somebody who chooses a format, a sentence each; nothing is said where
-        the difference lies within the noise."""
-        return verdicts_of(self)
+        the difference lies within the noise, and nothing at all of a busy machine."""
+        return () if self.was_busy else verdicts_of(self)
 
     def find(
         self, operation: str, format: str | None = None, *, case: str | None = None
@@ -132,6 +132,13 @@ class Capability:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the capability file, whole or not at all; an existing one is replaced."""
         write(self.to_json() + "\n", Path(path))
+
+    def __repr__(self) -> str:
+        n = len(self.measurements) + len(self.casts)
+        return brief(
+            self, self.machine.name, plural(n, "measurement"), plural(self.n_threads, "thread"),
+            self.date[:10], "busy machine" if self.was_busy else "",
+        )  # fmt: skip
 
     def __str__(self) -> str:
         return "\n".join(plain(row) for row in lines(self, 100))

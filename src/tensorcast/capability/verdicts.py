@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import exp, log
 from typing import TYPE_CHECKING, Final, Literal
 
+from ..words.units import relative
 from .data import BASELINE, CastMeasurement, Measurement, Ratio, ratio_of
 
 if TYPE_CHECKING:
@@ -197,15 +198,10 @@ def _advice(measurements: Sequence[Measurement]) -> str:
     ]
     if faster:
         m = min(faster, key=lambda m: m.seconds.median)
-        error, times = percent_of(m.relative_error), factor(m.speedup(chosen).median)
+        error, times = relative(m.relative_error), factor(m.speedup(chosen).median)
         label = label_of(m.format, m.way)
         parts.append(f"or {label}, {times} times faster, where an error of {error} will do")
     return ", ".join(parts)
-
-
-def percent_of(error: float) -> str:
-    """A relative error of a coarse format: "2.7%"."""
-    return f"{100 * error:.2g}%"
 
 
 def _best(measurements: Sequence[Measurement], case: str) -> str:

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..words.table import Column, layout
+from ..words.table import Column, Table, layout
 from ..words.text import Line, Span, Style, line, safe, wrap
-from ..words.units import duration, human_bytes, plural
+from ..words.units import duration, human_bytes, plural, relative
 from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing, Spread
-from .verdicts import TITLES, Comparison, comparisons, factor, label_of, percent_of
+from .verdicts import TITLES, Comparison, comparisons, factor, label_of
 
 if TYPE_CHECKING:
     from .result import Capability
 
 _WIDE: Final = 100
 _LEGEND: Final = (
-    "memory: of operands and result; it and the error are those of the largest size. Beside each "
-    "time: how many times as fast as float32 it is; ~ where that is within the noise"
+    "Memory is that of operands and result. Memory and error are those of the largest size. Beside "
+    "each time: how many times as fast as float32 it is; ~ marks what is within the noise"
 )
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as data: what a terminal and a notebook show alike."""
-
-    title: str
-    heads: tuple[Column, ...]
-    rows: tuple[tuple[Span, ...], ...]
-    notes: tuple[str, ...] = ()
 
 
 def lines(capability: Capability, width: int | None) -> list[Line]:
@@ -46,10 +36,7 @@ def lines(capability: Capability, width: int | None) -> list[Line]:
     for sentence in capability.verdicts:
         found += [line(""), *_sentence(sentence, width)]
     for table in tables(capability):
-        found += [line(""), line(Span(safe(table.title), "title"))]
-        found += layout(table.heads, table.rows, width=width)
-        for note in table.notes:
-            found += [line(Span(row, "dim")) for row in wrap(safe(note), width, indent="  ")]
+        found += [line(""), *table.lines(width)]
     missing = list(missing_of(capability))
     if missing:
         found += [line(""), line(Span("Not measured", "title"))]
@@ -92,8 +79,9 @@ def heading(capability: Capability) -> list[tuple[str, str]]:
 def busy(capability: Capability) -> str:
     """The warning of a machine that others used."""
     return (
-        f"the machine was busy: others used {capability.n_cpus_others:.1f} CPUs meanwhile; "
-        "repeat it when it is quiet"
+        f"No verdict: other programs used {capability.n_cpus_others:.1f} CPUs during the "
+        "measurement, so the times may be wrong. Stop them and repeat, or measure with fewer "
+        "threads."
     )
 
 
@@ -115,7 +103,7 @@ def _operation(measurements: Sequence[Measurement]) -> Table:
     """A row per format and way; per size the time and how many times as fast as float32."""
     cases = list(dict.fromkeys(m.case for m in measurements))
     heads = [  # in a narrow terminal the last of these go first
-        Column("format", elastic=True),
+        Column("format", elastic=True, tall=True),
         Column("memory", "right", drop=2),
         Column("error", "right", drop=3),
         Column("SQNR", "right", drop=1),
@@ -172,7 +160,7 @@ def error_text(error: float) -> str:
     """A relative error: "0.31%", "2.9e-07", "exact"."""
     if error == 0:
         return "exact"
-    return percent_of(error) if error >= 1e-5 else f"{error:.1e}"
+    return relative(error) if error >= 1e-5 else f"{error:.1e}"
 
 
 def _casts(casts: Sequence[CastMeasurement]) -> Table:
@@ -198,7 +186,7 @@ def _casts(casts: Sequence[CastMeasurement]) -> Table:
         rows.append(tuple(row))
     notes = [
         f"* {_heading(c.library, c.into)}, {c.source} -> {c.target}: {c.n_different:,} of "
-        f"{c.n_elements:,} results are not ours, the first {c.difference}"
+        f"{c.n_elements:,} results differ from ours, the first {c.difference}"
         for c in casts
         if c.n_different
     ]

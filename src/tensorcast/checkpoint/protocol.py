@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..formats import Format
+from ..words.summary import brief
+from ..words.units import human_bytes, shape
+from .wording import facts_of, of_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,10 @@ class TensorInfo:
     file: str
     offset: int
     n_bytes: int
+
+    def __repr__(self) -> str:
+        facts = self.format.name, shape(self.shape), human_bytes(self.n_bytes)
+        return brief(self, self.name, *facts)
 
     @property
     def n_elements(self) -> int:
@@ -104,6 +111,15 @@ class Checkpoint:
     scaled: str | None = None
     remarks: tuple[str, ...] = ()
     quantizer_files: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return brief(self, str(self.path), *facts_of(self))
+
+    def __str__(self) -> str:
+        return str(of_checkpoint(self))
+
+    def _repr_html_(self) -> str:
+        return of_checkpoint(self)._repr_html_()
 
     @property
     def root(self) -> Path:

@@ -31,10 +31,13 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "convert": ("convert", "Convert a checkpoint to another number format."),
     "run": ("run", "Execute a plan saved by convert --dry-run --json."),
     "diff": ("diff", "Compare two checkpoints tensor by tensor."),
-    "profile": ("profile", "Show what a model's tensors take, hold and would lose."),
+    "profile": ("profile", "Show the memory, the values and the possible losses of a model."),
     "trace": ("trace", "Run a script and show its hidden casts, transfers and waits."),
     "bench": ("bench", "Measure what each format gives on this machine."),
-    "promote": ("promote", "Show what torch, NumPy, JAX and TensorFlow make of mixed formats."),
+    "promote": (
+        "promote",
+        "Show what torch, NumPy, JAX and TensorFlow give for mixed formats.",
+    ),
     "formats": ("formats", "List the number formats, or show one in detail."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
@@ -82,8 +85,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="tensorcast COMMAND --help tells more. Exit codes: 0 ok, 1 findings or failed, 2 usage, "
-    "3 interrupted and resumable.",
+    epilog="tensorcast COMMAND --help tells more. Exit codes: 0 ok, 1 findings or an error, 2 "
+    "wrong usage, 3 interrupted: the same command goes on from there.",
 )
 @click.version_option(__version__, "--version", "-V", message="tensorcast %(version)s")
 def cli() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
 
-from .options import output_options
+from .options import ChoiceType, output_options
 from .terminal import screen, show, write
 
 PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embedding")
@@ -22,12 +23,12 @@ PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embed
     default="",
     help=f"Some parts only: {', '.join(PARTS)}.",
 )
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda if it is there]")
+@click.option("--device", type=ChoiceType(["cpu", "cuda"]), help="[default: cuda if it is there]")
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Threads of the CPU, for everyone. [default: one per core]",
+    help="CPU threads, the same for every library. [default: one per core]",
 )
 @click.option(
     "--seconds",
@@ -39,7 +40,7 @@ PARTS = ("cast", "matmul", "linear", "conv2d", "attention", "layer_norm", "embed
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the capability file, which tensorcast.Capability.read reads.",
+    help="Write the capability file, which tensorcast.capability.result.Capability reads.",
 )
 @output_options
 def command(
@@ -65,8 +66,10 @@ def command(
     parts = [part for part in only.split(",") if part]
     for part in parts:
         if part not in PARTS:
+            near = get_close_matches(part, PARTS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise click.BadParameter(
-                f"{part!r} is none of {', '.join(PARTS)}", param_hint="'--only'"
+                f"{part!r} is none of {', '.join(PARTS)}{hint}", param_hint="'--only'"
             )
     if out is not None:
         _check_place(out)

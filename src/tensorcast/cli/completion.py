@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from .options import ChoiceType
 from .terminal import write
 
 _HOW = {
@@ -14,14 +15,15 @@ _HOW = {
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(sorted(_HOW)))
+@click.argument("shell", type=ChoiceType(sorted(_HOW)))
 def command(shell: str) -> None:
     """Print the script that completes commands, options and formats in SHELL.
 
     \b
     bash: eval "$(tensorcast completion bash)" in ~/.bashrc
     zsh:  eval "$(tensorcast completion zsh)" in ~/.zshrc
-    fish: tensorcast completion fish > ~/.config/fish/completions/tensorcast.fish
+    fish: tensorcast completion fish \\
+        > ~/.config/fish/completions/tensorcast.fish
     """
     from click.shell_completion import get_completion_class
 

@@ -15,7 +15,7 @@ from ..errors import TensorcastError
 from ..formats import Format
 from ..policy import INFS, NANS, ROUNDINGS
 from ..words.units import parse_bytes
-from .options import FormatType, SourceType, output_options, run_options
+from .options import ChoiceType, FormatType, SourceType, output_options, run_options
 from .terminal import screen, show, write
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ class SizeType(_SizeType):
     multiple=True,
     type=RuleType(),
     metavar="GLOB=FORMAT",
-    help="Tensors whose name matches GLOB become FORMAT instead; the first match decides. Upper "
-    "and lower case differ; a GLOB that matches no tensor is an error.",
+    help="Tensors whose name matches GLOB become FORMAT instead; the first rule that matches "
+    "decides. Upper and lower case differ; a GLOB that matches no tensor is an error.",
 )
 @click.option(
     "--keep",
@@ -85,38 +85,39 @@ class SizeType(_SizeType):
 )
 @click.option(
     "--overflow",
-    type=click.Choice(["raise", "saturate", "ieee", "keep"]),
+    type=ChoiceType(["raise", "saturate", "ieee", "keep"]),
     default="raise",
     show_default=True,
-    help="For values out of range: fail before anything appears at DST, the nearest extreme, "
-    "infinity or NaN, or keep the whole tensor in its format.",
+    help="What to do with values out of range. raise: stop and write nothing. saturate: take the "
+    "nearest value. ieee: infinity or NaN. keep: leave the whole tensor in its format.",
 )
 @click.option(
     "--rounding",
-    type=click.Choice(ROUNDINGS),
+    type=ChoiceType(ROUNDINGS),
     default=None,
-    help="[default: nearest-even, to integers toward-zero]",
+    help="How values are rounded. [default: nearest-even; toward-zero to integers]",
 )
 @click.option(
     "--nan",
-    type=click.Choice(NANS),
+    type=ChoiceType(NANS),
     default="raise",
     show_default=True,
-    help="For a NaN that FORMAT cannot store.",
+    help="What to do with a NaN that FORMAT cannot store.",
 )
 @click.option(
     "--inf",
-    type=click.Choice(INFS),
+    type=ChoiceType(INFS),
     default="keep",
     show_default=True,
-    help="For an infinity that FORMAT has: keep it, take the largest value, or fail.",
+    help="What to do with an infinity that FORMAT can store: keep it, take the largest value, or "
+    "stop.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, (1 << 64) - 1),
     default=0,
     metavar="N",
-    help="Of stochastic rounding. [default: 0]",
+    help="Seed of stochastic rounding. [default: 0]",
 )
 @click.option(
     "--max-shard-size",
@@ -128,8 +129,8 @@ class SizeType(_SizeType):
 @click.option(
     "--raw",
     is_flag=True,
-    help="Cast the stored numbers as they are, without scales, whatever becomes of them. Scales "
-    "stay as tensors; what describes a quantization is not written.",
+    help="Cast the stored numbers as they are, without scales, even if most values are lost. "
+    "Scales stay as tensors; what describes a quantization is not written.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
 @click.option(
@@ -167,8 +168,8 @@ def command(
     interruption the same command resumes.
 
     \b
-    tensorcast convert model model-bf16 --to bfloat16 --report --verify
-    tensorcast convert model model-fp8 --to F8_E4M3 --keep '*[Nn]orm*'
+    tensorcast convert model model-bf16 --to bf16 --verify
+    tensorcast convert in out --to F8_E4M3 --keep '*[Nn]orm*'
     """
     opened = open_checkpoint(source)
     if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):

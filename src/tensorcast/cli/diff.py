@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
-from .. import __version__
 from ..checkpoint import open_checkpoint
+from .emit import emit
 from .options import SourceType, output_options
-from .terminal import screen, show, write
 
 
 @click.command("diff")
@@ -39,25 +37,18 @@ def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool)
     with progress() as tracker:
         found = compare(first, second, progress=tracker)
     code = 0 if difference.acceptable(found, min_sqnr) else 1
-    if as_json:
-        from ..report.document import document, dump
-
-        body = {
+    scaled = (first.scaled, second.scaled)
+    emit(
+        "diff",
+        as_json=as_json,
+        body=lambda: {
             "a": str(a),
             "b": str(b),
             "scaled": {"a": first.scaled, "b": second.scaled},
             **difference.describe(found, min_sqnr=min_sqnr),
-        }
-        write(dump(document("diff", body, version=__version__)) + "\n")
-    else:
-        width = screen(sys.stdout).width
-        show(
-            difference.lines(
-                found,
-                width=width,
-                full=full,
-                min_sqnr=min_sqnr,
-                scaled=(first.scaled, second.scaled),
-            )
-        )
+        },
+        lines=lambda width: difference.lines(
+            found, width=width, full=full, min_sqnr=min_sqnr, scaled=scaled
+        ),
+    )
     return code

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from .. import __version__
 from ..checkpoint.decide.planning import Plan
 from ..words.text import Span, line, safe
+from .emit import emit
 from .memory import n_bytes_peak
-from .terminal import screen, show, write
+from .terminal import show
 
 
 def execute(
@@ -38,14 +38,12 @@ def execute(
     from ..report import outcome
 
     peak = n_bytes_peak()
-    if as_json:
-        from ..report.document import document, dump
-
-        body = outcome.describe(result, n_bytes_peak=peak)
-        write(dump(document(command, body, version=__version__)) + "\n")
-    else:
-        width = screen(sys.stdout).width
-        show(outcome.lines(result, width=width, n_bytes_peak=peak, report=report))
+    emit(
+        command,
+        as_json=as_json,
+        body=lambda: outcome.describe(result, n_bytes_peak=peak),
+        lines=lambda width: outcome.lines(result, width=width, n_bytes_peak=peak, report=report),
+    )
 
 
 @contextmanager

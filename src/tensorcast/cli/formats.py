@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from .. import __version__
 from ..formats import FORMATS, Format
 from ..report import format_table
+from .emit import emit
 from .options import FormatType, output_options
-from .terminal import screen, show, write
+from .terminal import write
 
 
 @click.command("formats")
@@ -22,15 +20,18 @@ def command(name: Format | None, markdown: bool, as_json: bool) -> None:
 
     NAME is any spelling: bfloat16, BF16, torch.bfloat16, F8_E4M3, half.
     """
-    if as_json:
-        from ..report.document import document, dump
-
-        rows = FORMATS.values() if name is None else [name]
-        body = {"formats": [format_table.describe(row) for row in rows]}
-        write(dump(document("formats", body, version=__version__)) + "\n")
-    elif markdown:
+    if markdown and not as_json:
         write(format_table.markdown())
-    elif name is None:
-        show(format_table.table(screen(sys.stdout).width))
-    else:
-        show(format_table.detail(name))
+        return
+    emit(
+        "formats",
+        as_json=as_json,
+        body=lambda: {
+            "formats": [
+                format_table.describe(row) for row in (FORMATS.values() if name is None else [name])
+            ]
+        },
+        lines=lambda width: (
+            format_table.table(width) if name is None else format_table.detail(name)
+        ),
+    )

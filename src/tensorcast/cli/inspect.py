@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from .. import __version__
 from ..checkpoint import open_checkpoint
+from ..checkpoint.protocol import Checkpoint
 from ..formats import Format
 from ..report import inspection
+from ..report.document import Json
+from ..words.text import Line
+from .emit import emit
 from .options import FormatType, SourceType, output_options
-from .terminal import screen, show, write
 
 
 @click.command("inspect")
@@ -36,8 +38,8 @@ def command(
 ) -> None:
     """Show the tensors in PATH, a safetensors file or a Hugging Face directory.
 
-    Repeated layers with the same insides are one row: encoder.layer.{0..5}; sizes in the tree are
-    then of one of them. Without --stats only the headers are read.
+    Layers that hold the same are one row, like encoder.layer.{0..5}; its sizes are those of one
+    layer. Without --stats only the headers of the files are read.
     """
     gc.disable()  # a header may list very many tensors, and none of them is garbage
     source = open_checkpoint(path)
@@ -48,19 +50,29 @@ def command(
 
         with progress() as tracker:
             losses = measure(source, candidates or CANDIDATES, progress=tracker)
-    if as_json:
-        from ..report.document import document, dump
+    emit(
+        "inspect",
+        as_json=as_json,
+        body=lambda: _body(source, losses),
+        lines=lambda width: _lines(source, losses, width, full),
+    )
 
-        body = inspection.describe(source, losses)
-        if losses is not None:
-            from ..report import candidates as what_if
 
-            body["candidates"] = what_if.describe(source, losses)
-        write(dump(document("inspect", body, version=__version__)) + "\n")
-        return
-    width = screen(sys.stdout).width
-    show(inspection.lines(source, width=width, full=full, losses=losses))
+def _body(source: Checkpoint, losses: inspection.Losses | None) -> Json:
+    body = inspection.describe(source, losses)
     if losses is not None:
-        from ..report import candidates as what_if
+        from ..report import candidates
 
-        show([(), *what_if.lines(source, losses, width=width)])
+        body["candidates"] = candidates.describe(source, losses)
+    return body
+
+
+def _lines(
+    source: Checkpoint, losses: inspection.Losses | None, width: int | None, full: bool
+) -> Iterator[Line]:
+    yield from inspection.lines(source, width=width, full=full, losses=losses)
+    if losses is not None:
+        from ..report import candidates
+
+        yield ()
+        yield from candidates.lines(source, losses, width=width)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,8 +19,9 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 
 if TYPE_CHECKING:
     _FormatType = click.ParamType[Format]
+    _ChoiceType = click.Choice[str]
 else:  # generic in newer clicks only
-    _FormatType = click.ParamType
+    _FormatType, _ChoiceType = click.ParamType, click.Choice
 
 
 class FormatType(_FormatType):
@@ -45,6 +47,18 @@ class FormatType(_FormatType):
         incomplete: str,
     ) -> list[CompletionItem]:
         return [CompletionItem(name) for name in FORMATS if name.startswith(incomplete.lower())]
+
+
+class ChoiceType(_ChoiceType):
+    """One of some words; a misspelt one is told the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        words = [str(choice) for choice in self.choices]
+        if value not in words:
+            near = get_close_matches(str(value), words, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            self.fail(f"{value!r} is not one of {', '.join(words)}{hint}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class SourceType(click.Path):
@@ -91,7 +105,7 @@ def run_options(command: _Decorated) -> _Decorated:
     """Adds the options of the commands that write a checkpoint."""
     for option in reversed(
         [
-            click.option("--force", is_flag=True, help="Replace DST; it lives until then."),
+            click.option("--force", is_flag=True, help="Replace DST when the new one is complete."),
             click.option(
                 "--verify/--no-verify",
                 default=False,

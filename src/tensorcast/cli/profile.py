@@ -9,16 +9,16 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
 from ..formats import Format
+from .emit import emit
 from .options import FormatType, html_option, need_torch, output_options
 from .pages import refuse_others, write_html
-from .terminal import screen, show, write
 
 if TYPE_CHECKING:
     from ..model.profile.result import Profile
@@ -60,7 +60,7 @@ def command(
 
     \b
     tensorcast profile train.py:make_model
-    tensorcast profile --html report.html --no-grad train.py:make_model
+    tensorcast profile --html page.html train.py:make_model
     tensorcast profile --json package.models:example
     """
     refuse_others(html)
@@ -117,6 +117,11 @@ def _arguments(made: Any) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
 def _loaded(target: str) -> Any:
     """What a target names."""
     where, colon, name = target.rpartition(":")
+    if os.path.isdir(target) or target.endswith(".safetensors"):
+        raise click.UsageError(
+            f"{target!r} is a checkpoint: `tensorcast inspect --stats {target}` shows its values. "
+            "profile looks at a model that a function makes"
+        )
     if not colon or not where or not name:
         raise click.UsageError(f"{target!r} names no function; {_FORM}")
     module = _file(where) if where.endswith(".py") else _module(where)
@@ -187,12 +192,6 @@ def _print(error: Exception) -> None:
 
 
 def _report(profiled: Profile, as_json: bool) -> None:
-    sys.stdout.flush()
-    if as_json:
-        from ..report.document import document, dump
+    from ..model.profile.wording import lines
 
-        write(dump(document("profile", profiled.to_dict(), version=__version__)) + "\n")
-    else:
-        from ..model.profile.wording import lines
-
-        show(lines(profiled, screen(sys.stdout).width))
+    emit("profile", as_json=as_json, body=profiled.to_dict, lines=partial(lines, profiled))

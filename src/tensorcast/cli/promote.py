@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import __version__
 from ..core.promotion import FRAMEWORKS
 from ..core.promotion import promote as promoted
 from ..errors import CastError, FormatError
 from ..formats import lookup
 from ..report import promotion
-from .options import output_options
-from .terminal import screen, show, write
+from .emit import emit
+from .options import ChoiceType, output_options
+from .terminal import write
 
 if TYPE_CHECKING:
     _OperandType = click.ParamType[object]
@@ -47,7 +46,7 @@ class OperandType(_OperandType):
 
 @click.command("promote")
 @click.argument("operands", nargs=-1, required=True, type=OperandType())
-@click.option("--like", type=click.Choice(FRAMEWORKS), help="Print this framework's format only.")
+@click.option("--like", type=ChoiceType(FRAMEWORKS), help="Print this framework's format only.")
 @output_options
 def command(operands: tuple[object, ...], like: Any, as_json: bool) -> None:
     """Say what torch, NumPy, JAX and TensorFlow make of OPERANDS in one operation, and why.
@@ -60,15 +59,15 @@ def command(operands: tuple[object, ...], like: Any, as_json: bool) -> None:
     tensorcast promote float32 'float64[]'
     tensorcast promote uint8 300 --like torch
     """
-    if as_json:
-        from ..report.document import document, dump
-
-        body = promoted(*operands).to_dict()
-        write(dump(document("promote", body, version=__version__)) + "\n")
-    elif like is None:
-        show(promotion.table(promoted(*operands), screen(sys.stdout).width))
-    else:
+    if like is not None and not as_json:
         try:
             write(f"{promoted(*operands, like=like)}\n")
         except CastError as error:
             raise click.ClickException(str(error)) from None
+        return
+    emit(
+        "promote",
+        as_json=as_json,
+        body=lambda: promoted(*operands).to_dict(),
+        lines=lambda width: promotion.table(promoted(*operands), width),
+    )

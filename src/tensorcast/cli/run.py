@@ -34,7 +34,8 @@ def command(
     if anything differs: when the source changed since, or when the plan was edited.
 
     \b
-    tensorcast convert model model-bf16 --to bfloat16 --dry-run --json > plan.json
+    tensorcast convert model out --to bfloat16 \\
+        --dry-run --json > plan.json
     tensorcast run plan.json --verify
     """
     execute(

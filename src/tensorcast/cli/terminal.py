@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TextIO
 
-from ..words.text import ASCII_GLYPHS, Line, Style, plain
+from ..words.text import ASCII_GLYPHS, Line, Style, fold, plain
 
 _AT_ONCE: Final = 2000  # lines
 _ANSI: Final[dict[Style, str]] = {
@@ -71,9 +71,17 @@ def _width(stream: TextIO) -> int:
 
 
 def draw(lines: Iterable[Line], target: Screen) -> str:
-    """The lines as one text for the target, each ended by a line feed."""
-    text = "".join(_drawn(row, target) + "\n" for row in lines)
+    """The lines as one text for the target, each ended by a line feed. A line that is wider than a
+    terminal goes on in the next one, further to the right."""
+    text = "".join(_drawn(part, target) + "\n" for row in lines for part in _fitted(row, target))
     return text if target.unicode else text.translate(ASCII_GLYPHS)
+
+
+def _fitted(row: Line, target: Screen) -> list[Line]:
+    if target.width is None:
+        return [row]
+    text = plain(row)
+    return fold(row, target.width, indent=" " * (len(text) - len(text.lstrip(" ")) + 2))
 
 
 def _drawn(row: Line, target: Screen) -> str:
@@ -107,7 +115,8 @@ def write(text: str, stream: TextIO | None = None) -> None:
         stream.flush()
     except BrokenPipeError:
         _discard(stream)
-    except OSError:
+    except OSError as error:
+        error.filename = "standard error" if stream is sys.stderr else "standard output"
         _discard(stream)  # what is left in the buffer would fail again at exit, with another code
         raise
 

@@ -7,15 +7,15 @@ import os
 import runpy
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .. import __version__
+from .emit import emit
 from .options import html_option, need_torch, output_options
 from .pages import refuse_others, write_html
-from .terminal import screen, show, write
 
 if TYPE_CHECKING:
     from ..model.trace.tracing import Trace
@@ -110,12 +110,6 @@ def _as_main(script: str, args: tuple[str, ...], as_module: bool) -> Iterator[No
 
 
 def _report(traced: Trace, as_json: bool) -> None:
-    sys.stdout.flush()
-    if as_json:
-        from ..report.document import document, dump
+    from ..report import tracing
 
-        write(dump(document("trace", traced.to_dict(), version=__version__)) + "\n")
-    else:
-        from ..report import tracing
-
-        show(tracing.lines(traced, screen(sys.stdout).width))
+    emit("trace", as_json=as_json, body=traced.to_dict, lines=partial(tracing.lines, traced))

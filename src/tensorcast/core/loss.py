@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from html import escape
 
 from ..formats import FORMATS, Format
 from ..judgement import collapsed
 from ..kernels.cpu import RawStats
 from ..policy import ResolvedPolicy, ends_infinities
+from ..words.html_table import as_html
+from ..words.summary import brief
+from ..words.table import Column, Table
 
 
 @dataclass(frozen=True)
@@ -157,17 +159,29 @@ class Loss:
 
     @property
     def sqnr_db(self) -> float | None:
-        """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels: infinite
-        when no finite value changed, None if it was not counted, or the squares of the errors are
-        too small for float64."""
-        if self.sum_squared_error == 0:
-            return None if self.max_abs_error else math.inf
+        """Signal to quantization noise, 10 log10(sum x^2 / sum (x - y)^2), in decibels.
+
+        Infinite when no finite value changed, 0 when all signal became 0, -infinite when a finite
+        value became infinite or NaN. None if it was not counted, or the squares are too small or
+        too large for float64.
+        """
         if self.sum_squared_error is None or self.sum_squared is None:
-            return None
-        if self.sum_squared == 0:
+            return math.inf if self.sum_squared_error == 0 and not self.max_abs_error else None
+        if self.makes_infinities:
             return -math.inf
-        # two logarithms: the ratio itself may overflow
-        return 10 * (math.log10(self.sum_squared) - math.log10(self.sum_squared_error))
+        if self.n_to_zero and self.n_to_zero == self.n_non_zero:
+            return 0.0
+        return decibels_of(self.sum_squared, self.sum_squared_error, self.max_abs_error)
+
+    @property
+    def makes_infinities(self) -> bool:
+        """Whether a finite value became infinite or NaN: the value farthest out of range has not
+        the error that the largest finite result would have."""
+        row = FORMATS[self.target].component
+        if not self.n_overflow or not row.is_float or self.min is None or self.max is None:
+            return False
+        beyond = max(float(self.max) - row.max, row.min - float(self.min))
+        return beyond > 0 and (self.max_abs_error or 0.0) < beyond * (1 - 2**-20)
 
     def merge(self, later: Loss) -> Loss:
         """The loss of this part of a tensor and of the part that follows it.
@@ -236,7 +250,7 @@ class Loss:
         }
 
     def __str__(self) -> str:
-        """A table to read; `repr` has the fields."""
+        """A table to read."""
         rows = self._rows()
         label, count, share = (max(len(row[i]) for row in rows) for i in range(3))
         lines = [self._title()]
@@ -246,29 +260,19 @@ class Loss:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """The table for a notebook: no script, no style sheet, colours of the page around it."""
-        edge = "border-top:1px solid rgba(128,128,128,.35)"
-        cell = f"padding:.15em .8em;{edge};text-align"
-        caption = (
-            "caption-side:top;text-align:left;white-space:nowrap;padding:.3em .8em;color:inherit;"
-            "font-weight:600"
-        )
-        lines = [
-            '<table style="border-collapse:collapse;font-variant-numeric:tabular-nums">',
-            f'<caption style="{caption}">{escape(self._title())}</caption>',
-        ]
-        for name, number, part, note in self._rows():
-            faint = ";opacity:.55" if (number or note) == "0" else ""
-            lines.append(
-                f'<tr style="background:none{faint}">'
-                f'<th scope="row" style="{cell}:left;font-weight:400">{escape(name)}</th>'
-            )
-            if number:
-                lines += [f'<td style="{cell}:right">{escape(x)}</td>' for x in (number, part)]
-                lines.append(f'<td style="{cell}:left">{escape(note)}</td></tr>')
-            else:
-                lines.append(f'<td colspan="3" style="{cell}:left">{escape(note)}</td></tr>')
-        return "\n".join([*lines, "</table>"])
+        """The table for a notebook."""
+        heads = (Column(""), Column("", "right"), Column("", "right"), Column(""))
+        rows = tuple(row if row[1] else (row[0], row[3]) for row in self._rows())
+        return as_html(Table(self._title(), heads, rows, faint=True))
+
+    def __repr__(self) -> str:
+        counted = () if self.n_inexact is None else (f"{self.n_inexact:,} inexact",)
+        if self.n_underflow:
+            counted = (f"{self.n_underflow:,} underflow", *counted)
+        if self.sqnr_db is not None and self.sqnr_db != math.inf:
+            counted = (*counted, f"SQNR {self.sqnr_db:.1f} dB")
+        nan = f"{self.n_nan_lost:,} NaN lost" if self.n_nan_lost else ""
+        return brief(self, self._title(), f"{self.n_overflow:,} overflow", nan, *counted)
 
     def _title(self) -> str:
         verdict = {True: ", lossless", False: "", None: ""}[self.is_lossless]
@@ -312,6 +316,21 @@ def nothing_lost(source: Format, target: Format, n_elements: int) -> Loss:
     """The loss of a cast whose formats alone say that it has none; ranges are not counted."""
     return Loss(source.name, target.name, n_elements, 0, 0, 0, 0, 0, 0,
                 max_abs_error=0.0, sum_squared_error=0.0, n_to_zero=0)  # fmt: skip
+
+
+def decibels_of(
+    sum_squared: float, sum_squared_error: float, max_abs_error: float | None
+) -> float | None:
+    """The signal to noise of two sums, in decibels; None where their squares are too small or too
+    large for float64."""
+    if math.inf in (sum_squared, sum_squared_error):
+        return None
+    if sum_squared_error == 0:
+        return None if max_abs_error else math.inf
+    if sum_squared == 0:
+        return -math.inf
+    # two logarithms: the ratio itself may overflow
+    return 10 * (math.log10(sum_squared) - math.log10(sum_squared_error))
 
 
 def loss_of(

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..judgement import Verdict
 from ..words.table import Column, layout
-from ..words.text import Line, Span, Style, columns, line, pad, wrap
+from ..words.text import Line, Span, Style, columns, fold, line, pad
 from ..words.units import count, decibels, human_bytes
 from .totals import Total
 
@@ -34,11 +34,11 @@ def table(
     """
     heads = [
         Column("to"),
-        Column("bytes", "right"),
+        Column("bytes", "right", drop=2),
         Column("overflow", "right"),
         Column("underflow", "right"),
         Column("SQNR", "right"),
-        Column("worst", "right"),
+        Column("worst", "right", drop=1),
     ]
     rows: list[list[str | Span]] = [
         [
@@ -58,14 +58,21 @@ def verdicts(sentences: Mapping[str, tuple[Verdict, str]], *, width: int | None)
     """A line or more for each format's (verdict, sentence); a sentence that begins with the
     verdict has it coloured."""
     found: list[Line] = []
-    indent = max(map(columns, sentences), default=0) + 2
+    beside = max(map(columns, sentences), default=0) + 2
+    room = sys.maxsize if width is None else width - beside
+    words = [word for _, sentence in sentences.values() for word in sentence.split()]
+    below = max(map(columns, words), default=0) > room  # a name would be cut
     for target, (verdict, sentence) in sentences.items():
-        first, *rest = wrap(sentence, max(20, width - indent) if width else sys.maxsize)
-        word, colon, reasons = first.partition(":")
+        word, colon, reasons = sentence.partition(":")
         style = STYLES[verdict]
-        told = [Span(word, style), colon + reasons] if word == verdict else [Span(first, style)]
-        found.append(line(Span(pad(target, indent), "name"), *told))
-        found += [
-            line(" " * indent, text if word == verdict else Span(text, style)) for text in rest
-        ]
+        told = line(Span(word, style), colon + reasons)
+        if word != verdict:
+            told = line(Span(sentence, style))
+        head = Span(target if below else pad(target, beside), "name")
+        rows = fold(told, width - 4 if below and width else room)
+        if below:
+            found += [line(head), *(line("    ", *row) for row in rows)]
+        else:
+            found.append(line(head, *rows[0]))
+            found += [line(" " * beside, *row) for row in rows[1:]]
     return found

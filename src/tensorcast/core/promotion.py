@@ -2,9 +2,9 @@
 
 >>> print(promote("int32", "bfloat16"))
 int32 with bfloat16
-torch       bfloat16  float wins over int, whatever the widths; int32 is exact to 2^8 only
+torch       bfloat16  float wins over int, whatever their sizes; int32 is rounded above 2^8
 numpy       refused   ml_dtypes registers no promotion of bfloat16 and int32
-jax         bfloat16  a float wins over an integer, whatever the widths; int32 is exact to 2^8 only
+jax         bfloat16  a float wins over an integer, whatever their sizes; int32 is rounded above 2^8
 tensorflow  refused   TensorFlow mixes no formats: tf.cast first
 """
 
@@ -202,7 +202,7 @@ def _lost(operand: Operand, result: Format, framework: Framework) -> str:
         return f"{value} does not fit: {error}"
     if fits:
         return ""
-    return f"{value} does not fit, and wraps with no word"
+    return f"{value} does not fit, and silently becomes another number"
 
 
 def lost_values(source: Format, result: Format) -> str:
@@ -211,7 +211,7 @@ def lost_values(source: Format, result: Format) -> str:
     Example:
         >>> from tensorcast.formats import FORMATS
         >>> lost_values(FORMATS["int32"], FORMATS["float32"])
-        'int32 is exact to 2^24 only'
+        'int32 is rounded above 2^24'
     """
     if source == result or result.is_complex is False is not source.is_complex:
         return ""
@@ -230,7 +230,7 @@ def lost_values(source: Format, result: Format) -> str:
     if not of.is_float:
         digits = into.mantissa_bits + 1
         if of.kind != "bool" and of.max_exact > 1 << digits:
-            lost.append(f"is exact to 2^{digits} only")
+            lost.append(f"is rounded above 2^{digits}")
     elif of.mantissa_bits > into.mantissa_bits:
         lost.append(f"keeps {into.mantissa_bits + 1} of {of.mantissa_bits + 1} significant bits")
     if of.is_float and of.smallest_exact < into.smallest_exact:

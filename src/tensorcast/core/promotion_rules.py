@@ -128,7 +128,7 @@ def _torch_pair(a: Format, b: Format) -> Outcome:
     if _rank(high) > _rank(low):
         if high.is_complex and low.is_float:
             return _complex_of(high, low), "complex wins, as wide as the wider component"
-        return high, f"{high.kind} wins over {low.kind}, whatever the widths"
+        return high, f"{high.kind} wins over {low.kind}, whatever their sizes"
     if high.is_complex:
         return _wider(a, b), "the wider of the two"
     if high.is_float:
@@ -323,7 +323,7 @@ def _jax_pair(a: Format, b: Format) -> Outcome:
         if row.name in _SUB_BYTE:
             return None, f"JAX promotes {row.name} with nothing but itself and bool"
     if high.is_float and low.is_integer:
-        return high, "a float wins over an integer, whatever the widths"
+        return high, "a float wins over an integer, whatever their sizes"
     for row in (a, b):
         if row.is_float and row.bits < 16 and _rank(low) >= 2:
             return None, f"JAX promotes {row.name} with integers only"

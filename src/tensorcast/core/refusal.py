@@ -57,7 +57,7 @@ magnitude 300 at 2). Pass overflow="saturate" or "wrap", or cast to float16, whi
     n_ended = n_ended_infinities(loss, policy)
     n_refused = n_out_of_range(loss, policy)
     if n_refused:
-        where = _where(loss, shape, source, n_ended)
+        where = _where(loss, shape, source, look, n_ended)
         raise CastOverflowError(
             f"{label}{n_refused} of {loss.n_elements} values lie outside {loss.target} "
             f"({_number(target.min)} to {_number(target.max)}{where}). "
@@ -200,7 +200,13 @@ def _way_out(loss: Loss, target: Format, policy: ResolvedPolicy) -> str:
     return way_out(target, policy, f"cast to {holds.name}, which holds them")
 
 
-def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None, n_ended: int) -> str:
+def _where(
+    loss: Loss,
+    shape: tuple[int, ...] | None,
+    source: Buffer | None,
+    look: Look | None,
+    n_ended: int,
+) -> str:
     """What overflows first and most, and where; n_ended: infinities among them that do not count,
     of which the first may be one."""
     if loss.largest_overflow is None or loss.largest_overflow_index is None:
@@ -213,9 +219,20 @@ def _where(loss: Loss, shape: tuple[int, ...] | None, source: Buffer | None, n_e
     first += _index_text(loss.first_overflow, shape)
     if loss.n_overflow == 1:
         return f"; it is {first}"
+    infinite = _infinite_text(loss, source, look)
     if loss.first_overflow == loss.largest_overflow_index:
-        return f"; first and largest {first}"
-    return f"; first {first}, {largest}"
+        return f"{infinite}; first and largest {first}"
+    return f"{infinite}; first {first}, {largest}"
+
+
+def _infinite_text(loss: Loss, source: Buffer, look: Look | None) -> str:
+    """How many of the values out of range are infinite; "" if none is."""
+    if loss.largest_overflow != inf or look is None:
+        return ""
+    counted = look(source, True)
+    if counted.n_inf == loss.n_overflow:
+        return ", all infinite"
+    return f", {counted.n_inf} of them infinite"
 
 
 def _first_text(source: Buffer | None, look: Look | None, counted: str) -> str:

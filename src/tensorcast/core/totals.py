@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf, log10
+from math import inf
 from typing import TYPE_CHECKING
 
 from ..formats import lookup
 from ..judgement import Verdict, verdict
 from ..words.text import safe
-from ..words.units import count, number, percent, plural
+from ..words.units import count, number, percent, plural, relative
+from .loss import decibels_of
 
 if TYPE_CHECKING:
     from .loss import Loss
@@ -89,8 +90,10 @@ class Total:
             )
         if self.n_nan_lost:
             parts.append(f"{count(self.n_nan_lost)} NaN it cannot store")
-        if self.sqnr_db is not None and self.sqnr_db != inf:
-            parts.append(f"error {_relative(self.sqnr_db)} of the signal")
+        if self.sqnr_db == -inf:
+            parts.append("an infinite error")
+        elif self.sqnr_db is not None and self.sqnr_db != inf:
+            parts.append(f"error {_error(self.sqnr_db)} of the signal")
         if self.n_underflow and not self.collapsing:
             share = percent(self.n_underflow, self.n_elements)
             verb = "becomes" if self.n_underflow == 1 else "become"
@@ -109,10 +112,9 @@ class Total:
         return f"{verb} mostly 0 or one value, {zeros} become 0"
 
 
-def _relative(sqnr_db: float) -> str:
+def _error(sqnr_db: float) -> str:
     """Root-mean-square error over root-mean-square value, as a percentage."""
-    share = 100 * 10 ** (-sqnr_db / 20)
-    return f"{share:,.0f}%" if share >= 100 else f"{share:.2g}%"
+    return relative(10 ** (-sqnr_db / 20))
 
 
 def total(target: str, losses: Mapping[str, Loss]) -> Total:
@@ -154,6 +156,12 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
         here = loss.sqnr_db
         if here is not None and here != inf and (worst is None or (here, name) < worst):
             worst = (here, name)
+    if any(loss.makes_infinities for loss in losses.values()):
+        sqnr_db: float | None = -inf
+    elif zeros_counted and n_to_zero and n_to_zero == n_non_zero:
+        sqnr_db = 0.0
+    else:
+        sqnr_db = decibels_of(squared, squared_error, max_abs_error)
     return Total(
         target=target,
         n_tensors=len(losses),
@@ -164,7 +172,7 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
         n_underflow=n_underflow if counted else None,
         overflowing=tuple(name for _, name in sorted(overflowing)),
         amax=amax,
-        sqnr_db=_sqnr(squared, squared_error, max_abs_error) if counted else None,
+        sqnr_db=sqnr_db if counted else None,
         worst=worst[1] if worst and counted else None,
         worst_db=worst[0] if worst and counted else None,
         max_abs_error=max_abs_error if counted else None,
@@ -172,10 +180,3 @@ def total(target: str, losses: Mapping[str, Loss]) -> Total:
         n_non_zero=n_non_zero if zeros_counted else None,
         n_to_zero=n_to_zero if zeros_counted else None,
     )
-
-
-def _sqnr(squared: float, squared_error: float, max_abs_error: float | None) -> float | None:
-    if squared_error == 0:  # of errors that are not 0 the squares are too small for float64
-        return None if max_abs_error else inf
-    # two logarithms, as in Loss: the ratio itself may overflow
-    return 10 * (log10(squared) - log10(squared_error)) if squared > 0 else -inf

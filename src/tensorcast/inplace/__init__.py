@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
 from ..bridges import is_torch
 from ..bridges.room import tells_memory
 from ..errors import CastError, PolicyError
 from ..formats import lookup_target
-from ..policy import Inf, Nan, Overflow, Policy, Rounding
+from ..policy import PolicyOptions, policy_of, shows_policy
 from .blocks import Others
 from .convert import convert_all
 from .modules import (
@@ -29,23 +29,74 @@ from .modules import (
     with_gradient,
 )
 
+if TYPE_CHECKING:
+    import torch
 
-@tells_memory
+    from ..core.loss import Loss
+
+T = TypeVar("T")
+
+
+@overload
 def cast_(
-    x: Any,
+    x: T,
     to: object,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
+    others: Others = "refuse",
+    rules: Rules | None = None,
+    optimizer: Any = None,
+    report: Literal[False] = False,
+    raw: bool = False,
+    **policy: Unpack[PolicyOptions],
+) -> T: ...
+@overload
+def cast_(  # type: ignore[overload-overlap]  # a tensor's loss is one
+    x: torch.Tensor,
+    to: object,
+    *,
+    others: Others = "refuse",
+    rules: Rules | None = None,
+    optimizer: Any = None,
+    report: Literal[True],
+    raw: bool = False,
+    **policy: Unpack[PolicyOptions],
+) -> tuple[torch.Tensor, Loss]: ...
+@overload
+def cast_(
+    x: T,
+    to: object,
+    *,
+    others: Others = "refuse",
+    rules: Rules | None = None,
+    optimizer: Any = None,
+    report: Literal[True],
+    raw: bool = False,
+    **policy: Unpack[PolicyOptions],
+) -> tuple[T, Losses]: ...
+@overload
+def cast_(
+    x: T,
+    to: object,
+    *,
     others: Others = "refuse",
     rules: Rules | None = None,
     optimizer: Any = None,
     report: bool = False,
     raw: bool = False,
+    **policy: Unpack[PolicyOptions],
+) -> Any: ...
+@tells_memory
+@shows_policy()
+def cast_(
+    x: Any,
+    to: object,
+    *,
+    others: Others = "refuse",
+    rules: Rules | None = None,
+    optimizer: Any = None,
+    report: bool = False,
+    raw: bool = False,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """The same object with its elements in another format: never twice the memory.
 
@@ -79,9 +130,10 @@ def cast_(
         optimizer: of a module's or tensor's: floating state follows its parameter, steps stay.
         report: return (x, Loss); of a module or dict, (x, losses by name), whose `kept` names what
             stayed in float32 and why.
-        raw: of a module or dict: cast the numbers as they are, whatever becomes of them. Without it
-            the call refuses where next to nothing would be left of a tensor (`Loss.collapses`), as
-            of small weights in int8. A tensor given alone is always cast as told.
+        raw: of a module or dict: cast the numbers as they are, even if most values are lost.
+            Without it the call refuses where next to nothing would be left of a tensor
+            (`Loss.collapses`), as of small weights in int8. A tensor given alone is always cast
+            as told.
 
     Returns: x itself.
 
@@ -112,30 +164,25 @@ tensorcast.cast(x, format).
         (torch.bfloat16, torch.float32)
     """
     target = lookup_target(to, "torch")
-    policy = Policy(overflow, rounding, nan, exact, seed, inf)
+    asked = policy_of("cast_", policy)
     if others not in ("refuse", "copy"):
         raise PolicyError(f"others={others!r} is not one of refuse, copy")
     single = is_torch(x)
-    torch: Any = sys.modules.get("torch")
-    if torch is None or not (single or isinstance(x, (torch.nn.Module, Mapping))):
+    library: Any = sys.modules.get("torch")
+    if library is None or not (single or isinstance(x, (library.nn.Module, Mapping))):
         raise CastError(
             f"a {type(x).__module__}.{type(x).__qualname__} cannot change its format in place; "
             "make a new one with tensorcast.cast"
         )
     if single and rules:
         raise CastError("rules go by name, and a tensor has none")
-    if torch._C._is_torch_function_mode_enabled():  # a trace, or a default device
-        return torch.overrides.handle_torch_function(
+    if library._C._is_torch_function_mode_enabled():  # a trace, or a default device
+        return library.overrides.handle_torch_function(
             cast_,
             (),
             x,
             to,
-            overflow=overflow,
-            rounding=rounding,
-            nan=nan,
-            inf=inf,
-            exact=exact,
-            seed=seed,
+            **vars(asked),
             others=others,
             rules=rules,
             optimizer=optimizer,
@@ -143,16 +190,16 @@ tensorcast.cast(x, format).
             raw=raw,
         )
     kept: dict[str, str] = {}
-    with torch._C.DisableTorchFunction():
+    with library._C.DisableTorchFunction():
         if single:
             wishes = with_gradient("", x, target)
-        elif isinstance(x, torch.nn.Module):
+        elif isinstance(x, library.nn.Module):
             wishes, kept = wishes_of_module(x, target, rules or {})
         else:
             wishes = wishes_of_mapping(x, target, rules or {})
         if optimizer is not None:
             wishes += wishes_of_optimizer(optimizer, wishes)
-        losses = convert_all(wishes, policy, others=others, report=report, raw=raw or single)
+        losses = convert_all(wishes, asked, others=others, report=report, raw=raw or single)
     if not report:
         return x
     return x, losses[""] if single else Losses(losses, kept)

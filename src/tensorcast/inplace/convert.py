@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, Final
 
 from ..bridges.torch.pairs import is_pairs, logical_shape, pairs_shape
-from ..bridges.torch.tensor import dtype_of, measure, visible
+from ..bridges.torch.plain import measure, visible
+from ..bridges.torch.tensor import dtype_of
 from ..core.block import cast_buffer
 from ..core.loss import Loss
 from ..core.pairs import may_refuse
@@ -122,7 +123,7 @@ def _refuse_collapse(losses: Mapping[str, Loss]) -> None:
     first = next(iter(gone))
     lines.append(
         "No scale is applied here. Choose another format, as bfloat16; leave a tensor as it is by "
-        f"a rule, rules={{{first!r}: None}}; or pass raw=True to cast the numbers all the same."
+        f"a rule, rules={{{first!r}: None}}; or pass raw=True to cast the numbers in any case."
     )
     raise CollapseError("\n".join(lines))
 

@@ -2,23 +2,30 @@
 
 torch counts who holds a tensor and its storage. The counts are private interfaces, so they are
 tried first, on tensors of our own in every kind of sharing they have to show; where one is missing
-or answers otherwise, nothing is proved and every cast in place is refused.
+or answers otherwise, nothing is proved and every cast in place is refused. That is done in a thread
+of its own: modes, hooks and transforms change what the counts say, and torch has them per thread.
+With
+TENSORCAST_WITHOUT=torch-use-counts nothing is proved. Looked at: torch 2.6 and 2.13.
 """
 
 from __future__ import annotations
 
 import bisect
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..kernels.private import without
 from ..kernels.replacing import Uses, uses_of
 
 if TYPE_CHECKING:
     import torch
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -76,21 +83,42 @@ def find_interface() -> Interface | str:
 
 @cache
 def proved_interface() -> Interface:
-    """torch's counts, tried out. Modes, hooks and transforms that are entered change what the
-    counts say, so that only a success is kept.
+    """torch's counts, tried out; only a success is kept.
 
     Raises:
         _UnprovedError: they prove nothing.
     """
-    found = _tried_interface()
+    found = _outside_of_modes(_tried_interface)
     if isinstance(found, str):
         raise _UnprovedError(found)
     return found
 
 
+def _outside_of_modes(act: Callable[[], _Found]) -> _Found | str:
+    """What `act` finds in a thread that no mode, hook or transform of this one reaches; or why it
+    finds nothing."""
+    found: list[_Found | str] = []
+
+    def run() -> None:
+        try:
+            found.append(act())
+        except Exception as error:
+            found.append(f"torch's use counts cannot be tried ({error})")
+
+    thread = threading.Thread(target=run, name="tensorcast: use counts", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # the system has no more threads, or Python is ending
+        return f"torch's use counts cannot be tried ({error})"
+    thread.join()
+    return found[0] if found else "torch's use counts cannot be tried"
+
+
 def _tried_interface() -> Interface | str:
     import torch
 
+    if without("torch-use-counts"):
+        return "TENSORCAST_WITHOUT=torch-use-counts is set"
     version = f"torch {torch.__version__}"
     tensor_type: Any = torch._C.TensorBase if hasattr(torch._C, "TensorBase") else torch.Tensor
     found = {
@@ -193,11 +221,14 @@ def numpy_is_counted() -> bool:
 
 @cache
 def _numpy_is_counted(interface: Interface) -> bool:
-    import torch
+    def counted() -> bool:
+        import torch
 
-    tensor = torch.zeros(16, device="cpu")
-    other = _to_numpy(tensor)
-    return other is None or interface.uses(tensor).storage > interface.alone.storage
+        tensor = torch.zeros(16, device="cpu")
+        other = _to_numpy(tensor)
+        return other is None or interface.uses(tensor).storage > interface.alone.storage
+
+    return _outside_of_modes(counted) is True
 
 
 @dataclass(frozen=True)

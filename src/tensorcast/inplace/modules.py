@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 Rules = Mapping[str, object]
+_SHOWN: Final = 3  # of the losses, in their `repr`
 _SEQUENCES: Final = (list, tuple, set, frozenset, deque)
 
 
@@ -37,8 +38,10 @@ class Losses(dict[str, Loss]):
         self.kept = dict(kept)
 
     def __repr__(self) -> str:
+        shown = [f"{name!r}: {loss!r}" for name, loss in list(self.items())[:_SHOWN]]
+        more = f", and {len(self) - _SHOWN:,} more" if len(self) > _SHOWN else ""
         kept = f", kept={self.kept!r}" if self.kept else ""
-        return f"{type(self).__name__}({super().__repr__()}{kept})"
+        return f"{type(self).__name__}({{{', '.join(shown)}{more}}}{kept})"
 
 
 def with_gradient(name: str, tensor: torch.Tensor, target: Format) -> list[Wish]:

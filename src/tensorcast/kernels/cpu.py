@@ -472,9 +472,20 @@ def read_ranges(
     return RawRanges(*counted[:7], tuple(memoryview(counted[7]).cast("Q")))
 
 
+def count_pools(more: int) -> int:
+    """How many pools of memory are open, after so many more: while there is one, C leaves large
+    fresh results to Python."""
+    return _core.count_pools(more)
+
+
+def huge_pages(enabled: bool | None = None) -> bool:
+    """Whether large fresh memory asks for huge pages, before the call, which may switch it."""
+    return _core.huge_pages(enabled)
+
+
 def advise_huge(address: int, n_bytes: int) -> None:
     """Ask for huge pages for large fresh memory, to be written whole, before its first touch, and
-    make them on all threads; `huge_pages` of kernels/fast.py switches it."""
+    make them on all threads; `huge_pages` switches it."""
     _core.advise_huge(address, n_bytes, default_threads())
 
 

@@ -5,12 +5,16 @@ torch's DLPack exchange API and arrays through `__array_struct__`. To everything
 other types, subclasses, other devices, gradients, modes, packed formats, refused values - C writes
 nothing and calls the Python function, which does it, or says what is wrong.
 
+Looked at: torch 2.13, whose `Tensor.__dlpack_c_exchange_api__` is probed on a tensor; absent (torch
+before 2.10), or with TENSORCAST_WITHOUT=torch-exchange, everything goes the general way.
+
 Neither torch nor NumPy is imported here: an object of theirs can only come from a program that has.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 from array import array
 from collections.abc import Callable
@@ -19,14 +23,27 @@ from typing import Any, Final, TypeVar
 from .. import _core
 from ..errors import CastError, FormatError, PolicyError
 from ..formats import FORMATS, Format, lookup
-from ..policy import INFS, NANS, OVERFLOWS, ROUNDINGS, Policy, can_refuse
+from ..policy import INFS, NANS, OVERFLOWS, POLICY_DEFAULTS, ROUNDINGS, Policy, can_refuse
 from .cpu import default_threads
+from .private import without
 
 _ROWS: Final = tuple(FORMATS.values())
 _DECLINED, _NEVER_REFUSES, _MAY_REFUSE = 1, 2, 3
 
-# the places of the functions in entry.cpp
-_KINDS: Final = {"cast": 0, "as_tensor": 1}
+# the place of each function in entry.cpp, and the order of the arguments that C reads there
+_WAYS: Final = {
+    "cast": (
+        0,
+        (
+            *("x", "to", *POLICY_DEFAULTS),
+            *("out", "memory_format", "device", "report", "packed", "pin_memory"),
+        ),
+    ),
+    "as_tensor": (
+        1,
+        ("data", "dtype", "device", "copy", "on_read_only", *POLICY_DEFAULTS, "null"),
+    ),
+}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -34,41 +51,27 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def tried_first(kind: str, **attributes: object) -> Callable[[_F], _F]:
     """A decorator: C's way of that kind is tried before the function; it has the function's
     signature, docstring and name, its defaults and the attributes given.
+
+    Raises:
+        TypeError: the function's arguments are not those that C reads.
     """
+    place, names = _WAYS[kind]
 
     def decorate(function: _F) -> _F:
-        code: Any = function.__code__
-        n_positional = code.co_argcount
-        names = code.co_varnames[: n_positional + code.co_kwonlyargcount]
-        by_name = function.__kwdefaults__ or {}
-        defaults = (
-            *(function.__defaults__ or ()),
-            *(by_name[name] for name in names[n_positional:]),
-        )
-        entry: Any = _core.entry(_KINDS[kind], function, names, defaults, n_positional)
+        arguments = inspect.signature(function).parameters
+        if arguments.keys() != set(names):
+            differ = ", ".join(sorted(arguments.keys() ^ set(names)))
+            raise TypeError(f"the fast way of {kind} and {function.__name__}() differ in {differ}")
+        positional = [one.name for one in arguments.values() if one.kind is not one.KEYWORD_ONLY]
+        assert positional == list(names[: len(positional)])
+        every = [arguments[name].default for name in names]
+        defaults = tuple(one for one in every if one is not inspect.Parameter.empty)
+        entry: Any = _core.entry(place, function, names, defaults, len(positional))
         entry.__dict__.update(attributes)
         functools.update_wrapper(entry, function)
         return entry  # type: ignore[no-any-return]
 
     return decorate
-
-
-def huge_pages(enabled: bool | None = None) -> bool:
-    """Whether large fresh results ask the kernel for huge pages, which halves the time of writing
-    them; with an argument, switch that on or off for this process.
-
-    Only fresh memory of 4 MiB or more is advised (`madvise(MADV_HUGEPAGE)`, Linux), before its
-    first touch; it stays torch's or NumPy's memory. The environment variable
-    TENSORCAST_HUGE_PAGES=0 starts a process with it off.
-
-    Returns: what held before the call.
-
-    Example:
-        >>> before = huge_pages(False)
-        >>> huge_pages(before)
-        False
-    """
-    return _core.huge_pages(enabled)
 
 
 def _resolve(spelling: object) -> int | None:
@@ -125,6 +128,8 @@ def _learn(x: object) -> None:
 
 
 def _learn_torch(torch: Any) -> None:
+    if without("torch-exchange"):
+        return
     capsule = getattr(getattr(torch, "Tensor", None), "__dlpack_c_exchange_api__", None)
     if type(capsule).__name__ != "PyCapsule":  # torch before 2.10, or not imported to its end yet
         return

@@ -13,7 +13,7 @@ from ..words.units import number, plural
 from .document import Json
 from .inspection import Losses
 
-_RAW = "the weights carry scales: the stored numbers are measured, without them"
+_RAW = "the weights need scales: the stored numbers are measured without them"
 
 
 def totals(losses: Losses) -> list[Total]:
@@ -36,7 +36,7 @@ def lines(source: Checkpoint, losses: Losses, *, width: int | None) -> list[Line
     """A table of the candidates and a verdict on each."""
     sums = totals(losses)
     if not sums:
-        return [line(Span("no floating tensors: nothing would be cast", "dim"))]
+        return [line(Span("there are no floating-point tensors: nothing would be cast", "dim"))]
     seen = [loss for per_format in losses.values() for loss in list(per_format.values())[:1]]
     values = [value for loss in seen for value in (loss.min, loss.max) if value is not None]
     n_values = sum(loss.n_elements for loss in seen)

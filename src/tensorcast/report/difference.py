@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Final
 
+from ..checkpoint.wording import worst_first
 from ..checkpoint.work.difference import Comparison, Difference
 from ..words.table import Column, layout
 from ..words.text import Line, Span, line, safe
@@ -47,7 +47,7 @@ def lines(
         min_sqnr: of `acceptable`.
         scaled: why the weights of A and of B mean something only with their scales, or None.
     """
-    differing = sorted((row for row in found.tensors if not row.equal), key=_worst_first)
+    differing = sorted((row for row in found.tensors if not row.equal), key=worst_first)
     shown = [*differing, *(row for row in found.tensors if row.equal)] if full else differing
     result: list[Line] = []
     if shown:
@@ -64,19 +64,15 @@ def lines(
         result.append(())
     for label, reason in zip("AB", scaled, strict=True):
         if reason is not None:
-            raw = "the weights carry scales; the stored numbers are compared, without them"
+            raw = "the weights need scales: the stored numbers are compared without them"
             result.append(line(Span(f"{label}: ", "warn"), raw))
     result.append(_verdict(found, len(differing), min_sqnr))
     return result
 
 
-def _worst_first(row: Difference) -> tuple[float, str]:
-    return (-inf if row.sqnr_db is None else row.sqnr_db, row.name)
-
-
 def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) -> list[Line]:
     heads = [
-        Column("tensor", elastic=True),
+        Column("tensor", elastic=True, tall=True),
         Column("A"),
         Column("B"),
         Column("shape", drop=1),
@@ -97,7 +93,7 @@ def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) ->
         else:
             close = min_sqnr is not None and _close(row, min_sqnr)
             n_different = row.n_different or 0
-            differ = Span(percent(n_different, row.n_elements) if row.n_elements else "0%")
+            differ = Span(percent(n_different, row.n_elements or 1, column=True))
             sqnr = Span(decibels(row.sqnr_db), "" if close else "warn")
         cells.append(
             [

@@ -37,18 +37,21 @@ def texts(findings: Sequence[Finding]) -> list[str]:
         ways.insert(
             0, f"--to {named.holds}, or another format, keeps the values: no scale is applied here"
         )
-        ways.append(f"--keep '{safe(named.tensor)}' leaves a tensor as it is; a glob names several")
+        ways.append(
+            f"--keep '{safe(named.tensor)}' leaves this tensor as it is; a pattern with * matches "
+            "several"
+        )
     if any(finding.n_overflow for finding in findings):
-        alone = ", of values out of range; what becomes 0 stays refused" if gone else ""
-        ways.append(f"--overflow saturate takes the nearest value there is{alone}")
+        alone = "; values that become 0 are still refused" if gone else ""
+        ways.append(f"--overflow saturate replaces values out of range by the nearest value{alone}")
     if any(finding.n_infinite for finding in findings):
-        ways.append("--inf keep lets infinities be; --inf saturate takes the largest value")
+        ways.append("--inf keep keeps infinities; --inf saturate takes the largest value instead")
     if any(finding.n_nan_lost for finding in findings):
         ways.append("--nan zero turns NaN into 0")
     if unfit:
         ways.append("--overflow keep leaves such tensors as they are")
     if gone:
-        ways.append("--raw casts the stored numbers all the same")
+        ways.append("--raw casts the stored numbers in any case")
     return [*found, "ways out:", *("  " + way for way in ways)]
 
 

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..checkpoint.protocol import Checkpoint, TensorInfo
+from ..checkpoint.wording import by_format, facts_of
 from ..words.table import Column, layout, stream
 from ..words.text import Line, Span, line, safe, shorten
 from ..words.tree import Entry, grow
-from ..words.units import count, human_bytes, number, plural, shape
+from ..words.units import count, human_bytes, number, shape
 from .document import Json
 from .other_files import rows_of_files
 
@@ -39,7 +40,7 @@ def lines(
     if source.scaled:
         yield line(
             Span("not castable: ", "warn"),
-            f"the weights carry scales: {safe(source.scaled)}. convert --raw casts the stored "
+            f"the weights need scales: {safe(source.scaled)}. convert --raw casts the stored "
             "numbers without them",
         )
     yield ()
@@ -53,15 +54,7 @@ def lines(
 
 
 def _title(source: Checkpoint) -> list[Line]:
-    kinds = {"safetensors": "safetensors file", "huggingface": "Hugging Face directory"}
-    facts = [
-        kinds.get(source.kind, source.kind),
-        *([plural(len(source.files), "file")] if len(source.files) != 1 else []),
-        plural(len(source.tensors), "tensor"),
-        plural(source.n_elements, "element"),
-        human_bytes(source.n_bytes),
-    ]
-    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts))]
+    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts_of(source)))]
 
 
 def tree(
@@ -73,9 +66,9 @@ def tree(
         return
     entries = _entries(tensors)
     heads = [
-        Column("tensor", elastic=True),
+        Column("tensor", elastic=True, tall=full),
         Column("format"),
-        Column("shape"),
+        Column("shape", drop=2 if losses else 0),
         Column("bytes", "right", drop=1 if losses else 0),  # names tell more than sizes then
         Column("min" if losses else "", "right"),
         Column("max" if losses else "", "right"),
@@ -123,19 +116,6 @@ def _range(
     return number(min(lows)), number(max(highs))
 
 
-def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
-    """Format -> tensors, elements, bytes; the format with the most bytes first."""
-    totals: dict[str, tuple[int, int, int]] = {}
-    for tensor in tensors:
-        n, n_elements, n_bytes = totals.get(tensor.format.name, (0, 0, 0))
-        totals[tensor.format.name] = (
-            n + 1,
-            n_elements + tensor.n_elements,
-            n_bytes + tensor.n_bytes,
-        )
-    return dict(sorted(totals.items(), key=lambda item: (-item[1][2], item[0])))
-
-
 def _formats(tensors: Sequence[TensorInfo]) -> list[Line]:
     totals = by_format(tensors)
     heads = [
@@ -170,7 +150,11 @@ def _files(source: Checkpoint, width: int | None, full: bool) -> list[Line]:
     tensors: dict[str, int] = {}
     for tensor in source.tensors:
         tensors[tensor.file] = tensors.get(tensor.file, 0) + 1
-    heads = [Column("file", elastic=True), Column("tensors", "right"), Column("bytes", "right")]
+    heads = [
+        Column("file", elastic=True, tall=True),
+        Column("tensors", "right"),
+        Column("bytes", "right"),
+    ]
     rows = [
         [safe(file.name), count(tensors.get(file.name, 0)), human_bytes(file.n_bytes)]
         for file in source.files

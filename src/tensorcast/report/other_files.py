@@ -21,7 +21,7 @@ def rows_of_files(
         full: every name, however many there are.
     """
     rows: list[list[str | Span]] = []
-    for head, files in (("not converted", unconverted), ("left out", skipped)):
+    for head, files in (("copied as it is", unconverted), ("left out", skipped)):
         reasons: dict[str, list[str]] = {}
         for name, why in files.items():
             reasons.setdefault(why, []).append(name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from math import inf
+from math import inf, log10
 from typing import TYPE_CHECKING, Final
 
 from ..checkpoint.decide.raw import SHORT
+from ..checkpoint.wording import loss_sentence, reasons_of, totals_of
 from ..checkpoint.work.execution import Result
-from ..core.totals import Total, total
+from ..core.totals import Total
 from ..words.table import Column, layout
 from ..words.text import Line, Span, line, safe
 from ..words.units import count, decibels, duration, human_bytes, number, percent, plural
@@ -41,7 +42,7 @@ def lines(
         [Span("size", "dim"), f"{sizes}, {plural(len(plan.shards), 'file')}"],
         [Span("time", "dim"), f"{duration(result.seconds)}, reading {rate}/s{peak}"],
     ]
-    for sum_ in totals(result):
+    for sum_ in totals_of(result):
         rows.append([Span(f"to {sum_.target}", "dim"), _loss(sum_, report)])
     rows += [[Span("kept", "dim"), text] for text in _kept(result)]
     rows += rows_of_files(plan.unconverted, plan.skipped)
@@ -51,7 +52,7 @@ def lines(
         done = plural(len(result.resumed), "file")
         rows.append([Span("resumed", "dim"), f"{done} finished by an earlier run"])
     if result.verified:
-        rows.append([Span("verified", "good"), "what was written reads back the same"])
+        rows.append([Span("verified", "good"), "the written files were read again and are right"])
     found = layout([Column(""), Column("", wrap=True)], rows, width=width)
     if report:
         table = worst(result, width=width)
@@ -60,39 +61,15 @@ def lines(
     return found
 
 
-def totals(result: Result) -> list[Total]:
-    """The losses summed per target format, the format of most tensors first."""
-    targets: dict[str, dict[str, Loss]] = {}
-    for step in result.plan.steps:
-        for output in step.outputs:
-            if step.policy is not None and output.name in result.losses:
-                losses = targets.setdefault(output.format.name, {})
-                losses[output.name] = result.losses[output.name]
-    ordered = sorted(targets.items(), key=lambda item: -len(item[1]))
-    return [total(target, losses) for target, losses in ordered]
-
-
 def _loss(sum_: Total, report: bool) -> str:
     """One target's tensors in a line."""
-    cast = plural(sum_.n_tensors, "tensor")
-    if not (report or sum_.n_overflow or sum_.n_nan_lost or sum_.collapsing):
-        return f"{cast}, no overflow (--report tells what was rounded)"
-    return f"{cast}, {sum_.sentence(name_worst=False)}"  # the table names it
-
-
-def _reasons(result: Result) -> dict[str, str]:
-    """Tensor -> why its format stayed."""
-    return {
-        output.name: result.kept.get(output.name) or step.kept or "as it was"
-        for step in result.plan.steps
-        if step.policy is None
-        for output in step.outputs
-    }
+    said = loss_sentence(sum_, report=report, name_worst=False)  # the table names it
+    return f"{said} (--report tells what was rounded)" if said.endswith("no overflow") else said
 
 
 def _kept(result: Result) -> list[str]:
     """The tensors that stayed in their format, by the reason; those that would not fit by name."""
-    reasons = _reasons(result)
+    reasons = reasons_of(result)
     found = [f"{safe(name)}: {safe(why)}" for name, why in result.kept.items()]
     others = Counter(why for name, why in reasons.items() if name not in result.kept)
     return found + [f"{plural(n, 'tensor')}: {safe(why)}" for why, n in others.items()]
@@ -110,7 +87,7 @@ def worst(result: Result, *, width: int | None, most: int = WORST) -> list[Line]
     if not changed:
         return [line("no value changed in any tensor")] if result.losses else []
     heads = [
-        Column("tensor", elastic=True),
+        Column("tensor", elastic=True, tall=True),
         Column("to"),
         Column("overflow", "right"),
         Column("underflow", "right"),
@@ -138,7 +115,13 @@ def worst(result: Result, *, width: int | None, most: int = WORST) -> list[Line]
 
 
 def _sqnr(loss: Loss) -> float:
-    return inf if loss.sqnr_db is None else loss.sqnr_db
+    """What to sort by: the SQNR, or where its squares have no float64 that of the largest values;
+    infinite where nothing is known."""
+    if loss.sqnr_db is not None:
+        return loss.sqnr_db
+    if not loss.amax or not loss.max_abs_error:
+        return inf
+    return 20 * (log10(loss.amax) - log10(loss.max_abs_error))
 
 
 def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
@@ -158,10 +141,10 @@ def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
         "seconds": round(result.seconds, 6),
         "verified": result.verified,
         "resumed": list(result.resumed),
-        "kept": _reasons(result),
+        "kept": reasons_of(result),
         "skipped": dict(result.skipped),
         "unconverted": dict(plan.unconverted),
         "warnings": list(result.warnings),
-        "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals(result)],
+        "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals_of(result)],
         "losses": {name: loss.to_dict() for name, loss in result.losses.items()},
     }

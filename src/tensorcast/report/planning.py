@@ -58,11 +58,11 @@ def _tree(plan: Plan, width: int | None, full: bool) -> list[Line]:
             entries.append(Entry(output.name, cells, (before, output.n_bytes)))
             before = 0
     heads = [
-        Column("tensor", elastic=True),
-        Column("from"),
+        Column("tensor", elastic=True, tall=full),
+        Column("from", drop=4),
         Column("to"),
         Column("shape", drop=2),
-        Column("before", "right"),
+        Column("before", "right", drop=3),
         Column("after", "right"),
         Column("file" if full else "", drop=1),
     ]
@@ -91,7 +91,11 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
         least, most = human_bytes(sizes[0]), human_bytes(sizes[-1])
         return [line(f"{len(plan.shards)} files of {least} to {most} (--full lists them)")]
     tensors = Counter(output.file for step in plan.steps for output in step.outputs)
-    heads = [Column("file", elastic=True), Column("tensors", "right"), Column("bytes", "right")]
+    heads = [
+        Column("file", elastic=True, tall=True),
+        Column("tensors", "right"),
+        Column("bytes", "right"),
+    ]
     rows = [
         [safe(shard.file), count(tensors[shard.file]), human_bytes(shard.n_bytes)]
         for shard in plan.shards
@@ -130,7 +134,7 @@ def _summary(
     bare = sorted({step.outputs[0].format.name for step in casts if _is_bare(step)})
     for name in bare:
         ask = f"tensorcast inspect --stats --candidate {name}"
-        say(f"to {name}", f"a plain cast, without a scale; {ask} says what is left")
+        say(f"to {name}", f"a plain cast without a scale; {ask} shows what would be lost")
     if plan.texts:
         say("rewritten", safe(", ".join(plan.texts)))
     if plan.extra_files:

@@ -41,6 +41,6 @@ def _verdict(promotion: Promotion) -> list[Line]:
     safe = sorted(
         {answer.format.name for answer in promotion.answers if answer.format and answer.is_lossless}
     )
-    text = "They differ" if len(found) > 1 else "Not every one of them takes it"
-    holds = f"; {' and '.join(safe)} holds every value" if safe else "; cast before you mix"
+    text = "The libraries differ" if len(found) > 1 else "Not every library accepts it"
+    holds = f"; {' and '.join(safe)} holds every value" if safe else ". Cast before you mix them"
     return [line(""), line(f"{text}{holds}.")]

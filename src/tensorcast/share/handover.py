@@ -6,6 +6,8 @@ neither can say or do anything else than the other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +29,7 @@ from ..errors import CastError, CastOverflowError
 from ..formats import Format, lookup
 from ..kernels.torch_lazy import check_storage, is_pending, settled
 from ..policy import Policy, changes_nothing
+from .estimate import estimated
 from .verdict import Decision, ReadOnly, Target, Verdict, Wish, decide
 
 _RECKLESS = Policy(overflow="saturate", nan="zero")
@@ -86,32 +89,36 @@ def hand_over(data: Any, asked: Asked, policy: Policy) -> Any:
         CastOverflowError, CastNanError, InexactCastError: what the policy refuses.
     """
     bridge = _bridge(asked)
-    try:
+    with _saying_what_is_unreadable(data):
         found = _plan(data, asked, bridge, policy)
-        if found is None:
-            found = _plan_sequence(data, asked, bridge, policy)
-        elif policy.inf != "keep" and found.wish.format == found.seen.buffer.format:
-            found, asked, policy = _without_infinities(found, asked, bridge, policy)
-        return _carry_out(found, asked, policy)
-    except Exception as error:
-        refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
-        raise
+        if found is not None:
+            if policy.inf != "keep" and found.wish.format == found.seen.buffer.format:
+                found, asked, policy = _without_infinities(found, asked, bridge, policy)
+            return _carry_out(found, asked, policy)
+    # the errors of numbers are said where they are read
+    return _carry_out(_plan_sequence(data, asked, bridge, policy), asked, policy)
 
 
 def verdict_on(data: Any, asked: Asked) -> Verdict:
     """What `hand_over` would do, under a policy that refuses no value."""
     bridge = _bridge(asked)
-    try:
+    with _saying_what_is_unreadable(data):
         found = _plan(data, asked, bridge, _RECKLESS)
-        if found is None:
-            found = _plan_sequence(data, asked, bridge, _RECKLESS)
+    if found is None:
+        found = _plan_sequence(data, asked, bridge, _RECKLESS)
+    verdict = estimated(found.decision.verdict, found.seen.buffer.format, found.wish.format)
+    if found.tensor is data and verdict.action == "casts" and asked.target == "torch":
+        verdict = replace(verdict, in_place=f"tensorcast.cast_(x, {found.wish.format.name!r})")
+    return verdict
+
+
+@contextmanager
+def _saying_what_is_unreadable(data: Any) -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
         refuse_no_memory(error) if is_torch(data) else refuse_unreadable(error, data)
         raise
-    return found.decision.verdict
-
-
-# -- deciding ------------------------------------------------------------------------------------
 
 
 def _bridge(asked: Asked) -> Any:
@@ -124,8 +131,9 @@ def _plan(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan | None:
     columns = columns_of(data)
     if columns is not None:
         from ..bridges.numpy import buffer_of
+        from ..bridges.sequences import array_of
 
-        made = filled(columns, asked.null, asked.format, policy)
+        made = filled(columns, asked.null, asked.format, policy, array_of)
         return _planned(
             data, Seen(columns.library, buffer_of(made), copied=columns.why), asked, bridge
         )
@@ -174,6 +182,8 @@ def _planned(
             fit = replace(fit, lacks=str(error))
     if same_kind and wanted == row:
         fit = replace(fit, lacks="", remade="")
+    if asked.target != "torch" and is_torch(data) and (wanted.is_float or wanted.is_complex):
+        fit = replace(fit, lacks=_lost_with(data) or fit.lacks)
     wish = Wish(asked.target, wanted, fit, device, asked.copy, asked.on_read_only)
     decision = decide(seen, wish, same_kind=same_kind)
     return Plan(data, seen, wish, decision, bridge, tensor)
@@ -188,12 +198,20 @@ def _without_infinities(
     resolved = policy.resolve(row, row)
     if changes_nothing(row, row, policy):
         return plan, asked, policy
-    from ..api.casts import cast, measure
+    from ..api.casts import cast_by, measure_by
     from ..bridges.memory import empty
 
     source: Buffer | None = None
+    if plan.tensor is not None and asked.target == "torch" and _is_transformed(plan.tensor):
+        if asked.copy is False:
+            raise CastError(f"copy=False, but inf={policy.inf!r} asks of values not seen from here")
+        made = cast_by(plan.tensor, row, policy)  # recorded, whatever the values will be
+        asked = replace(asked, copy=None)
+        again = _plan(made, asked, bridge, policy)
+        assert again is not None
+        return again, asked, replace(policy, inf="keep")
     if plan.tensor is not None:
-        loss = measure(plan.tensor, row, **vars(policy))
+        loss = measure_by(plan.tensor, row, policy)
     else:
         visible = see(plan.data)
         if visible is None:
@@ -210,7 +228,7 @@ def _without_infinities(
     if asked.copy is False:
         raise CastError(f'copy=False, but inf="saturate" changes {loss.n_inf} infinities')
     if source is None:
-        made = cast(plan.tensor, row, **vars(policy))
+        made = cast_by(plan.tensor, row, policy)
     else:
         made, written = empty(source, row, "numpy")
         cast_buffer(source, written, row, resolved, fresh=True)
@@ -224,19 +242,18 @@ def _plan_sequence(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan
     """Numbers and sequences, written into memory of their own; what a library infers where they
     bring no format."""
     no_memory = f"a {type(data).__name__} of numbers is no memory"
-    keywords = vars(policy)
     if asked.target == "torch":
-        from ..bridges.sequences import tensor
+        from ..bridges.sequences import tensor_of
 
         if asked.copy is False:
             raise CastError(f"copy=False, but {no_memory}")
-        made = tensor(data, asked.format, null=asked.null, **keywords)
+        made = tensor_of(data, asked.format, policy, null=asked.null)
         seen = replace(tensor_seen(made, data), copied=no_memory)
         found = _planned(data, seen, replace(asked, format=None), bridge, tensor=made)
     else:
         from ..bridges.numpy import buffer_of
 
-        made = _inferred(data, asked.format, bridge, {**keywords, "null": asked.null})
+        made = _inferred(data, asked.format, bridge, policy, asked.null)
         seen = Seen("Python", buffer_of(made), copied=no_memory)
         found = _planned(data, seen, replace(asked, format=None), bridge)
     # nothing was read but Python's objects
@@ -246,20 +263,36 @@ def _plan_sequence(data: Any, asked: Asked, bridge: Any, policy: Policy) -> Plan
     return replace(found, decision=replace(found.decision, verdict=verdict))
 
 
-def _inferred(data: Any, row: Format | None, bridge: Any, keywords: dict[str, Any]) -> Any:
+def _inferred(data: Any, row: Format | None, bridge: Any, policy: Policy, null: object) -> Any:
     """An array of a sequence, in the first of the formats the library infers that holds it."""
-    from ..bridges.sequences import array, shape_of
+    from ..bridges.sequences import array_of, shape_of
 
-    made = array(data, row, **keywords)
+    made = array_of(data, row, policy, null=null)
     if row is not None or type(shape_of(data)[1]) not in (int, float, complex):
         return made
     formats = bridge.inferred(lookup(made.dtype))
     for candidate in formats[:-1]:
         try:
-            return array(data, candidate, null=keywords["null"])
+            return array_of(data, candidate, Policy(), null=null)
         except CastOverflowError:
             continue
-    return made if formats[-1] == lookup(made.dtype) else array(data, formats[-1], **keywords)
+    if formats[-1] == lookup(made.dtype):
+        return made
+    return array_of(data, formats[-1], policy, null=null)
+
+
+def _is_transformed(tensor: Any) -> bool:
+    from ..bridges.torch.tensor import is_plain
+
+    return tensor.device.type != "meta" and not is_plain(tensor)
+
+
+def _lost_with(tensor: Any) -> str:
+    """Why no other library gets the tensor, whose gradient would be lost; "" where it does."""
+    from ..bridges.torch.tensor import recorded
+
+    what = recorded(tensor)
+    return f"the tensor {what}, which no other library records; pass x.detach()" if what else ""
 
 
 def _noted(seen: Seen, data: Any) -> Seen:
@@ -268,9 +301,6 @@ def _noted(seen: Seen, data: Any) -> Seen:
             seen, note="the tensor requires grad; what is done to the result is not recorded"
         )
     return seen
-
-
-# -- doing ---------------------------------------------------------------------------------------
 
 
 def _carry_out(plan: Plan, asked: Asked, policy: Policy) -> Any:
@@ -318,7 +348,7 @@ def _frozen(array: Any, read_only: bool) -> Any:
 
 def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """A tensor of what lies in the CPU's memory."""
-    from ..api.casts import cast
+    from ..api.casts import cast_by
     from ..bridges.memory import as_torch, empty
 
     buffer, wish = plan.seen.buffer, plan.wish
@@ -333,33 +363,34 @@ def _tensor_of(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     else:
         result = as_torch(buffer)
     if moved:  # what widens does so after the trip
-        return cast(result, wish.format, device=asked.device, **vars(policy))
+        return cast_by(result, wish.format, policy, device=asked.device)
     return result
 
 
 def _from_tensor(plan: Plan, asked: Asked, policy: Policy, moved: bool) -> Any:
     """What torch holds, cast by torch where it lies."""
-    from ..api.casts import cast
-    from ..bridges.torch.tensor import copied
+    from ..api.casts import cast_by
+    from ..bridges.torch.plain import copied
+    from ..bridges.torch.tensor import is_plain
 
     tensor, wish, target = plan.tensor, plan.wish, plan.wish.target
-    check_storage(tensor)
-    keywords = vars(policy)
+    if is_plain(tensor):  # what torch transforms or traces has no storage to look at
+        check_storage(tensor)
     if target == "torch":
         device = asked.device if moved else None
         if wish.format == plan.seen.buffer.format and not moved:
             if not wish.copy or plan.seen.copied:
                 return tensor
             return copied(tensor)
-        return cast(tensor, wish.format, device=device, **keywords)
+        return cast_by(tensor, wish.format, policy, device=device)
     tensor = settled(tensor)
     if target == "numpy":
         from ..bridges.memory import as_numpy
         from ..bridges.torch.tensor import buffer_of
 
-        return as_numpy(buffer_of(cast(tensor, wish.format, device=asked.device, **keywords)))
+        return as_numpy(buffer_of(cast_by(tensor, wish.format, policy, device=asked.device)))
     if wish.format != plan.seen.buffer.format:
-        tensor = cast(tensor, wish.format, **keywords)
+        tensor = cast_by(tensor, wish.format, policy)
     elif wish.copy:
         tensor = tensor.clone()
     result = plan.bridge.from_torch(tensor)

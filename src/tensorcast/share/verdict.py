@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, get_args
 
 from ..bridges.protocol import Demands, Fit, Seen
@@ -13,10 +13,15 @@ from ..bridges.registry import demands_of
 from ..buffer import Buffer
 from ..core.promotion import lost_values
 from ..formats import Format
+from ..words.summary import brief
+from ..words.units import human_bytes, short_time
 
 Target = Literal["torch", "numpy", "jax", "tensorflow", "arrow", "pil", "cupy"]
 Action = Literal["returns the same object", "shares", "copies", "casts", "refuses"]
 ReadOnly = Literal["copy", "alias"]
+
+ESTIMATED_FROM: Final = 1 << 20
+"""Bytes that are moved, from which a call takes time that counts."""
 
 TARGETS: Final[tuple[Target, ...]] = get_args(Target)
 
@@ -39,6 +44,11 @@ class Verdict:
         writes: what a write to the result reaches.
         read_only: whether the result cannot be written.
         notes: what else is to be known of the result, a phrase each.
+        n_bytes_free: memory that the machine has left for new memory; None: not known, or none is
+            needed. This and the next say what is now, and verdicts that differ in them are equal.
+        seconds: how long it will take about, from the speed of a small cast of these formats on
+            this machine; None: not known, or less than counts.
+        in_place: the call that makes the change in the tensor itself, or "".
     """
 
     source: str
@@ -54,6 +64,31 @@ class Verdict:
     writes: str = ""
     read_only: bool = False
     notes: tuple[str, ...] = ()
+    n_bytes_free: int | None = field(default=None, compare=False)
+    seconds: float | None = field(default=None, compare=False)
+    in_place: str = field(default="", compare=False)
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether the result fits into free memory; None where that is not known."""
+        return None if self.n_bytes_free is None else self.n_bytes_allocated <= self.n_bytes_free
+
+    @property
+    def way(self) -> str:
+        """The way to take, where there is a better one than the call as it is; else ""."""
+        if self.action not in ("copies", "casts"):
+            return ""
+        if self.fits is False:
+            other = "make it in parts, with tensorcast.cast(part, format, out=)"
+            if self.in_place:
+                other = f"{self.in_place} takes little memory beside the tensor's own"
+            return f"there is no room for the result: {other}"
+        if self.n_bytes_moved < ESTIMATED_FROM:
+            return ""
+        again = "in a loop, tensorcast.reuse or out= saves the time of new memory"
+        if self.in_place:
+            return f"{again}; {self.in_place} if the old values are not needed"
+        return again
 
     @property
     def shares(self) -> bool:
@@ -68,6 +103,9 @@ class Verdict:
             return ""
         first, *rest = self.because
         return f"{first}, but {'; '.join(rest)}" if rest else first
+
+    def __repr__(self) -> str:
+        return brief(self, f"{self.source} -> {self.target}", self.action)
 
     def __str__(self) -> str:
         because = f": {'; '.join(self.because)}" if self.because else ""
@@ -84,6 +122,12 @@ class Verdict:
             lines.append(f"may lose: {self.losses}")
         lines.append(f"owned by {self.owner}; {self.writes}")
         lines += self.notes
+        free = "" if self.n_bytes_free is None else f"free memory: {human_bytes(self.n_bytes_free)}"
+        takes = (
+            "" if self.seconds is None else f"takes about {short_time(self.seconds)} (an estimate)"
+        )
+        if self.fits is False or self.n_bytes_moved >= ESTIMATED_FROM:
+            lines += filter(None, ("; ".join(filter(None, (free, takes))), self.way))
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, object]:

@@ -81,7 +81,7 @@ def as_array(codes: np.ndarray, format: Format | str, *, kind: Kind = "numpy") -
     size = row.component.container_bits // 8
     codes = np.ascontiguousarray(codes, f"u{size}")
     if kind == "numpy":
-        from ..bridges.numpy import dtype_of
+        from ..bridges.dtypes import dtype_of
 
         shape = logical(codes.shape, row)
         return codes.reshape(-1).view(dtype_of(row)).reshape(shape)

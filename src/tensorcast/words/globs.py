@@ -12,6 +12,7 @@ from .text import safe, shorten
 _SHOWN: Final = 3
 _WIDTH: Final = 80
 _COMPARED: Final = 1000  # names; those of a model's layers count once
+_BRACKET: Final = "[ begins a set of characters: write [[] for the character itself"
 _LENGTH: Final = 200  # of a name, in the comparison
 
 
@@ -30,7 +31,7 @@ lower case differ)"
     """
     near, why = nearest(glob, names)
     if not near:
-        return f"the rule {rule!r} matches no tensor: there is none"
+        return f"the rule {rule!r} matches no tensor: there are no tensors"
     shown = ", ".join(repr(shorten(safe(name), _WIDTH)) for name in near)
     return f"the rule {rule!r} matches no tensor. Nearest: {shown}{f' ({why})' if why else ''}"
 
@@ -42,7 +43,9 @@ def nearest(glob: str, names: Iterable[str]) -> tuple[list[str], str]:
         distinct.setdefault(re.sub(r"\d+", "0", name), name)
     pool = list(distinct.values())
     whole = "the pattern has to match the whole name: put * around it"
+    literal = glob.replace("[", "[[]")
     for pattern, flags, why in (
+        (literal, 0, _BRACKET),
         (glob, re.IGNORECASE, "upper and lower case differ"),
         (f"*{glob}*", 0, whole),
         (f"*{glob}*", re.IGNORECASE, f"upper and lower case differ, and {whole}"),
@@ -51,7 +54,7 @@ def nearest(glob: str, names: Iterable[str]) -> tuple[list[str], str]:
         found = [name for name in pool if compiled.match(name)]
         if found:
             return found[:_SHOWN], why
-    return _alike(glob, pool), ""
+    return _alike(glob, pool), _BRACKET if "[" in glob else ""
 
 
 def _alike(glob: str, pool: list[str]) -> list[str]:

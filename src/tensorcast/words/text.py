@@ -7,12 +7,16 @@ terminal, a pipe and a file.
 
 from __future__ import annotations
 
+import re
 from typing import Final, Literal, NamedTuple
 
 Style = Literal["", "title", "head", "dim", "name", "good", "warn", "bad"]
 
 ELLIPSIS: Final = "\u2026"
 _LONGEST: Final = 4000
+_WORD: Final = re.compile(r"(?:\S*\d (?=(?:d|[kMGT])?B\b|m?s\b))?\S+")  # a number keeps its unit
+_BRANCHES: Final = "\u2502\u251c\u2514\u2500 "
+_TELLING: Final = 6  # columns: of less no end is worth having
 
 # One character for one character, so columns stay aligned on a stream that cannot show these.
 ASCII_GLYPHS: Final = str.maketrans(
@@ -118,6 +122,24 @@ def shorten(text: str, width: int) -> str:
     return head + ELLIPSIS + tail
 
 
+def shorten_name(text: str, width: int) -> str:
+    """A dotted name or a path cut at its beginning to at most `width` columns: many begin alike,
+    the end tells them apart. A tree's branches before it stay.
+
+    Example:
+        >>> shorten_name("encoder.layer.3.dense.bias", 13) == ELLIPSIS + "3.dense.bias"
+        True
+    """
+    if columns(text) <= width:
+        return text
+    name = text.lstrip(_BRANCHES)
+    branches = text[: len(text) - len(name)]
+    room = width - len(branches)
+    if room < _TELLING:
+        return shorten(text, width)
+    return branches + ELLIPSIS + _fitting(name[::-1], room - 1)[::-1]
+
+
 def _fitting(text: str, width: int) -> str:
     """The longest beginning of at most `width` columns."""
     used = 0
@@ -137,21 +159,54 @@ def pad(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
 
 
 def wrap(text: str, width: int, *, indent: str = "") -> list[str]:
-    """The text cut at spaces to lines of `width` columns, all but the first indented.
+    """The text cut at spaces to lines of `width` columns, all but the first indented. A word that
+    is longer than a line is cut too: behind a dot or a slash where it has some.
 
     Example:
         >>> wrap("one two three", 9, indent="  ")
         ['one two', '  three']
+        >>> wrap("see layer.0.attention.bias", 16)
+        ['see', 'layer.0.', 'attention.bias']
     """
-    if columns(text) <= width:
-        return [text]
-    import textwrap
+    return [plain(row) for row in fold((Span(text),), width, indent=indent)]
 
-    parts = textwrap.wrap(
-        text,
-        width,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return parts or [text]
+
+def fold(row: Line, width: int, *, indent: str = "") -> list[Line]:
+    """The line cut as by `wrap`, each part in its style."""
+    text = plain(row)
+    if columns(text) <= width:
+        return [row]
+    pieces: list[tuple[int, int]] = []
+    start = end = 0  # of the line that is being filled
+    room = width
+    for word in _WORD.finditer(text):
+        begin, stop = word.span()
+        if columns(text[start:stop]) > room and text[start:end].strip():
+            pieces.append((start, end))
+            start, room = begin, max(1, width - len(indent))
+        while columns(text[start:stop]) > room:  # longer than a line
+            begin = _cut(text, start, max(start, begin), room)
+            pieces.append((start, begin))
+            start, room = begin, max(1, width - len(indent))
+        end = stop
+    pieces.append((start, end))
+    first, *rest = (_part(row, *piece) for piece in pieces)
+    return [first, *((Span(indent), *part) if indent else part for part in rest)]
+
+
+def _cut(text: str, start: int, begin: int, room: int) -> int:
+    """Where the word at `begin` is cut, of a line that starts at `start`."""
+    end = max(begin + 1, start + len(_fitting(text[start:], room)))
+    behind = max(text.rfind(mark, begin, end) + 1 for mark in "./")
+    return behind if 2 * (behind - begin) >= end - begin else end
+
+
+def _part(row: Line, start: int, end: int) -> Line:
+    """The characters from `start` to `end`."""
+    spans, at = [], 0
+    for text, style in row:
+        piece = text[max(0, start - at) : max(0, end - at)]
+        if piece:
+            spans.append(Span(piece, style))
+        at += len(text)
+    return tuple(spans)

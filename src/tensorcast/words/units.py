@@ -47,8 +47,9 @@ def plural(n: int, noun: str, several: str | None = None) -> str:
     return f"{n:,} {noun if n == 1 else several or noun + 's'}"
 
 
-def percent(part: float, whole: float) -> str:
-    """`part` of `whole` as a percentage; never "0%" or "100%" when it is not.
+def percent(part: float, whole: float, *, column: bool = False) -> str:
+    """`part` of `whole` as a percentage; never "0%" or "100%" when it is not. In a column what
+    is neither has two decimals.
 
     Example:
         >>> percent(1, 2), percent(1, 10**6), percent(0, 5), percent(999_999, 10**6)
@@ -63,7 +64,21 @@ def percent(part: float, whole: float) -> str:
         return "<0.01%"
     if 99.99 < value < 100:
         return ">99.99%"
-    return f"{value:.2f}".rstrip("0").rstrip(".") + "%"
+    text = f"{value:.2f}"
+    return f"{text if column else text.rstrip('0').rstrip('.')}%"
+
+
+def relative(share: float) -> str:
+    """An error as a share of what it is an error of, with two digits.
+
+    Example:
+        >>> relative(0.027), relative(0.997), relative(12.5), relative(1e-9), relative(0.0)
+        ('2.7%', '100%', '1,250%', '<0.001%', '0%')
+    """
+    value = 100 * share
+    if value >= 99.5 or value == 0:
+        return f"{value:,.0f}%"
+    return "<0.001%" if value < 0.001 else f"{value:.2g}%"
 
 
 def shape(dimensions: tuple[int, ...]) -> str:
@@ -116,6 +131,20 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def short_time(seconds: float) -> str:
+    """Measured time with three significant digits.
+
+    Example:
+        >>> short_time(0.0274299), short_time(3.1e-05), short_time(2.5)
+        ('27.4 ms', '31.0 us', '2.50 s')
+    """
+    for scale, unit in ((1.0, "s"), (1e-3, "ms")):
+        value = seconds / scale
+        if value >= 0.9995:
+            return f"{value:.{_decimals(value)}f} {unit}"
+    return f"{seconds * 1e6:.{_decimals(seconds * 1e6)}f} us"
 
 
 def parse_bytes(text: str) -> int:

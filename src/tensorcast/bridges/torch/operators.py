@@ -14,19 +14,30 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import fields
 from functools import lru_cache
 from importlib import import_module
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from ...core.loss import Loss, nothing_lost
 from ...core.pairs import loses_nothing
 from ...errors import CastError
 from ...formats import FORMATS, Format, lookup, lookup_target
-from ...policy import Inf, Nan, Overflow, Policy, ResolvedPolicy, Rounding, changes_nothing
+from ...policy import (
+    POLICY_DEFAULTS,
+    Overflow,
+    Policy,
+    PolicyOptions,
+    ResolvedPolicy,
+    changes_nothing,
+)
+from .batched import over_batch
 from .derivatives import differentiable, refusing_tangents
 from .loss import SIZE, PendingLoss, numbers_of
 from .pairs import is_pairs, logical_shape, pairs_shape
+from .plain import cast_plain, measure
+from .tensor import check_layout, dtype_of, empty_like, n_elements
 
 if TYPE_CHECKING:
     import torch
@@ -94,6 +105,7 @@ def _registered() -> torch.library.Library:
     torch.library.register_fake("tensorcast::cast_out", _fake_cast_out, lib=library)
     _differentiate(library)
     torch.library.register_vmap("tensorcast::cast", _batched, lib=library)
+    library.impl("cast", _batched_of_old, "Batched")
     for name in ("cast_out", "cast_report", "measure"):
         torch.library.register_vmap(f"tensorcast::{name}", _not_batched, lib=library)
     for name in ("cast", "cast_out", "cast_report", "measure"):
@@ -121,63 +133,36 @@ def _differentiate(library: Any) -> None:
 def _run_cast(
     x: torch.Tensor,
     to: str,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> torch.Tensor:
-    from .tensor import cast_plain
-
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed, inf)
-    return cast_plain(x, target, policy)[0]
+    target, resolved = _plan(x.dtype, to, *policy)
+    return cast_plain(x, target, resolved)[0]
 
 
 def _run_cast_out(
     x: torch.Tensor,
     out: torch.Tensor,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> None:
-    from .tensor import cast_plain
-
-    target, policy = _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, seed, inf)
-    cast_plain(x, target, policy, out=out)
+    target, resolved = _plan(x.dtype, out.dtype, *policy)
+    cast_plain(x, target, resolved, out=out)
 
 
 def _fake_cast(
     x: torch.Tensor,
     to: str,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,  # noqa: ARG001
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> torch.Tensor:
-    from .tensor import empty_like
-
-    # a traced seed is no number
-    target, _ = _plan(x.dtype, to, overflow, rounding, nan, exact, 0, inf)
+    target, _ = _plan(x.dtype, to, *_without_seed(policy))
     return empty_like(x, target)
 
 
 def _fake_cast_out(
     x: torch.Tensor,
     out: torch.Tensor,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,  # noqa: ARG001
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> None:
-    _plan(x.dtype, out.dtype, overflow, rounding, nan, exact, 0, inf)
+    _plan(x.dtype, out.dtype, *_without_seed(policy))
     if logical_shape(x) != logical_shape(out):
         raise CastError(f"the source has shape {list(x.shape)}, the target {list(out.shape)}")
 
@@ -185,38 +170,24 @@ def _fake_cast_out(
 def _run_cast_report(
     x: torch.Tensor,
     to: str,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    from .tensor import cast_plain
-
-    target, policy = _plan(x.dtype, to, overflow, rounding, nan, exact, seed, inf)
-    result, loss = cast_plain(x, target, policy, report=True)
+    target, resolved = _plan(x.dtype, to, *policy)
+    result, loss = cast_plain(x, target, resolved, report=True)
     return result, _numbers_tensor(loss)
 
 
 def _run_measure(
     x: torch.Tensor,
     to: str,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> torch.Tensor:
-    from .tensor import measure, n_elements
-
     source, target = lookup(x.dtype), FORMATS[to]
-    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64), inf)
+    rules = _policy_of(policy)
     if loses_nothing(source, target):
-        policy.resolve(source, target)
+        rules.resolve(source, target)
         return _numbers_tensor(nothing_lost(source, target, n_elements(x)))
-    return _numbers_tensor(measure(x, target, policy))
+    return _numbers_tensor(measure(x, target, rules))
 
 
 def _numbers_tensor(loss: Loss) -> torch.Tensor:
@@ -232,16 +203,11 @@ def _fake_cast_report(x: torch.Tensor, to: str, *policy: Any) -> tuple[torch.Ten
 def _fake_measure(
     x: torch.Tensor,
     to: str,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,  # noqa: ARG001
-    inf: Inf = "keep",
+    *policy: Any,
 ) -> torch.Tensor:
     import torch
 
-    _plan(x.dtype, to, overflow, rounding, nan, exact, 0, inf)
+    _plan(x.dtype, to, *_without_seed(policy))
     return torch.empty(SIZE, dtype=torch.int64)
 
 
@@ -270,6 +236,21 @@ def _batched(
     return torch.ops.tensorcast.cast.default(x.movedim(dimension, 0), *rest), 0
 
 
+def _batched_of_old(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+    """`_batched`, for the vmap of is_grads_batched=True."""
+    import torch
+
+    n_dims = x.dim()
+
+    def cast_whole(batch: torch.Tensor) -> torch.Tensor:
+        if not n_dims:
+            refuse_scalars(batch.flatten(), rest[0])
+        result: torch.Tensor = torch.ops.tensorcast.cast.default(batch, *rest)
+        return result
+
+    return over_batch(x, cast_whole)
+
+
 def _not_batched(_info: Any, _in_dims: Any, *_args: Any) -> Any:
     raise CastError(
         "inside vmap no Loss is counted and no out= is written: cast without report= and out=, and "
@@ -289,26 +270,38 @@ def refuse_scalars(batch: torch.Tensor, to: str) -> None:
         pairs_shape(() if pairs else (2,), "The samples of this vmap have no dimension.")
 
 
-def _arguments(policy: Policy) -> tuple[Overflow, Rounding | None, Nan, bool, int, Inf]:
-    """The policy as the operators take it; their integers have 64 bits and a sign."""
-    seed = policy.seed - (1 << 64) if policy.seed >> 63 else policy.seed
-    return policy.overflow, policy.rounding, policy.nan, policy.exact, seed, policy.inf
+# The operators take a policy as the fields of `Policy` in their order, which is their schema's.
+_FIELDS: Final = tuple(field.name for field in fields(Policy))
+_SEED: Final = _FIELDS.index("seed")
+
+
+def _arguments(policy: Policy) -> tuple[Any, ...]:
+    """The policy as the operators take it."""
+    return tuple(map(_signed, _FIELDS, vars(policy).values()))
+
+
+def _signed(name: str, value: Any) -> Any:
+    """An argument of an operator: their integers have 64 bits and a sign."""
+    return value - (1 << 64) if name == "seed" and value >= 1 << 63 else value
+
+
+def _policy_of(arguments: tuple[Any, ...]) -> Policy:
+    """The policy that an operator was given; torch leaves out what ends in defaults."""
+    named = dict(zip(_FIELDS, arguments, strict=False))
+    return Policy(**{**named, "seed": named["seed"] % (1 << 64)})
+
+
+def _without_seed(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What an operator was given, while it is traced: the seed is no number then."""
+    return (*arguments[:_SEED], 0, *arguments[_SEED + 1 :])
 
 
 @lru_cache(maxsize=256)
 def _plan(
-    source: torch.dtype,
-    to: str | torch.dtype,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    exact: bool,
-    seed: int,
-    inf: Inf = "keep",
+    source: torch.dtype, to: str | torch.dtype, *arguments: Any
 ) -> tuple[Format, ResolvedPolicy]:
     target = FORMATS[to] if to in FORMATS else lookup(to)
-    policy = Policy(overflow, rounding, nan, exact, seed % (1 << 64), inf)
-    return target, policy.resolve(lookup(source), target)
+    return target, _policy_of(arguments).resolve(lookup(source), target)
 
 
 # -- what torch.compile traces --------------------------------------------------------------------
@@ -318,96 +311,81 @@ def traced_cast(
     x: Any,
     to: object,
     *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
     out: Any = None,
     memory_format: Any = None,
     device: Any = None,
     report: bool = False,
     packed: bool = False,
+    pin_memory: bool = False,
+    **policy: Unpack[PolicyOptions],
 ) -> Any:
     """`tensorcast.cast` in terms a compiler can trace: one operator, no break in the graph.
 
-    What is no such operator (`packed=True`, another device, `report=True` with `out=`, arrays)
-    breaks the graph and runs as it always does. A broken graph calls `tensorcast.cast` itself;
-    `_untraced` is only where the trace ends.
+    What is no such operator (`packed=True`, `pin_memory=True`, another device, `report=True` with
+    `out=`, complex to real under `exact=True`, arrays) breaks the graph and runs as it always does.
+    A broken graph calls `tensorcast.cast` itself; `_untraced` is only where the trace ends.
     """
     import torch
 
     _register_traced()
-    if not isinstance(x, torch.Tensor) or packed or (report and out is not None):
+    options = {**POLICY_DEFAULTS, **policy}
+    if not isinstance(x, torch.Tensor) or packed or pin_memory or (report and out is not None):
+        return _untraced()
+    if len(options) > len(POLICY_DEFAULTS):  # no such keyword
         return _untraced()
     if device is not None and torch.device(device) != x.device:
         return _untraced()
+    if options["exact"] and x.is_complex() and _drops_imaginary(to):
+        return _untraced()  # where imaginary parts are looked at
     source = _name(x.dtype)
-    name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, out is not None)
-    seed = seed - (1 << 64) if seed >= 1 << 63 else seed
+    arguments = [_signed(name, options[name]) for name in _FIELDS]
+    name = _target_name(x.dtype, to, out is not None, *_without_seed(tuple(arguments)))
     if out is not None:
         if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
             return _untraced()  # where it is refused
         if out.dtype != _dtype(name):
             raise CastError("out= holds another format than the one asked for")
-        torch.ops.tensorcast.cast_out.default(x, out, overflow, rounding, nan, exact, seed, inf)
+        torch.ops.tensorcast.cast_out.default(x, out, *arguments)
         return out
-    policy = (overflow, rounding, nan, exact, seed, inf)
     _check_layout(x.dtype, name or source, memory_format)
     numbers = None
     if report and name:
-        x, numbers = torch.ops.tensorcast.cast_report.default(x, name, *policy)
+        x, numbers = torch.ops.tensorcast.cast_report.default(x, name, *arguments)
     elif report:
-        numbers = torch.ops.tensorcast.measure.default(x.detach(), source, *policy)
+        numbers = torch.ops.tensorcast.measure.default(x.detach(), source, *arguments)
     elif name:
-        x = torch.ops.tensorcast.cast.default(x, name, *policy)
+        x = torch.ops.tensorcast.cast.default(x, name, *arguments)
     if memory_format is not None and memory_format != torch.preserve_format:
         x = x.contiguous(memory_format=memory_format)
     return x if numbers is None else (x, PendingLoss(numbers, source, name or source))
 
 
-def traced_measure(
-    x: Any,
-    to: object,
-    *,
-    overflow: Overflow = "raise",
-    rounding: Rounding | None = None,
-    nan: Nan = "raise",
-    inf: Inf = "keep",
-    exact: bool = False,
-    seed: int = 0,
-) -> Any:
+def traced_measure(x: Any, to: object, **policy: Unpack[PolicyOptions]) -> Any:
     """`tensorcast.measure` in terms a compiler can trace: one operator, and a `PendingLoss`."""
     import torch
 
     _register_traced()
-    if not isinstance(x, torch.Tensor):
+    options = {**POLICY_DEFAULTS, **policy}
+    if not isinstance(x, torch.Tensor) or len(options) > len(POLICY_DEFAULTS):
         return _untraced()
     source = _name(x.dtype)
-    name = _target_name(x.dtype, to, overflow, rounding, nan, inf, exact, True)
-    seed = seed - (1 << 64) if seed >= 1 << 63 else seed
-    numbers = torch.ops.tensorcast.measure.default(
-        x.detach(), name, overflow, rounding, nan, exact, seed, inf
-    )
+    arguments = [_signed(name, options[name]) for name in _FIELDS]
+    name = _target_name(x.dtype, to, True, *_without_seed(tuple(arguments)))
+    numbers = torch.ops.tensorcast.measure.default(x.detach(), name, *arguments)
     return PendingLoss(numbers, source, name)
 
 
-def _target_name(
-    source: torch.dtype,
-    to: object,
-    overflow: Overflow,
-    rounding: Rounding | None,
-    nan: Nan,
-    inf: Inf,
-    exact: bool,
-    writes: bool,
-) -> str:
+def _target_name(source: torch.dtype, to: object, writes: bool, *arguments: Any) -> str:
     """The target's name, the policy checked; empty where nothing is to do."""
     row, target = lookup(source), lookup_target(to, "torch")
-    policy = Policy(overflow, rounding, nan, exact, inf=inf)
+    policy = _policy_of(arguments)
     policy.resolve(row, target)
     return target.name if writes or not changes_nothing(row, target, policy) else ""
+
+
+def _drops_imaginary(to: object) -> bool:
+    target = lookup_target(to, "torch")
+    return not target.is_complex and target.kind != "bool"
 
 
 def _name(dtype: torch.dtype) -> str:
@@ -415,14 +393,10 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _check_layout(source: torch.dtype, target: str, memory_format: Any) -> None:
-    from .tensor import check_layout
-
     check_layout(source, _dtype(target), memory_format)
 
 
 def _dtype(name: str) -> torch.dtype:
-    from .tensor import dtype_of
-
     return dtype_of(FORMATS[name])
 
 
@@ -461,5 +435,5 @@ def _end_of_trace() -> None:
 _untraced = _end_of_trace
 
 # dynamo calls these while it traces, and takes what they return for a constant
-for _function in (_register_traced, _target_name, _name, _dtype, _check_layout):
+for _function in (_register_traced, _drops_imaginary, _target_name, _name, _dtype, _check_layout):
     _function.__dict__["_dynamo_marked_constant"] = True

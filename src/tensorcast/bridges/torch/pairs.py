@@ -50,7 +50,7 @@ def pairs_shape(shape: tuple[int, ...], way_out: str) -> tuple[int, ...]:
     """
     if not shape or shape[-1] % 2:
         raise CastError(
-            "torch keeps two of these elements to a byte along the last dimension; shape "
+            "torch holds two elements to a byte along the last dimension; shape "
             f"{list(shape)} has no even one. {way_out}"
         )
     return (*shape[:-1], shape[-1] // 2)

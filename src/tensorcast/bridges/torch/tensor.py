@@ -1,8 +1,4 @@
-"""torch tensors: the view in and the wrap out.
-
-`cast` is what the public function does with a tensor; `cast_plain` is the part without gradient,
-tracing and subclasses, which the custom operator calls too.
-"""
+"""torch tensors looked at: their formats, shapes and memory, and room for new ones."""
 
 from __future__ import annotations
 
@@ -11,215 +7,28 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ...buffer import Buffer, check_dims
-from ...core.block import cast_buffer
-from ...core.loss import Loss, loss_of
-from ...core.refusal import refuse
 from ...errors import CastError
 from ...formats import Format, lookup
-from ...kernels.cpu import advise_huge
 from ...kernels.torch_lazy import check_negative, check_storage, is_pending, settled
-from ...policy import can_refuse, changes_nothing
+from ..pool import LEAST, pooled, tensor_on
 from ..room import refuse_no_memory
-from .derivatives import refuse_tangents
+from .batched import is_batched
+from .derivatives import tangent_of
 from .pairs import is_pairs, logical_shape, pairs_shape
 
 if TYPE_CHECKING:
     import torch
 
-    from ...policy import Policy, ResolvedPolicy
 
-
-_OUTSIDE = (
+OUTSIDE = (
     ": report=True, measure, can_cast and packed=True need them; call these outside of "
     "torch.export, torch.func and tracing"
 )
 
 
-def overridden(x: torch.Tensor, out: object) -> bool:
-    """Whether a subclass or a mode has its own idea of functions on tensors."""
-    import torch
-
-    return torch.overrides.has_torch_function((x, out))
-
-
-def handed_over(function: Any, x: torch.Tensor, out: object, to: object, options: Any) -> Any:
-    """What `__torch_function__` makes of a call; for most subclasses, the result as one."""
-    import torch
-
-    return torch.overrides.handle_torch_function(function, (x, out), x, to, **options)
-
-
-def cast(
-    x: torch.Tensor,
-    target: Format,
-    policy: Policy,
-    *,
-    out: torch.Tensor | None = None,
-    memory_format: torch.memory_format | None = None,
-    device: Any = None,
-    report: bool = False,
-) -> tuple[torch.Tensor, Loss | None]:
-    """The tensor in another format, and its loss if `report`.
-
-    Args:
-        x: tensor of any strides on any device.
-        target: of the result. A tensor of float4_e2m1fn is torch's float4_e2m1fn_x2, two elements
-            to a byte along the last dimension; the other sub-byte formats take a byte each.
-        out: tensor of the result's shape, dtype and device, of any strides.
-        memory_format: of the result; None keeps strides as `Tensor.to` does.
-        device: of the result; None is x's.
-
-    Raises:
-        CastError: `out` or the tensor cannot be used; the message says why.
-    """
-    plain = is_plain(x)
-    seen = x.detach() if plain else x  # another thread may cast x itself in place
-    resolved = policy.resolve(format_of(seen), target)
-    dtype_of(target)
-    if memory_format is not None and not isinstance(memory_format, _memory_format()):
-        shown = str(memory_format)[:60]
-        raise CastError(f"memory_format={shown} does not fit: it is none of torch's memory formats")
-    if device is not None:
-        goal = torch_device(device)
-        if goal != x.device:
-            if out is not None:
-                raise CastError(f"out is given and so is device={device!r}: out has its own device")
-            return _travel(x, target, policy, goal, memory_format, report)
-    if out is not None:
-        _check_output(x, out, target, memory_format)
-        return cast_plain(seen, target, resolved, out=out, report=report)
-    same = changes_nothing(format_of(seen), target, policy)
-    if same and (memory_format is None or _is_laid_out(seen, memory_format)):
-        return x, measure(seen, target, policy) if report else None
-    if not plain:
-        return _dispatched(x, target, policy, memory_format, report)
-    if _needs_gradient(x, target):
-        from .gradient import cast_with_gradient
-
-        return cast_with_gradient(x, target, policy, memory_format, report)
-    return cast_plain(seen, target, resolved, memory_format=memory_format, report=report)
-
-
-def cast_plain(
-    x: torch.Tensor,
-    target: Format,
-    policy: ResolvedPolicy,
-    *,
-    out: torch.Tensor | None = None,
-    memory_format: torch.memory_format | None = None,
-    report: bool = False,
-    name: str = "",
-) -> tuple[torch.Tensor, Loss]:
-    """Cast a tensor that holds values, recording no gradient.
-
-    Args:
-        out: as `cast` checked it; None makes one.
-        report: count every statistic.
-        name: of the tensor, for messages.
-
-    Raises:
-        CastOverflowError, CastNanError, InexactCastError: what the policy refuses; `out` is
-            untouched.
-    """
-    x = settled(x)
-    if out is None:
-        result = empty_like(x, target, memory_format)
-        return result, _write(x, result, target, policy, report, True, name)
-    loss = _write(x, out.detach(), target, policy, report, False, name)
-    _has_changed(out)
-    return out, loss
-
-
-def _write(
-    x: torch.Tensor,
-    out: torch.Tensor,
-    target: Format,
-    policy: ResolvedPolicy,
-    report: bool,
-    fresh: bool,
-    name: str = "",
-) -> Loss:
-    """What `core.block.cast_buffer` does, on any device."""
-    if x.device.type == "cpu":
-        source, written = buffer_of(x), buffer_of(out, writable=True)
-        if fresh:
-            advise_huge(written.address, written.n_bytes)
-        return cast_buffer(source, written, target, policy, report=report, fresh=fresh, name=name)
-    return write_elsewhere(x, out, target, policy, report, fresh, name)
-
-
-def write_elsewhere(
-    x: torch.Tensor,
-    out: torch.Tensor,
-    target: Format,
-    policy: ResolvedPolicy,
-    report: bool,
-    fresh: bool,
-    name: str = "",
-) -> Loss:
-    """What `core.block.cast_buffer` does, where the tensor is: by Triton or torch's operations."""
-    from ...kernels import torch_ops
-
-    _has_values(x)
-    row, full = format_of(x), report or policy.exact
-    refuses = policy.exact or can_refuse(row, target, policy)
-    measures = refuses and not fresh  # a refusal leaves what was there
-    first = None if measures else out
-    # a policy that allows everything has nothing to count, and nobody waits for the device
-    raw = torch_ops.cast_tensor(x, first, row, target, policy, full, count=refuses)
-    loss = loss_of(raw, row, target, policy, x.numel(), full)
-    refuse(loss, policy, tuple(x.shape), name)
-    if measures:
-        torch_ops.cast_tensor(x, out, row, target, policy, count=False)
-    return loss
-
-
-def measure(x: torch.Tensor, target: Format, policy: Policy) -> Loss:
-    """What the cast would lose; nothing is written and values never raise."""
-    _shows_values(x)
-    x = x.detach()
-    resolved = policy.resolve(format_of(x), target)
-    x = settled(x)
-    if x.device.type == "cpu":
-        return cast_buffer(buffer_of(x), None, target, resolved, report=True)
-    from ...kernels import torch_ops
-
-    row = format_of(x)
-    raw = torch_ops.cast_tensor(x, None, row, target, resolved, True)
-    return loss_of(raw, row, target, resolved, x.numel(), True)
-
-
 def n_elements(x: torch.Tensor) -> int:
     """Elements in all."""
     return x.numel() * (2 if is_pairs(x.dtype) else 1)
-
-
-def held(x: torch.Tensor) -> torch.Tensor:
-    """The tensor in an object of ours, detached, which a cast in place on another thread sees and
-    does not reach; x itself where it has no values."""
-    return x.detach() if is_plain(x) else x
-
-
-def real_part(x: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """The real parts of complex elements, sharing memory, and how many imaginary parts are not
-    zero."""
-    _shows_values(x)
-    check_storage(x)
-    return x.real, int(settled(x).imag.count_nonzero())
-
-
-def copied(x: torch.Tensor) -> torch.Tensor:
-    """The tensor in memory of its own."""
-    check_storage(x)
-    return settled(x) if is_pending(x) and not x.requires_grad else x.clone()
-
-
-def visible(x: torch.Tensor) -> Buffer | None:
-    """The buffer of the tensor's values, if they are in the CPU's memory."""
-    _shows_values(x)
-    if x.device.type != "cpu":
-        return None
-    return buffer_of(settled(x))
 
 
 def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
@@ -274,8 +83,15 @@ def empty_like(
         return torch.empty(pairs_shape(logical_shape(x), way_out), **options)
     if is_pairs(x.dtype):
         return torch.empty(logical_shape(x), **options)
+    order = memory_format or torch.preserve_format
     try:
-        return torch.empty_like(x, memory_format=memory_format or torch.preserve_format, **options)
+        n_bytes = x.numel() * dtype.itemsize
+        if x.device.type == "cpu" and not pin_memory and n_bytes >= LEAST and is_plain(x):
+            memory = pooled(n_bytes)
+            if memory is not None:
+                like = torch.empty_like(x, memory_format=order, dtype=dtype, device="meta")
+                return tensor_on(memory, dtype, like.shape, like.stride())
+        return torch.empty_like(x, memory_format=order, **options)
     except (RuntimeError, TypeError) as error:
         refuse_no_memory(error)
         if memory_format is None:
@@ -311,10 +127,10 @@ def is_plain(x: torch.Tensor) -> bool:
 
 
 def _is_transformed(x: torch.Tensor) -> bool:
-    """Whether the tensor stands for others inside torch.func (vmap, grad)."""
+    """Whether the tensor stands for others inside torch.func (vmap, grad) or the older vmap."""
     import torch
 
-    return torch._C._functorch.is_functorch_wrapped_tensor(x)
+    return torch._C._functorch.is_functorch_wrapped_tensor(x) or is_batched(x)
 
 
 def torch_device(device: Any) -> torch.device:
@@ -347,13 +163,6 @@ def format_of(x: torch.Tensor) -> Format:
 
 
 @cache
-def _memory_format() -> type:
-    import torch
-
-    return torch.memory_format
-
-
-@cache
 def _strided() -> torch.layout:
     import torch
 
@@ -380,146 +189,48 @@ def dtype_of(row: Format) -> torch.dtype:
     if row.is_packed:
         way = f"tensorcast.cast(x, {row.name!r}, packed=True) makes a PackedTensor"
     else:
-        way = f"tensorcast.as_array(x, {row.name!r}) makes an array of ml_dtypes' dtype"
+        way = f"tensorcast.to_numpy(x, {row.name!r}) makes an array of ml_dtypes' dtype"
     raise CastError(f"torch {torch.__version__} has no dtype for {row.name}; {way}")
 
 
-def _is_laid_out(x: torch.Tensor, memory_format: torch.memory_format) -> bool:
+def recorded(x: torch.Tensor) -> str:
+    """What a result that torch records nothing of would lose of the tensor; "" if nothing."""
     import torch
 
-    if memory_format is torch.preserve_format:
-        return True
-    return x.is_contiguous(memory_format=memory_format)
+    if x.requires_grad and torch.is_grad_enabled():
+        return "requires grad"
+    if in_forward_mode() and tangent_of(x) is not None:
+        return "carries a forward-mode tangent"
+    return ""
 
 
-def _needs_gradient(x: torch.Tensor, target: Format) -> bool:
-    import torch
-
-    if not (target.is_float or target.is_complex):
-        return False
-    forward_mode = getattr(torch.autograd.forward_ad, "_current_level", -1) >= 0
-    return forward_mode or (x.requires_grad and torch.is_grad_enabled())
-
-
-def _check_output(
-    x: torch.Tensor, out: Any, target: Format, memory_format: torch.memory_format | None
-) -> None:
-    import torch
-
-    if not isinstance(out, torch.Tensor):
-        raise CastError(
-            f"out is of type {type(out).__name__}; a torch tensor casts into a torch.Tensor"
-        )
-    if memory_format is not None:
-        raise CastError("out is given and so is memory_format: out has its own strides")
-    if out.device != x.device:
-        raise CastError(
-            f"out is on {out.device}, the tensor on {x.device}; cast with device= instead of out="
-        )
-    if out.dtype != dtype_of(target):
-        raise CastError(f"out holds {out.dtype}, not {dtype_of(target)}")
-    if logical_shape(out) != logical_shape(x):
-        raise CastError(f"out has shape {list(out.shape)}, the tensor {list(x.shape)}")
-    if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
-        which = "the tensor" if x.requires_grad else "out"
-        raise CastError(
-            f"{which} requires grad, and a cast into out= records none; cast under torch.no_grad()"
-        )
-    if not (is_plain(x) and is_plain(out)):
-        raise CastError(
-            "out= writes memory, which meta tensors and those being traced or transformed have not"
-        )
-    refuse_tangents(x, out)
-    if is_pending(out):
-        what = "tensor of zeros" if out._is_zerotensor() else "conjugate or negative"
-        raise CastError(f"out is a lazy {what}; write into out.clone()")
-
-
-def _dispatched(
-    x: torch.Tensor,
-    target: Format,
-    policy: Policy,
-    memory_format: torch.memory_format | None,
-    report: bool,
-) -> tuple[torch.Tensor, Loss | None]:
-    """Through the custom operator, which torch can trace, transform and differentiate."""
-    from .operators import cast_op
-
-    check_layout(x.dtype, dtype_of(target), memory_format)
-    loss = measure(x, target, policy) if report else None
-    try:
-        result = cast_op(x, target, policy)
-    except TypeError as error:
-        if "dispatch failed" not in str(error):
-            raise
-        raise CastError(
-            f"a {type(x).__name__} takes part in no cast but its own; cast the plain tensors it is "
-            "made of"
-        ) from error
-    if memory_format is not None:
-        result = result.contiguous(memory_format=memory_format)
-    return result, loss
-
-
-def _travel(
-    x: torch.Tensor,
-    target: Format,
-    policy: Policy,
-    goal: torch.device,
-    memory_format: torch.memory_format | None,
-    report: bool,
-) -> tuple[torch.Tensor, Loss | None]:
-    """The cast on another device: narrow before the trip, widen after it."""
-    layout: dict[str, Any] = {} if memory_format is None else {"memory_format": memory_format}
-    check_storage(x)
-    if target.bits > format_of(x).bits:
-        moved = x.to(goal, non_blocking=x.is_pinned())
-        return cast(moved, target, policy, memory_format=memory_format, report=report)
-    if (
-        goal.type == "cuda"
-        and x.device.type == "cpu"
-        and is_plain(x)
-        and not _needs_gradient(x, target)
-    ):
-        # written where the device can fetch it by itself
-        x = x.detach()
-        resolved = policy.resolve(format_of(x), target)
-        x = settled(x)
-        pinned = empty_like(x, target, memory_format, pin_memory=True)
-        loss = _write(x, pinned, target, resolved, report, True)
-        return pinned.to(goal, non_blocking=True), loss
-    narrow, seen = cast(x, target, policy, memory_format=memory_format, report=report)
-    return narrow.to(goal, **layout), seen
-
-
-def _has_changed(out: torch.Tensor) -> None:
-    """Tell autograd, which checks that what it saved has not changed."""
-    import torch
-
-    if not out.is_inference():
-        torch.autograd.graph.increment_version(out)
-
-
-def _has_values(x: torch.Tensor) -> None:
+def check_values(x: torch.Tensor) -> None:
     import torch
 
     if x.device.type == "meta":
         raise CastError("the tensor is on meta: it has a shape and no values to look at")
     if type(x).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
-        raise CastError(f"a {type(x).__name__} has no values of its own to look at{_OUTSIDE}")
+        raise CastError(f"a {type(x).__name__} has no values of its own to look at{OUTSIDE}")
     if _is_transformed(x):
-        raise CastError(f"a tensor inside torch.func has no values of its own to look at{_OUTSIDE}")
+        raise CastError(f"a tensor inside torch.func has no values of its own to look at{OUTSIDE}")
 
 
-def _shows_values(x: torch.Tensor) -> None:
+def check_shown(x: torch.Tensor) -> None:
     """Raise where an answer of the values would become a constant of a recorded program."""
     import torch
 
-    _has_values(x)
+    check_values(x)
     proxies = sys.modules.get("torch.fx.experimental.proxy_tensor")
     recorded = proxies is not None and proxies.get_proxy_mode() is not None
     if recorded or torch._C._get_tracing_state() is not None:
         raise CastError(
             "the program is being recorded, and its graph would keep the answer for these values, "
-            f"whatever comes later{_OUTSIDE}"
+            f"whatever comes later{OUTSIDE}"
         )
+
+
+def in_forward_mode() -> bool:
+    import torch
+
+    level: int = getattr(torch.autograd.forward_ad, "_current_level", -1)
+    return level >= 0

@@ -61,7 +61,7 @@ def fit(row: Format, shape: tuple[int, ...]) -> Fit:
     """Formats that torch has; float4_e2m1fn in pairs."""
     try:
         if is_pairs(dtype_of(row)):
-            pairs_shape(shape, "tensorcast.as_array keeps a byte for each")
+            pairs_shape(shape, "tensorcast.to_numpy keeps a byte for each")
     except CastError as error:
         return Fit(lacks=str(error))
     return Fit()

@@ -10,6 +10,7 @@ from typing import Final
 
 from ...errors import FormatError
 from ...formats import FORMATS, Format, lookup
+from ...words.text import safe, shorten
 from ..protocol import TensorInfo
 
 _KEYS: Final = ("dtype", "torch_dtype")
@@ -84,6 +85,36 @@ def loading_format(
         if reach(row) >= most and exact:
             return row
     return None
+
+
+def narrowed_on_load(text: str, kept: Iterable[TensorInfo]) -> str | None:
+    """What to say of tensors that stayed as they were, and that transformers makes narrower when it
+    loads the model in the dtype of its configuration; None where there are none.
+
+    Args:
+        text: of config.json as it is written.
+        kept: the tensors that keep their format.
+    """
+    config = json.loads(text)
+    said = next((config[key] for key in _KEYS if isinstance(config.get(key), str)), None)
+    row = next((FORMATS[name] for name in _BUILT_IN if _names_one(said, [FORMATS[name]])), None)
+    if row is None:
+        return None
+    names = [
+        one.name
+        for one in kept
+        if one.format.is_float and one.format.mantissa_bits > row.mantissa_bits
+    ]
+    if not names:
+        return None
+    shown = ", ".join(repr(shorten(safe(name), 60)) for name in names[:3])
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    verb = "is" if len(names) == 1 else "are"
+    return (
+        f"config.json's dtype is {row}: {shown}{more} {verb} written wider, and transformers makes "
+        f"{row} of {'it' if len(names) == 1 else 'them'} when it loads the model, unless "
+        "from_pretrained is called with a wider dtype="
+    )
 
 
 def too_narrow(format: Format) -> set[Format]:

@@ -10,9 +10,12 @@ from typing import Any, Final, Literal
 from ...errors import CheckpointError, CorruptFileError
 from ...formats import Format
 from ...policy import Inf, Nan, ResolvedPolicy, Rounding
+from ...words.summary import brief
+from ...words.units import plural
 from ..files.safetensors import SafetensorsWriter
 from ..files.strict_json import parse_object, shortened
 from ..protocol import DataFile, Layout, TensorInfo, TensorSpec
+from ..wording import of_job
 from .rules import Rule
 from .typed_json import MismatchError, from_json, to_json
 
@@ -103,6 +106,16 @@ class Plan:
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
     unconverted: dict[str, str] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        n = plural(len(self.steps), "tensor")
+        return brief(self, f"{self.source} -> {self.destination}", self.request.to.name, n)
+
+    def __str__(self) -> str:
+        return str(of_job(self))
+
+    def _repr_html_(self) -> str:
+        return of_job(self)._repr_html_()
 
     @property
     def root(self) -> Path:

@@ -30,7 +30,14 @@ from ..files.strict_json import shortened
 from ..folders.weight_names import ONE_FILE, index_file
 from ..folders.weight_sets import NAMED_WEIGHTS
 from ..protocol import Checkpoint, TensorInfo, TensorSpec
-from .config import completed_config, loading_format, model_format, retyped_config, too_narrow
+from .config import (
+    completed_config,
+    loading_format,
+    model_format,
+    narrowed_on_load,
+    retyped_config,
+    too_narrow,
+)
 from .endings import check_ending
 from .job import Overflow, Plan, Request, Shard, Step
 from .raw import raw_config, raw_metadata, raw_skipped, raw_warnings
@@ -72,9 +79,9 @@ def plan(
         seed: of stochastic rounding; each tensor's own seed follows from it and its name.
         max_shard_size: bytes of data per file; None keeps the source's files. A tensor is never
             split: a larger one has a larger file.
-        raw: cast the stored numbers as they are, without their scales, whatever becomes of them.
-            Scales stay as tensors; what describes a quantization is not written; a tensor that
-            collapses (`Loss.collapses`) is no error.
+        raw: cast the stored numbers as they are, without their scales, even if most values are
+            lost. Scales stay as tensors; what describes a quantization is not written; a tensor
+            that collapses (`Loss.collapses`) is no error.
         kept: tensors to leave in their source format, with the reason.
 
     Raises:
@@ -157,6 +164,10 @@ def plan(
                 f"config.json's dtype is {wider}, so that tensors of {_widest(pairs)} do not "
                 "overflow when the model is loaded"
             )
+        if changes:
+            stayed = (step.outputs[0] for step in steps if step.policy is None)
+            narrowed = narrowed_on_load(texts["config.json"], stayed)
+            warnings += [narrowed] if narrowed else []
         warnings += _unloadable(config, pairs)
     index = source.index_name if max_shard_size is None else None
     if index or len(shards) > 1:

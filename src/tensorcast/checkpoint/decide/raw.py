@@ -16,7 +16,9 @@ SENTENCE: Final = (
     "the scales of the weights are not applied; scales stay as tensors, and quantization_config "
     "and what else describes a quantization is left out"
 )
-SHORT: Final = "the stored numbers are cast as they are, without scales, whatever becomes of them"
+SHORT: Final = (
+    "the stored numbers are cast as they are, without scales, even if most values are lost"
+)
 PLAIN: Final = (
     "no scales were found; the numbers are cast as they are, and a tensor of which next to nothing "
     "is left is no error"

@@ -40,9 +40,7 @@ def parse_rule(text: str) -> Rule:
 
     Example:
         >>> parse_rule("*.norm.weight=float32")
-        Rule(glob='*.norm.weight', format=Format(name='float32', kind='float', bits=32, \
-exponent_bits=8, mantissa_bits=23, bias=127, signed=True, infinity=True, nan='ieee', \
-subnormals=True))
+        Rule(glob='*.norm.weight', format=Format('float32'))
     """
     glob, _, format = text.rpartition("=")
     if not glob or not format:

@@ -54,7 +54,7 @@ _EXPORTS: Final = {
     }.items()
 }
 _LEFT_FOLDERS: Final = {".git": "version control", ".cache": "a download cache"}
-_SAME_REASON: Final = "by its name the same weights in another format, not converted"
+_SAME_REASON: Final = "the same weights in another format, as its name says; not converted"
 # endings of files that hold tensors, though not in a format that is read
 _OTHER_TENSORS: Final = (
     ".bin .pt .pth .ckpt .h5 .msgpack .onnx .onnx_data .npz .npy .ot .tflite .distcp .gguf .ggml "
@@ -151,12 +151,12 @@ def _why_unconverted(root: Path, name: str) -> str | None:
     folder, _, file = name.rpartition("/")
     if file.endswith(".safetensors"):
         if weight_name(file) == (ADAPTER, None, False):
-            return f"copied, an adapter; convert it by its own path{_base(root, folder)}"
+            return f"an adapter; give its own path to convert it{_base(root, folder)}"
         if folder:
-            return "copied, weights of a sub-module; convert it by its own path"
-        return "copied, not among the model's weights; convert it by its own path"
+            return "weights of a sub-module; give its own path to convert it"
+        return "not among the model's weights; give its own path to convert it"
     if file.endswith(tuple(_OTHER_TENSORS)):
-        return "copied, only safetensors is converted"
+        return "only safetensors files are converted"
     return None
 
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ...core.block import cast_chunk
 from ...formats import FORMATS, Format
 from ...policy import Policy
+from ...words.summary import brief
+from ...words.units import decibels, plural
 from .. import as_checkpoint
 from ..protocol import Checkpoint, TensorInfo
+from ..wording import of_comparison
 from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
 from .worker import Progress, Report
@@ -55,6 +58,11 @@ class Difference:
     max_abs_error: float | int | None
     sqnr_db: float | None
 
+    def __repr__(self) -> str:
+        formats = dict.fromkeys((self.format_a.name, self.format_b.name))
+        said = "equal bits" if self.equal else f"SQNR {decibels(self.sqnr_db)}"
+        return brief(self, self.name, " and ".join(formats), said)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -69,6 +77,18 @@ class Comparison:
     tensors: tuple[Difference, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        n = sum(not row.equal for row in self.tensors)
+        missing = f"{len(self.missing):,} only in a" if self.missing else ""
+        extra = f"{len(self.extra):,} only in b" if self.extra else ""
+        return brief(self, f"{n:,} of {plural(len(self.tensors), 'tensor')} differ", missing, extra)
+
+    def __str__(self) -> str:
+        return str(of_comparison(self))
+
+    def _repr_html_(self) -> str:
+        return of_comparison(self)._repr_html_()
 
     @property
     def equal(self) -> bool:

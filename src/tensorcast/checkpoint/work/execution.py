@@ -11,6 +11,8 @@ from ...core.loss import Loss
 from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CorruptFileError
 from ...policy import ends_infinities
+from ...words.summary import brief
+from ...words.units import plural
 from .. import open_checkpoint
 from ..decide.derive import derive
 from ..decide.destination import check_place, check_replaceable
@@ -19,6 +21,7 @@ from ..errors import Interrupted, TensorCollapseError, TensorNanError, TensorOve
 from ..files.safetensors import open_regular
 from ..store.reading import reading
 from ..store.workspace import Workspace
+from ..wording import of_result
 from .chunks import n_threads
 from .progress import Job
 from .worker import Report, fails, measure_steps
@@ -52,6 +55,17 @@ class Result:
     seconds: float
     verified: bool
     resumed: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        n = plural(len(self.losses), "tensor")
+        return brief(self, plan.destination, f"{n} cast to {plan.request.to.name}")
+
+    def __str__(self) -> str:
+        return str(of_result(self))
+
+    def _repr_html_(self) -> str:
+        return of_result(self)._repr_html_()
 
 
 def run(

@@ -89,7 +89,7 @@ def _error(
         ways.append(
             f"No scale is applied here. Choose another format, as {gone[0].holds}, for all tensors "
             f"or by a rule ({gone[0].tensor}={gone[0].holds}); keep a tensor as it is; or pass "
-            "raw=True to cast the stored numbers all the same."
+            "raw=True to cast the stored numbers in any case."
         )
     message = "\n".join([*lines, *ways])
     if overflow or infinite:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from ...core.loss import Loss
 from ...core.totals import Total
+from ...words.summary import brief
+from ...words.units import human_bytes, shape
 from ..watch.places import Place
 from .value_ranges import Values
 
@@ -59,6 +61,10 @@ class TensorProfile:
     note: str = ""
     values: Values | None = None
     losses: Mapping[str, Loss] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = human_bytes(self.n_bytes)
+        return brief(self, self.name or self.role, self.role, self.format, shape(self.shape), size)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields, as JSON's own types; `losses` as "candidates"."""
@@ -151,6 +157,9 @@ class Candidate:
     n_bytes_after: int
     sentence: str
     scale: str = ""
+
+    def __repr__(self) -> str:
+        return brief(self, self.of, self.label, self.sentence)
 
     @property
     def label(self) -> str:

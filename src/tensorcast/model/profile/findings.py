@@ -46,7 +46,7 @@ def raised(outcome: Outcome) -> Finding:
     what = f"the forward raised {type(outcome.error).__name__}" + (f": {lines[0]}" if lines else "")
     return Finding(
         "raised", what, outcome.place, outcome.called_from, outcome.failed_in, "", 1, 0, 0.0,
-        "mend it, and profile again: the rest is what was seen before", "",
+        "correct it and profile again: the rest is what was seen before it", "",
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def _named(one: TensorProfile) -> str:
 
 
 _WHAT_TO_DO: Final = {
-    "activation": "look here first: what comes after it is no number either",
+    "activation": "look here first: what is computed from it is wrong too",
     "input": "look at where the inputs come from: the outputs follow from them",
     "gradient": "skip the step, or scale the loss (torch.amp.GradScaler does both)",
 }
@@ -189,7 +189,7 @@ def _parts(tensors: Sequence[TensorProfile]) -> list[Finding]:
         if one.role in ("activation", "input") or hidden < max(shown, _FEW_BYTES):
             continue
         what = f"{_named(one)} of {human_bytes(shown)} keeps {human_bytes(one.n_bytes)} alive"
-        instead = "it is a part of a larger tensor: .clone() it, and the rest can go"
+        instead = "it is a part of a larger tensor: .clone() it, then the rest is freed"
         found.append(_of(one, "kept", what, one.n_bytes, instead, human_bytes(hidden)))
     return found
 

@@ -95,7 +95,8 @@ def look(
 
 
 def _losses(tensor: Any, role: str, rows: Sequence[Format]) -> dict[str, Loss]:
-    from ...bridges.torch.tensor import format_of, measure
+    from ...bridges.torch.plain import measure
+    from ...bridges.torch.tensor import format_of
     from ...policy import Policy
 
     source = format_of(tensor)

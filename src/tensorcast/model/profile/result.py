@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from ...words.summary import brief
 from ...words.text import plain
+from ...words.units import human_bytes, plural
 from ..trace.findings import Finding
+from ..trace.wording import NOTHING
 from .data import Candidate, Peak, Role, Size, TensorProfile
 from .notebook import as_html
-from .wording import lines
+from .wording import lines, title
 
 SCHEMA: Final = 1
 
@@ -69,6 +72,12 @@ class Profile:
             "notes": list(self.notes),
             "error": f"{type(self.error).__name__}: {self.error}" if self.error else None,
         }
+
+    def __repr__(self) -> str:
+        n = len(self.findings)
+        memory = human_bytes(self.n_bytes_of())
+        found = plural(n, "finding") if n else NOTHING
+        return brief(self, title(self), plural(len(self.tensors), "tensor"), memory, found)
 
     def __str__(self) -> str:
         return "\n".join(plain(line) for line in lines(self, width=100))

@@ -13,7 +13,7 @@ from ...words.text import Line, Span, Style, line, safe, wrap
 from ...words.tree import Entry, grow
 from ...words.units import count, human_bytes, percent, plural
 from ..trace.findings import WRONG
-from ..trace.wording import details, headline
+from ..trace.wording import NOTHING
 
 if TYPE_CHECKING:
     from ..trace.findings import Finding
@@ -38,7 +38,7 @@ def lines(profile: Profile, width: int | None) -> list[Line]:
     for finding in profile.findings:
         found += [*_finding(finding, width), line("")]
     n = len(profile.findings)
-    head = plural(n, "finding") if n else "nothing to change"
+    head = plural(n, "finding") if n else NOTHING
     found.append(line(Span(head, "bad" if n else "good")))
     for part in (
         [line(Span(safe(title(profile)), "title")), *_sizes(profile, width)],
@@ -72,8 +72,8 @@ def is_news(finding: Finding, head: str, text: str) -> bool:
 def _finding(finding: Finding, width: int | None) -> list[Line]:
     style: Style = "bad" if finding.rule in WRONG else "warn"
     room = width or sys.maxsize
-    rows = [line(Span(safe(row), style)) for row in wrap(headline(finding), room)]
-    for head, text in details(finding):
+    rows = [line(Span(safe(row), style)) for row in wrap(finding.headline, room)]
+    for head, text in finding.details:
         if not is_news(finding, head, text):
             continue
         for i, row in enumerate(wrap(safe(text), max(20, room - 10))):
@@ -102,7 +102,7 @@ def _sizes(profile: Profile, width: int | None) -> list[Line]:
 def _summed(sizes: Iterable[Size], whole: int) -> list[str]:
     n_bytes = sum(size.n_bytes for size in sizes)
     n_tensors = sum(size.n_tensors for size in sizes)
-    return [count(n_tensors), human_bytes(n_bytes), percent(n_bytes, whole)]
+    return [count(n_tensors), human_bytes(n_bytes), percent(n_bytes, whole, column=True)]
 
 
 def _peak(profile: Profile, width: int | None) -> list[Line]:
@@ -112,10 +112,10 @@ def _peak(profile: Profile, width: int | None) -> list[Line]:
         return []
     kinds = {size.module: size.kind for size in profile.sizes if size.kind}
     what = ", ".join(filter(None, (peak.module and kinds.get(peak.module), peak.op)))
-    text = f"most activations are alive in {peak.module or profile.model} ({what})"
+    text = f"activations take most memory in {peak.module or profile.model} ({what})"
     if peak.saved:
         kept = percent(peak.saved, peak.n_bytes)
-        text += f"; {human_bytes(peak.saved)} ({kept}) of them wait for the backward pass"
+        text += f"; {human_bytes(peak.saved)} ({kept}) of them are kept for the backward pass"
     scratch = sum(size.n_bytes for size in profile.sizes if size.format == "workspace")
     if scratch and peak.allocator_op:
         text += f"; {peak.allocator_op} takes {human_bytes(scratch)} more while it runs (workspace)"

@@ -9,11 +9,15 @@ from typing import Any, Final
 
 from ...core.refusal import format_that_holds
 from ...formats import FORMATS
+from ...words.summary import brief
+from ...words.units import human_bytes, plural, short_time
 from ..watch.places import Place
 from .sites import Site
 
 WRONG: Final = ("raised", "nan", "infinite", "overflow", "underflow")
 """The rules of findings whose values are wrong, the worst first; the others cost."""
+
+_TOLD_BYTES: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,49 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """The fields, as JSON's own types."""
         return asdict(self)
+
+    def __repr__(self) -> str:
+        return brief(self, self.headline, self.place)
+
+    def __str__(self) -> str:
+        """The headline, then the lines below it."""
+        lines = [f"  {head:8}{text}" for head, text in self.details]
+        return "\n".join([self.headline, *lines])
+
+    @property
+    def headline(self) -> str:
+        """What, and how often where that is more than once."""
+        return self.what if self.count == 1 else f"{self.what} ({self.count:,} times)"
+
+    @property
+    def place(self) -> str:
+        """Where, in the user's terms: the line, who called it, the module."""
+        parts = [str(self.where)] if self.where is not None else []
+        if self.called_from is not None:
+            parts.append(f"called from {self.called_from}")
+        if self.module:
+            parts.append(f"in {self.module}")
+        return ", ".join(parts)
+
+    @property
+    def names(self) -> str:
+        """The parameters, the first three by name."""
+        names = self.parameter.split(", ") if self.parameter else []
+        if len(names) <= 3:
+            return ", ".join(names)
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+    @property
+    def details(self) -> tuple[tuple[str, str], ...]:
+        """(head, text) of each line below the headline: where, the code, whose, the way out."""
+        lines = [
+            ("at", self.place),
+            ("", self.where.text if self.where is not None else ""),
+            ("of", self.names),
+            ("instead", self.instead),
+            ("saves", self.saves),
+        ]
+        return tuple((head, text) for head, text in lines if text)
 
 
 def findings_of(sites: Iterable[Site]) -> tuple[Finding, ...]:
@@ -90,7 +137,7 @@ def _joined(a: Finding, b: Finding) -> Finding:
     module = a.module if a.module == b.module else _common(a.module, b.module)
     parameters = dict.fromkeys(name for each in (a, b) for name in each.parameter.split(", "))
     names = ", ".join(name for name in parameters if name)
-    saves = _saved(seconds, n_bytes) if n_bytes else a.saves
+    saves = _saved(a.rule, seconds, n_bytes) if n_bytes else a.saves
     return replace(
         a, module=module, parameter=names, count=count, n_bytes=n_bytes, seconds=seconds,
         saves=saves,
@@ -113,13 +160,16 @@ def _finding(site: Site, rule: str, what: str, instead: str, share: float = 1.0)
     at = site.what
     return Finding(
         rule, what, at.place, at.called_from, at.module, at.parameter, round(site.count * share),
-        n_bytes, seconds, instead, _saved(seconds, n_bytes),
+        n_bytes, seconds, instead, _saved(rule, seconds, n_bytes),
     )  # fmt: skip
 
 
-def _saved(seconds: float, n_bytes: int) -> str:
-    moved = f"{n_bytes:,} bytes of traffic"
-    return f"{seconds * 1e3:.3g} ms and {moved}" if seconds else moved
+def _saved(rule: str, seconds: float, n_bytes: int) -> str:
+    """What a change saves: nothing where it is values that are wrong, or a few bytes alone."""
+    if rule in WRONG or (not seconds and n_bytes < _TOLD_BYTES):
+        return ""
+    moved = f"{human_bytes(n_bytes)} of memory traffic" if n_bytes else ""
+    return " and ".join(filter(None, (short_time(seconds) if seconds else "", moved)))
 
 
 def _overflow(site: Site) -> Finding | None:
@@ -127,8 +177,8 @@ def _overflow(site: Site) -> Finding | None:
         return None
     at = site.what
     what = (
-        f"{site.n_overflow:,} values lie outside {at.target} (largest {site.largest:.6g}) and are "
-        "cast all the same"
+        f"{plural(site.n_overflow, 'value lies', 'values lie')} outside {at.target} "
+        f"(largest {site.largest:.6g}), and the cast gives other values for them"
     )
     target, source = FORMATS.get(at.target), FORMATS.get(at.source)
     row = source
@@ -170,15 +220,17 @@ def _round_trip(site: Site) -> Finding | None:
         seen = "seen " if site.n_unchecked else ""
         what = f"{at.target} -> {site.through} -> {at.target} with nothing {seen}in between"
         instead = (
-            f"if the way through {site.through} is not meant to round values, end them at its "
-            f"range or make them 0, keep the {at.target} tensor"
+            f"keep the {at.target} tensor, unless {site.through} is meant to change the values: to "
+            "round them, end them at its range or make them 0"
             if _is_narrower(site.through, at.target)
-            else f"keep the {at.target} tensor: the way through {site.through} changes nothing"
+            else f"keep the {at.target} tensor: {site.through} and back changes no value"
         )
     finding = _finding(site, "round-trip", what, instead, site.n_returned / site.count)
     n_bytes = finding.n_bytes * 2  # there and back
     seconds = finding.seconds * 2
-    return replace(finding, n_bytes=n_bytes, seconds=seconds, saves=_saved(seconds, n_bytes))
+    return replace(
+        finding, n_bytes=n_bytes, seconds=seconds, saves=_saved(finding.rule, seconds, n_bytes)
+    )
 
 
 def _repeated(site: Site) -> Finding | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from ...errors import TensorcastError
+from ...errors import ForbiddenError
 from .modes import modes
 from .recorder import Recorder
 from .sites import Site, What
@@ -14,23 +14,15 @@ from .sites import Site, What
 KINDS: Final = ("cast", "promotion", "transfer", "synchronisation", "float64")
 
 
-class ForbiddenError(TensorcastError):
-    """Code did what `tensorcast.forbid` forbids.
-
-    Attributes:
-        what: kind, operation, dtypes and place.
-    """
-
-    def __init__(self, what: What, site: Site) -> None:
-        self.what = what
-        at = f" at {what.place}" if what.place else ""
-        if what.called_from is not None:
-            at += f", called from {what.called_from}"
-        inside = f" in {what.module}" if what.module else ""
-        name = f" of {what.parameter}" if what.parameter else ""
-        super().__init__(
-            f"{what.kind}{name} {_change(what)} {list(site.shape)}{at}{inside}: forbidden here"
-        )
+def _refused(what: What, site: Site) -> ForbiddenError:
+    at = f" at {what.place}" if what.place else ""
+    if what.called_from is not None:
+        at += f", called from {what.called_from}"
+    inside = f" in {what.module}" if what.module else ""
+    name = f" of {what.parameter}" if what.parameter else ""
+    return ForbiddenError(
+        f"{what.kind}{name} {_change(what)} {list(site.shape)}{at}{inside}: forbidden here", what
+    )
 
 
 @contextmanager
@@ -49,11 +41,11 @@ def forbid(*kinds: str, model: Any = None) -> Iterator[None]:
 
     Example:
         >>> import torch, tensorcast
-        >>> with tensorcast.forbid("float64"):
+        >>> with tensorcast.model.forbid("float64"):
         ...     y = torch.ones(3).half()
         ...     try:
         ...         torch.ones(3) * torch.ones(3, dtype=torch.float64)
-        ...     except tensorcast.ForbiddenError as error:
+        ...     except tensorcast.errors.ForbiddenError as error:
         ...         print(error.what.kind, error.what.target)
         float64 float64
     """
@@ -68,7 +60,7 @@ def forbid(*kinds: str, model: Any = None) -> Iterator[None]:
         makes_float64 = what.target == "float64" and what.kind in ("cast", "promotion", "float64")
         kind = "float64" if makes_float64 else what.kind
         if kind in chosen or what.kind in chosen:
-            raise ForbiddenError(what, site)
+            raise _refused(what, site)
 
     operations, methods = modes(
         Recorder(model, values=False, on_event=judge, lets_out=(ForbiddenError,))

@@ -210,7 +210,7 @@ def trace_graph(function: Any, /, *inputs: Any, **kwargs: Any) -> GraphTrace:
         ...     with torch.autocast("cpu", torch.bfloat16):
         ...         return model(x)
         >>> with torch.no_grad():
-        ...     found = tensorcast.trace_graph(step, torch.ones(2, 4))
+        ...     found = tensorcast.model.trace_graph(step, torch.ones(2, 4))
         >>> [(site.what.parameter, site.n_bytes_written) for site in found.sites]
         [('bias', 8), ('weight', 32), ('', 16)]
     """

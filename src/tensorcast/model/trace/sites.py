@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from ...words.summary import brief
 from ..watch.places import Place
 
 Kind = Literal["cast", "promotion", "transfer", "synchronisation", "float64"]
@@ -102,6 +103,12 @@ class Site:
     n_looked_at: int = 0
     n_unchecked: int = 0
     first_at: float = field(default=0.0, compare=False)
+
+    def __repr__(self) -> str:
+        at = self.what
+        formats = " -> ".join(dict.fromkeys(filter(None, (at.source, at.target))))
+        times = f"{self.count:,} times" if self.count > 1 else ""
+        return brief(self, at.kind, formats, times, str(at.place or ""))
 
     @property
     def is_torchs_own(self) -> bool:

@@ -10,11 +10,13 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
+from ...words.summary import brief
+from ...words.units import duration, plural
 from .findings import Finding, findings_of
 from .modes import modes
 from .recorder import Recorder, received
 from .sites import Kind, Site
-from .wording import as_html, as_text
+from .wording import NOTHING, as_html, as_text
 
 
 def trace(model: Any = None, *, values: bool = True) -> Trace:
@@ -123,6 +125,13 @@ class Trace:
             "findings": [finding.to_dict() for finding in self.findings],
             "sites": [site.to_dict() for site in self.sites],
         }
+
+    def __repr__(self) -> str:
+        if not self.n_operations and not self.sites:
+            return brief(self, "nothing recorded")
+        n = plural(self.n_operations, "operation")
+        found = plural(len(self.findings), "finding") if self.findings else NOTHING
+        return brief(self, found, f"{n} in {duration(self.seconds)}")
 
     def __str__(self) -> str:
         failures = [f"not looked at: {text}" for text in self.failures]

@@ -10,6 +10,7 @@ import sysconfig
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final, Literal
 
@@ -20,7 +21,8 @@ _PLUMBING: Final = (
     "nn/functional.py",
 )  # fmt: skip
 """Files of torch's that stand between code and an operation, and decide nothing."""
-_OWN: Final = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
+_OWN: Final = os.path.join(str(Path(__file__).absolute().parents[2]), "")
+"""Of tensorcast's own files."""
 
 
 @dataclass(frozen=True, slots=True)

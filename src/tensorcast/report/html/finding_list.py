@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 from ...model.trace.findings import WRONG
-from ...words.units import count, human_bytes, plural
+from ...words.units import count, human_bytes, plural, short_time
 from .embedding import MAX_SENTENCE, short_path, shown
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def finding_list(findings: Sequence[tuple[Finding, bool]]) -> str:
         findings: each with whether it is a trace's, whose bytes were moved; a profile's are held.
     """
     if not findings:
-        return '<p class="clean">Nothing to change.</p>'
+        return '<p class="clean">No findings.</p>'
     items: list[str] = []
     used = 0
     for number, (finding, traced) in enumerate(findings, 1):
@@ -67,8 +67,8 @@ def _item(number: int, finding: Finding, traced: bool) -> str:
     if finding.n_bytes:
         figures.append((human_bytes(finding.n_bytes), "moved" if traced else "held"))
     if finding.seconds:
-        figures.append((milliseconds(finding.seconds), "measured"))
-    advice = [("Instead", finding.instead), ("Saves", saving(finding))]
+        figures.append((short_time(finding.seconds), "measured"))
+    advice = [("Instead", finding.instead), ("Saves", finding.saves)]
     rows = "".join(
         f"<dt>{head}</dt><dd>{escape(shown(text, MAX_SENTENCE))}</dd>"
         for head, text in advice
@@ -76,7 +76,8 @@ def _item(number: int, finding: Finding, traced: bool) -> str:
     )
     return (
         f'<li class="finding{" wrong" if wrong else ""}" id="finding-{number}" tabindex="-1">'
-        f'<div class="what"><h3><span class="rule">{escape(_label(finding.rule, traced))}</span> '
+        f'<div class="what"><h3><span class="rule"><a href="#finding-{number}">{number}</a> '
+        f"{escape(_label(finding.rule, traced))}</span> "
         f"{escape(shown(finding.what, MAX_SENTENCE))}</h3>"
         f"{_places(finding)}</div>"
         f'<dl class="cost">{"".join(_figure(*each) for each in figures)}</dl>'
@@ -95,29 +96,6 @@ def _label(rule: str, traced: bool) -> str:
 
 def _figure(value: str, name: str) -> str:
     return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-
-
-def saving(finding: Finding) -> str:
-    """What the change saves, in units that people read."""
-    if not finding.saves.endswith(" bytes of traffic"):
-        return finding.saves
-    moved = f"{human_bytes(finding.n_bytes)} of traffic"
-    return f"{milliseconds(finding.seconds)} and {moved}" if finding.seconds else moved
-
-
-def milliseconds(seconds: float) -> str:
-    """Measured time with three significant digits.
-
-    Example:
-        >>> milliseconds(0.0274299), milliseconds(3.1e-05), milliseconds(2.5)
-        ('27.4 ms', '31.0 µs', '2.50 s')
-    """
-    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        value = seconds / scale
-        if value >= 0.9995 or unit == "µs":
-            digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-            return f"{value:.{digits}f} {unit}"
-    raise AssertionError(seconds)
 
 
 def _places(finding: Finding) -> str:

@@ -38,8 +38,10 @@ def page(*seen: Trace | Profile, title: str = "") -> str:
     network.
 
     Raises:
-        TypeError: it is of something else.
+        TypeError: it is of something else, or of nothing.
     """
+    if not seen:
+        raise TypeError("a report is of a trace, a profile or one of each; none was given")
     kinds = [Trace if isinstance(each, Trace) else type(each) for each in seen]
     if not set(kinds) <= {Trace, Profile} or len(set(kinds)) < len(kinds):
         names = ", ".join(kind.__name__ for kind in kinds)

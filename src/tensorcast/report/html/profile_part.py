@@ -49,7 +49,11 @@ def profile_part(profile: Profile, found: Sequence[tuple[int, Finding]]) -> dict
     kept = within((_tensor(one, targets, texts) for one in order), texts, TENSORS_BYTES)
     peak = profile.peak
     row_of = {one.name: row for row, one in enumerate(order[: len(kept)]) if one.values}
-    named = ((n, finding.parameter or finding.module) for n, finding in found)
+    named = (
+        (n, name)
+        for n, finding in found
+        for name in (finding.parameter or finding.module).split(", ")
+    )
     return {
         "model": shown(profile.model),
         "seconds": profile.seconds,
@@ -178,7 +182,8 @@ def _limits(name: str) -> dict[str, Any]:
     """Where a format's range begins and ends, as exponents of 2; none where a scale decides."""
     row = lookup(name.partition(" ")[0])  # without what is said of a scale
     if not row.is_float or row.is_complex:
-        return {"name": name, "bits": row.bits}
+        ends = "" if row.name != name else f"{number(row.min)} to {number(row.max)}"
+        return {"name": name, "bits": row.bits, "ends": ends}
     return {
         "name": name,
         "bits": row.bits,
@@ -196,7 +201,7 @@ def _candidate(each: Candidate) -> dict[str, Any]:
         "of": each.of,
         "target": each.label,
         "verdict": total.verdict,
-        "sentence": shown(each.sentence, MAX_SENTENCE),
+        "sentence": shown(each.sentence.removeprefix(f"{total.verdict}: "), MAX_SENTENCE),
         "before": each.n_bytes_before,
         "after": each.n_bytes_after,
         "over": total.n_overflow,

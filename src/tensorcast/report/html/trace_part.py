@@ -23,7 +23,7 @@ _FINEST: Final = 1 << 16
 COLUMNS: Final = (
     "kind", "op", "source", "target", "from", "to", "file", "line", "function", "code",
     "callerFile", "callerLine", "phase", "worker", "count", "read", "written", "seconds", "first",
-    "finding", "n", "members",
+    "findings", "n", "members",
 )  # fmt: skip
 MEMBERS: Final = ("module", "parameter", "shape", "count", "moved", "seconds")
 
@@ -114,9 +114,7 @@ def _row(line: _Line, texts: Texts, findings: Sequence[tuple[int, Finding]]) -> 
         line.sum("n_bytes_written"),
         _rounded(line.sum("seconds")),
         _rounded(min(site.first_at for site in line.sites)),
-        next(
-            (n for n, f in findings if any(_belongs(site, f) for site in line.sites)), -1
-        ),
+        [n for n, f in findings if any(_belongs(site, f) for site in line.sites)],
         len(members),
         [_member(site, texts) for site in members[:_MOST_MEMBERS]],
     ]  # fmt: skip

@@ -29,6 +29,7 @@ def write_report(path: str | os.PathLike[str], *seen: Trace | Profile, title: st
 
     Raises:
         DestinationError: another file is there.
+        TypeError: nothing is given, or something else than a trace or a profile.
         OSError: it cannot be written.
 
     Example:

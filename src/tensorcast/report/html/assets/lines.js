@@ -84,10 +84,16 @@ function whatCell(site) {
   ];
 }
 
+// The way back to the findings that are about something.
+const findingLinks = (numbers) =>
+  numbers.flatMap((n, i) => [
+    i ? " " : null,
+    h("a", { href: `#finding-${n + 1}`, "aria-label": `Finding ${n + 1}` }, `${n + 1}`),
+  ]);
+
 function findingCell(site) {
-  if (site.finding < 0) return h("span", { class: "none" }, h("span", { "aria-hidden": "true" }, "\u2013"), unseen("none"));
-  const number = site.finding + 1;
-  return h("a", { href: `#finding-${number}`, "aria-label": `Finding ${number}` }, `${number}`);
+  if (!site.findings.length) return h("span", { class: "none" }, h("span", { "aria-hidden": "true" }, "\u2013"), unseen("none"));
+  return findingLinks(site.findings);
 }
 
 function lines(trace, sites) {
@@ -112,12 +118,12 @@ function lines(trace, sites) {
       },
       { head: "First at", numeric: true, value: (s) => s.first, cell: (s) => duration(s.first) },
       {
-        head: "Finding", numeric: true, value: (s) => (s.finding < 0 ? -Infinity : -s.finding),
+        head: "Finding", numeric: true, value: (s) => (s.findings.length ? -s.findings[0] : -Infinity),
         cell: findingCell,
       },
     ],
     onrow: (row, site) => {
-      if (site.finding >= 0) row.classList.add("found");
+      if (site.findings.length) row.classList.add("found");
       row.dataset.site = site.index;
     },
   });
@@ -139,7 +145,7 @@ function lines(trace, sites) {
     : null;
   return {
     element: h("div", {}, filter.element, table.element, cut),
-    only: (number) => filter.limitTo((s) => s.finding === number, ` in finding ${number + 1}`),
+    only: (number) => filter.limitTo((s) => s.findings.includes(number), ` in finding ${number + 1}`),
     mark: (site) => {
       for (const row of document.querySelectorAll("#lines-table tr[data-site]"))
         row.classList.toggle("chosen", Number(row.dataset.site) === site.index);

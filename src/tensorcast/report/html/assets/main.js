@@ -25,8 +25,8 @@ function asides(profile) {
     if (peak.module) parts.push(`, in ${peak.module} (${peak.op.replace("aten::", "")})`);
     if (peak.saved) parts.push(`; ${bytes(peak.saved)} of them are kept for the backward pass`);
     parts.push(`; ${bytes(peak.after)} when it is done.`);
-    if (peak.allocator) parts.push(` The allocator says ${bytes(peak.allocator)}${
-      peak.allocatorOp ? `, in ${peak.allocatorOp.replace("aten::", "")}` : ""}.`);
+    if (peak.allocator) parts.push(` Torch's allocator held at most ${bytes(peak.allocator)}${
+      peak.allocatorOp ? `, during ${peak.allocatorOp.replace("aten::", "")}` : ""}.`);
     told.push(parts.join(""));
   }
   if (smaller)
@@ -47,8 +47,11 @@ if (data.profile) {
   byId("formats").append(candidates(profile));
   const drawn = ranges(profile);
   byId("ranges").append(drawn.element);
-  for (const [number, row] of profile.found)
-    offer(number, "Show its values", () => drawn.choose(row));
+  const shown = new Set();
+  for (const [number, row] of profile.found) {
+    if (!shown.has(number)) offer(number, "Show its values", () => drawn.choose(row));
+    shown.add(number);
+  }
 }
 
 if (data.trace) {
@@ -65,7 +68,7 @@ if (data.trace) {
   const table = lines(trace, sites);
   byId("lines").append(table.element);
   byId("timeline").append(timeline(trace, sites, { onsite: table.mark }));
-  const numbers = new Set(sites.map((site) => site.finding).filter((number) => number >= 0));
+  const numbers = new Set(sites.flatMap((site) => site.findings));
   for (const number of numbers)
     offer(number, "Show its lines", () => {
       table.only(number);

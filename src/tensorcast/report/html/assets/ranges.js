@@ -8,6 +8,8 @@ function ranges(profile) {
     return { choose: null, element: h("p", { class: "note" }, `No tensor's values are known${why ? `: ${why}` : ""}.`) };
   }
   const { targets } = profile;
+  const about = new Map();
+  for (const [number, row] of profile.found) about.set(row, [...(about.get(row) || []), number]);
   const drawnLimits = targets.filter((limits) => limits.max !== undefined);
   let chosen = seen[0];
   const overflowing = targets.findIndex(
@@ -37,6 +39,9 @@ function ranges(profile) {
         cell: (t) => [
           button(t.name || "output", () => choose(t), { class: "link" }),
           h("span", { class: "sub" }, `${t.role} ${t.shape}`, missing(t.values)),
+          about.has(t.index)
+            ? h("span", { class: "sub" }, plural(about.get(t.index).length, "finding").replace(/^1 /, ""), " ", findingLinks(about.get(t.index)))
+            : null,
         ],
       },
       { head: "Format", word: true, value: (t) => t.format, cell: (t) => chip(t.format) },
@@ -160,7 +165,7 @@ function ranges(profile) {
       + (targets.length ? inWords_(chosen, target) : ""),
     );
     field.setAttribute("data-family", family(limits.name || chosen.format));
-    field.setAttribute("viewBox", `0 0 ${width} ${tall + 24}`);
+    field.setAttribute("viewBox", `0 0 ${width} ${tall + 40}`);
     const step = width < 500 ? 12 : 6;
     const marks = [];
     for (let e = Math.ceil(from / step) * step; e <= to; e += step) marks.push(e);
@@ -168,6 +173,8 @@ function ranges(profile) {
       ...limitLines(limits, width, tall),
       ...zoneNames(limits, width),
       ...bars(values, limits, from, to, width, tall - 26, tall),
+      svg("text", { class: "axis-name", x: 2, y: 12 }, "values, logarithmic"),
+      svg("text", { class: "axis-name", x: width / 2, y: tall + 34, "text-anchor": "middle" }, "magnitude, as a power of 2"),
       svg("line", { class: "base", x1: 0, x2: width, y1: tall, y2: tall }),
       ...marks.map((e) =>
         svg("text", { x: x(e, width), y: tall + 16, "text-anchor": x(e, width) < 14 ? "start" : x(e, width) > width - 14 ? "end" : "middle" },
@@ -180,7 +187,7 @@ function ranges(profile) {
       const w = line.getBoundingClientRect().width || 400;
       line.setAttribute("viewBox", `0 0 ${w} 16`);
       if (own.max === undefined) {
-        line.replaceChildren(svg("text", { x: 0, y: 12, class: "quiet" }, "scaled to each row, no range of its own"));
+        line.replaceChildren(svg("text", { x: 0, y: 12, class: "quiet" }, own.ends ? `evenly spaced, ${own.ends}` : "its range is that of each row"));
       } else {
         const [low, normal, high] = [own.smallest, own.normal, own.max].map((e) => x(e, w));
         line.replaceChildren(
@@ -207,8 +214,8 @@ function ranges(profile) {
     const low = x(limits.smallest - 1, width);
     const high = x(limits.max, width);
     const found = [];
-    if (low > 70) found.push(svg("text", { class: "zone", x: low - 6, y: 14, "text-anchor": "end" }, "becomes 0"));
-    if (width - high > 62) found.push(svg("text", { class: "zone", x: high + 6, y: 14 }, "overflows"));
+    if (low > 70) found.push(svg("text", { class: "zone", x: low - 6, y: 30, "text-anchor": "end" }, "becomes 0"));
+    if (width - high > 62) found.push(svg("text", { class: "zone", x: high + 6, y: 30 }, "overflows"));
     return found;
   }
 

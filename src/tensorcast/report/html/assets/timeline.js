@@ -63,7 +63,7 @@ function timeline(trace, sites, { onsite }) {
     { class: "lanes" },
     h("div", { class: "lane head" }, h("span", {}, "All events"), density),
     lanes.map((lane) => lane.element),
-    h("div", { class: "lane foot" }, h("span", {}), axis),
+    h("div", { class: "lane foot" }, h("span", { class: "axis-name" }, "Time since the start"), axis),
     cursor,
     brush,
   );

@@ -127,14 +127,15 @@ function innards(part, box, within, depth) {
     const [format] = formatsOf(part)[0] || [""];
     const role = isModule(part) ? null : part.role;
     const area = h("span", { class: "area", "data-family": family(format), "data-role": role });
-    if (role && depth > 1 && depth <= 3 && box.w > 84 && box.h > 22)
+    if (role && depth > 1 && box.w > 84 && box.h > 22)
       area.append(h("span", { class: "inner-name" }, ROLES[role].toLowerCase()));
     return [put(area, box)];
   }
   return squarified(bySize(partsOf(part)), box).flatMap((placed) => {
     const gap = [0, 1.5, 1][depth] || 0;
     const room = { x: placed.x + gap, y: placed.y + gap, w: placed.w - 2 * gap, h: placed.h - 2 * gap };
-    const named = depth === 1 && room.w > 76 && room.h > 34 && isModule(placed.part);
+    const [wide, high] = [null, [76, 34], [48, 44]][depth] || [140, 90]; // its name has room, and so has what is in it
+    const named = isModule(placed.part) && room.w > wide && room.h > high;
     const rest = named ? { ...room, y: room.y + 17, h: room.h - 17 } : room;
     const found = innards(placed.part, rest, part, depth + 1);
     if (named) {
