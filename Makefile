@@ -146,6 +146,10 @@ native: $(STAMPS)/build-tools  ## build cpp/tests into build/native, for the tes
 test: interop native  ## the tests, in a few minutes
 	@$(BIN)/$(PYTEST)
 
+.PHONY: test-quick
+test-quick: interop native  ## a part of the tests, for work: under two minutes
+	@$(BIN)/$(PYTEST) --quick
+
 # the other frameworks, which only the full run installs: close to a gigabyte
 .PHONY: frameworks
 frameworks: interop
@@ -187,7 +191,7 @@ SANITIZED := build/sanitize-extension
 SANITIZED_TESTS ?= $(addprefix tests/,test_fast.py test_sequences.py test_images.py test_pil.py \
   test_pil_rows.py test_arrays.py test_inplace.py test_inplace_modules.py test_inplace_pages.py \
   test_tensors.py test_tensors_numpy.py test_packed.py test_way_out.py test_bridge_properties.py \
-  test_lifetimes.py test_buffer.py test_loss.py test_stream.py checkpoint/test_run.py)
+  test_lifetimes.py test_buffer.py test_loss.py test_stream.py checkpoint/work/test_running.py)
 # in place of the editable install, whose finder comes before any path
 define sanitized
 import sys

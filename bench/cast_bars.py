@@ -37,9 +37,6 @@ def _bar_row(
     return _print(row_of(seconds, what=what, against=against, bar=bar, **more))
 
 
-# -- calls ---------------------------------------------------------------------------------------
-
-
 def small(run: Run) -> Rows:
     """Four elements: what a call costs."""
     x = torch.tensor([1.0, 2.0, 3.0, 4.0])
@@ -95,9 +92,6 @@ def _elsewhere(name: str, run: Run) -> Rows:
         row["ratio"] = {row["against"]: row["ratio"]}
         _print(row)
     return rows
-
-
-# -- large arrays --------------------------------------------------------------------------------
 
 
 def fresh(run: Run) -> Rows:
@@ -251,9 +245,6 @@ def _careful(run: Run, target: str) -> dict[str, Any]:
     found = run.race(work, run.rounds(3), slow=10)
     what = f"whole Loss: float32 -> {target}"
     return _bar_row(found, what, "torch operations", 40, n_elements=n)
-
-
-# -- threads -------------------------------------------------------------------------------------
 
 
 def threads(run: Run) -> Rows:

@@ -81,9 +81,6 @@ def _seconds(result: Row) -> str:
     return ", ".join(f"{name} {value:.0f}" for name, value in result["seconds"].items())
 
 
-# -- bars ----------------------------------------------------------------------------------------
-
-
 def _bars(parts: Row) -> str:
     """One line for each bar: the figure that is nearest to failing, or fails most."""
     body: list[Sequence[object]] = []
@@ -140,9 +137,6 @@ def _bars(parts: Row) -> str:
         figure = least_row["of_copy"][name]["median"]
         add(f"GPU, {name}, of the device's copy: least", figure, least_row["bar"], _pair(least_row))
     return _table(["", "figure", "bar", "reached", "where"], body)
-
-
-# -- parts ---------------------------------------------------------------------------------------
 
 
 def _pairs_tables(rows: Sequence[Row]) -> str:

@@ -62,9 +62,6 @@ def _provenance(result: Row) -> str:
     return "\n\n".join(lines) + "\n"
 
 
-# -- kernels ---------------------------------------------------------------------------------------
-
-
 def _pair(row: Row) -> str:
     return f"{row['source']} -> {row['target']}"
 
@@ -169,9 +166,6 @@ def kernels_markdown(result: Row) -> str:
     return text
 
 
-# -- convert ---------------------------------------------------------------------------------------
-
-
 def convert_markdown(result: Row) -> str:
     """The tables of bench/convert.py."""
     source = result["source"]
@@ -256,9 +250,6 @@ def _memory_table(rows: Sequence[Row]) -> str:
             ]
         )
     return _table(["", "own MB", "mapped MB", "VmHWM MB", "bar", "held"], body)
-
-
-# -- startup ---------------------------------------------------------------------------------------
 
 
 def startup_markdown(result: Row) -> str:

@@ -35,7 +35,11 @@ NEXT = [  # arguments, exit status, why
         1,
         "without a scale four bits hold next to nothing: refused, with the ways out",
     ),
-    (f"convert {SOURCE} build/demo/plan --to float16 --dry-run", 0, "the plan, and nothing done"),
+    (
+        f"convert {SOURCE} build/demo/dry --to float16 --dry-run",
+        0,
+        "what would be done, and nothing written",
+    ),
     ("formats float8_e4m3fn", 0, "one number format in detail"),
 ]
 

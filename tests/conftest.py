@@ -1,8 +1,9 @@
-"""What every test shares: the full run's option, and where the real weights are.
+"""What every test shares: how much of all is run, and where the real weights are.
 
 `make test` runs everything but the tests marked `exhaustive`; `make test-exhaustive` passes
-`--exhaustive` and runs those too. What a test lacks (torch, transformers, the weights, an
-instruction set) it skips by name, with the reason; pytest prints the list.
+`--exhaustive` and runs those too. `make test-quick` passes `--quick`, for work: of each test the
+first and the last of its cases, and none marked `slow`. What a test lacks (torch, transformers, the
+weights, an instruction set) it skips by name, with the reason; pytest prints the list.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the tests marked exhaustive too (minutes to hours)",
     )
     parser.addoption(
+        "--quick",
+        action="store_true",
+        help="of each test the first and the last of its cases, and no test that takes long",
+    )
+    parser.addoption(
         "--screenshots",
         metavar="DIRECTORY",
         help="keep pictures of the HTML reports there, to look at",
@@ -35,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "exhaustive: only in the full run, `--exhaustive`")
+    config.addinivalue_line("markers", "slow: takes many seconds, not in the quick run, `--quick`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -44,10 +51,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker("exhaustive"):
                 item.add_marker(pytest.mark.timeout(0))
         return
-    full = [item for item in items if item.get_closest_marker("exhaustive")]
-    if full:
-        config.hook.pytest_deselected(items=full)
-        items[:] = [item for item in items if not item.get_closest_marker("exhaustive")]
+    left = [item for item in items if item.get_closest_marker("exhaustive")]
+    if config.getoption("--quick"):
+        left += _left_by_the_quick_run([item for item in items if item not in set(left)])
+    if left:
+        config.hook.pytest_deselected(items=left)
+        gone = set(left)
+        items[:] = [item for item in items if item not in gone]
+
+
+def _left_by_the_quick_run(items: list[pytest.Item]) -> list[pytest.Item]:
+    """What is slow, and of each function all cases but the first and the last."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    kept = {each for group in cases.values() for each in (group[0], group[-1])}
+    return [item for item in items if item not in kept or item.get_closest_marker("slow")]
 
 
 @pytest.fixture(scope="session")

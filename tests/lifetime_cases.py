@@ -46,9 +46,6 @@ def untouched(*results: Any) -> None:
     del junk
 
 
-# ---- Python --------------------------------------------------------------------------------------
-
-
 def bytearrays() -> None:
     data = bytearray(N)
     tensor, held = tc.as_tensor(data), tc.to_numpy(data)
@@ -165,9 +162,6 @@ def the_end_of_the_process() -> None:
     sys.modules[__name__].kept = kept  # type: ignore[attr-defined]
 
 
-# ---- NumPy ---------------------------------------------------------------------------------------
-
-
 def numpy_resized() -> None:
     data = np.zeros(N)
     part = np.zeros(N)[10:]
@@ -198,9 +192,6 @@ def numpy_read_only() -> None:
         tc.as_tensor(seen)[(0,) * np.ndim(seen)] = 1
         assert not tc.to_numpy(seen).flags.writeable
         assert not data.any()
-
-
-# ---- torch ---------------------------------------------------------------------------------------
 
 
 def torch_resized() -> None:
@@ -258,9 +249,6 @@ def torch_cast_in_place() -> None:
     assert held.sum() == N
 
 
-# ---- what aborts in others -----------------------------------------------------------------------
-
-
 def negative_strides_by_dlpack() -> None:
     """torch.from_dlpack(x) of this ends the process."""
 
@@ -307,9 +295,6 @@ def capsules_used_already() -> None:
             tc.as_tensor(Given(wrong))
         with refused(tc.errors.CastError):
             tc.to_numpy(Given(wrong))
-
-
-# ---- JAX -----------------------------------------------------------------------------------------
 
 
 def jax_deleted() -> None:
@@ -369,9 +354,6 @@ def jax_small_integers() -> None:
     assert tc.to_numpy(jax.numpy.arange(3)).dtype == np.int32
 
 
-# ---- TensorFlow ----------------------------------------------------------------------------------
-
-
 def tensorflow_variables() -> None:
     import tensorflow as tf
 
@@ -395,9 +377,6 @@ def tensorflow_is_not_written() -> None:
     held = tc.to_numpy(data)
     del data
     untouched(held)
-
-
-# ---- Arrow ---------------------------------------------------------------------------------------
 
 
 def arrow_buffers() -> None:
@@ -439,9 +418,6 @@ def arrow_is_not_written() -> None:
         with refused(ValueError):
             tc.to_numpy(seen)[0] = 1
     assert column.to_pylist() == [0, 0, 0]
-
-
-# ---- Pillow --------------------------------------------------------------------------------------
 
 
 def images_closed() -> None:

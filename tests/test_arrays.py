@@ -196,9 +196,6 @@ def test_what_makes_an_array_of_itself() -> None:
         tc.as_tensor(Column(5))  # type: ignore[arg-type]
 
 
-# ---- lifetimes -----------------------------------------------------------------------------------
-
-
 def test_the_owner_is_kept_alive() -> None:
     tensor = tc.as_tensor(bytearray(b"\x01\x02\x03" * 1000))
     array = tc.to_numpy(torch.arange(1000, dtype=torch.int16))
@@ -268,9 +265,6 @@ def test_reference_counts_stay() -> None:
         tc.to_numpy(data)
     gc.collect()
     assert (sys.getrefcount(array), sys.getrefcount(data)) == before
-
-
-# ---- explain -------------------------------------------------------------------------------------
 
 
 def test_explain_says_it_in_a_few_lines() -> None:

@@ -38,9 +38,6 @@ def same(found: Any, expected: list[float]) -> bool:
     return np.array_equal(found, np.array(expected), equal_nan=True)
 
 
-# -- overflow="ieee" ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("row", [row for row in FLOATS if row.bits < 64 and row.signed], ids=str)
 @pytest.mark.parametrize("n", [1, 40, 5000])  # the plain loops, their vectors, blocks of them
 def test_overflow_as_ieee_754_says(row: Format, n: int) -> None:
@@ -105,8 +102,6 @@ def test_integers_and_complex_numbers() -> None:
     made = tc.cast(z, "complex64", overflow="ieee", rounding="up")
     assert (made.real[0], made.imag[0]) == (INF, -np.finfo(np.float32).max)
 
-
-# -- inf= -----------------------------------------------------------------------------------------
 
 X = [1.0, INF, -INF, 2.0]
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -43,6 +44,38 @@ FLOORS = {
     "testing": 7,
     "__main__": 8,
     "__init__": 8,
+}
+
+# the same inside checkpoint/: a unit is a module or a folder of it
+CHECKPOINT_FLOORS = {
+    "errors": 0,
+    "wording": 0,
+    "protocol": 0,
+    "store": 1,
+    "files": 2,
+    "conventions": 3,
+    "folders": 4,
+    "kinds": 5,
+    "opening": 5,
+    "decide": 6,
+    "work": 7,
+    "engine": 8,
+    "converting": 8,
+    "__init__": 9,
+}
+
+# classes of one name that are still to be told apart, and modules called like a function beside
+# them
+SAME_CLASSES = {"Column", "Operations", "Outcome", "Plan", "Table", "Wish"}
+SAME_MODULES = {
+    "cli.progress",
+    "cli.run",
+    "model.trace.modes",
+    "report.document",
+    "report.html.finding_list",
+    "report.html.page",
+    "report.html.profile_part",
+    "report.html.trace_part",
 }
 
 # the only places that may import torch, and never at the top of a module
@@ -83,6 +116,7 @@ def path_of(module: str) -> str:
     return f"src/tensorcast/{path.relative_to(PACKAGE)}"
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Absolute module name -> file, for every Python file of the package."""
     found = {}
@@ -167,6 +201,7 @@ def violation(found: Import) -> str | None:
     return None
 
 
+@cache
 def all_imports() -> list[Import]:
     return [
         found
@@ -183,6 +218,79 @@ def test_every_unit_has_a_floor() -> None:
 def test_imports_go_down_only() -> None:
     wrong = [text for found in all_imports() if (text := violation(found))]
     assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_imports_inside_checkpoint_go_down_only() -> None:
+    wrong = [text for found in all_imports() if (text := checkpoint_violation(found))]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def checkpoint_violation(found: Import) -> str | None:
+    """Why an import may not stand where it does in checkpoint/, or None."""
+    here, there = (checkpoint_unit(name) for name in (found.module, found.target))
+    if here is None or there is None or found.for_types:
+        return None
+    if CHECKPOINT_FLOORS[there] <= CHECKPOINT_FLOORS[here]:
+        return None
+    return f"{found.place}: {here} imports {found.target}, which stands above it"
+
+
+@cache
+def checkpoint_unit(name: str) -> str | None:
+    """tensorcast.checkpoint.files.safetensors.holds -> files; None outside of it."""
+    parts = name.split(".")
+    if parts[:2] != ["tensorcast", "checkpoint"]:
+        return None
+    unit = parts[2] if len(parts) > 2 else "__init__"
+    known = (PACKAGE / "checkpoint" / unit).is_dir() or f"tensorcast.checkpoint.{unit}" in modules()
+    return unit if known else "__init__"
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("files.safetensors", "def f():\n from ..conventions.beside import surroundings", True),
+        ("files.safetensors", "from ..store.regular_files import reading", False),
+        ("store.workspace", "from ..files.safetensors import read_header", True),
+        ("conventions.beside", "from ..folders import links", True),
+        ("folders.links", "from .. import kinds", True),
+        ("folders.one_file", "from ..conventions.beside import surroundings", False),
+        ("decide.job", "from .. import prepare", True),
+        ("work.running", "from ..decide.job import Job", False),
+        ("wording", "if TYPE_CHECKING:\n from .decide.job import Job", False),
+    ],
+)
+def test_the_order_inside_checkpoint_is_kept(module: str, source: str, wrong: bool) -> None:
+    found = imports_of(source, f"tensorcast.checkpoint.{module}", is_package=False)
+    assert any(map(checkpoint_violation, found)) == wrong
+
+
+def test_a_name_means_one_class() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name)
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert not {name: where for name, where in twice.items() if name not in SAME_CLASSES}
+
+
+def test_no_module_is_called_like_a_function_beside_it() -> None:
+    files = modules()
+    functions: dict[str, set[str]] = {}  # package -> public functions of its modules
+    for name, path in files.items():
+        package = name if path.stem == "__init__" else name.rpartition(".")[0]
+        functions.setdefault(package, set()).update(
+            node.name
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        )
+    wrong = [
+        name.removeprefix("tensorcast.")
+        for name in files
+        if name.rpartition(".")[2] in functions.get(name.rpartition(".")[0], ())
+    ]
+    assert set(wrong) <= SAME_MODULES, set(wrong) - SAME_MODULES
 
 
 def test_no_circle_of_files() -> None:

@@ -27,9 +27,6 @@ FLOATS = [row for row in ROWS if row.is_float]
 BY_CODE = [row for row in ROWS if row.bits <= 16]
 
 
-# -- derived facts -------------------------------------------------------------------------------
-
-
 def test_every_format_of_the_contract_is_there() -> None:
     integers = [f"{sign}int{bits}" for sign in ("", "u") for bits in (*range(1, 9), 16, 32, 64)]
     floats = "float4_e2m1fn float6_e2m3fn float6_e3m2fn float8_e3m4 float8_e4m3 \
@@ -129,9 +126,6 @@ def test_the_module_imports_only_the_standard_library() -> None:
         for name in node.names
     }
     assert imported <= {*sys.stdlib_module_names, ".errors"}
-
-
-# -- spellings -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -243,9 +237,6 @@ def test_float8_is_a_choice_that_is_explained(spelling: str) -> None:
         lookup(spelling)
     for said in ("float8_e4m3fn holds values up to 448", "float8_e5m2 holds values up to 57344"):
         assert said in str(caught.value)
-
-
-# -- what libraries read differently -------------------------------------------------------------
 
 
 def numpy_spellings() -> list[str]:

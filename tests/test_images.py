@@ -272,9 +272,6 @@ def test_white_is_1_of_every_dtype(dtype: str, library: str) -> None:
     assert once.tolist() == [[[0, int(white) / 255]]]
 
 
-# -- PIL -----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "mode", ["L", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "1", "I;16"]
 )
@@ -311,8 +308,6 @@ def test_pil_modes_without_8_bit_channels(mode: str, message: str) -> None:
     with pytest.raises(CastError, match=message):
         tc.image_to_tensor(pil.new(mode, (2, 2)))
 
-
-# -- bad input -----------------------------------------------------------------------------------
 
 IMAGE = np.zeros((2, 4, 3), np.uint8)
 BAD: list[tuple[Any, dict[str, Any], type[Exception], str]] = [

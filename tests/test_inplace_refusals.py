@@ -148,9 +148,6 @@ def test_state_in_any_container_comes_along_or_nothing_does() -> None:
     assert other.weight.dtype == torch.float32
 
 
-# -- who holds it ---------------------------------------------------------------------------------
-
-
 def refusal(x: Any, **options: Any) -> str:
     with pytest.raises(tc.errors.InPlaceError) as caught:
         tc.cast_(x, "bfloat16", **options)

@@ -120,9 +120,6 @@ def test_under_a_device_context() -> None:
     assert x.tolist() == list(range(10))
 
 
-# ---- what torch tells ---------------------------------------------------------------------------
-
-
 def test_this_torch_tells() -> None:
     assert not isinstance(exclusivity.find_interface(), str)
 
@@ -174,8 +171,6 @@ def test_counts_that_do_not_tell_refuse(
         monkeypatch.undo()
         exclusivity.proved_interface.cache_clear()
 
-
-# ---- interrupts, and others' ends ---------------------------------------------------------------
 
 INTERRUPTED = """
 import os, signal, sys, threading, time, torch

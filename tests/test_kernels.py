@@ -142,9 +142,6 @@ def test_kernels_that_this_cpu_cannot_run() -> None:
         pytest.skip(f"kernels this CPU cannot run: {', '.join(skipped_kernels())}")
 
 
-# -- memory: packed, strided, swapped, unaligned --------------------------------------------------
-
-
 def pack_codes(codes: np.ndarray, row: Format) -> bytes:
     return reference.pack([int(code) for code in codes], row)
 
@@ -241,9 +238,6 @@ def test_chunks_give_what_the_whole_gives() -> None:
     assert parts == whole
 
 
-# -- the thread's floating-point environment ------------------------------------------------------
-
-
 @contextmanager
 def mxcsr(value: int) -> Iterator[None]:
     """Runs a block with the SSE control register set, through the C library's fesetenv."""
@@ -281,9 +275,6 @@ def test_the_threads_modes_change_nothing(source: str, register: int) -> None:
             assert counted == stats
     with mxcsr(FLUSH_TO_ZERO):  # the mode was really set
         assert np.float32(1e-40) * np.float32(1) == 0
-
-
-# -- the rest of the module ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel", cpu.available())

@@ -147,9 +147,6 @@ def test_null_stands_for_what_is_masked() -> None:
             tc.to_numpy(x, null=wrong)
 
 
-# -- pandas, polars, pyarrow ---------------------------------------------------------------------
-
-
 def pandas_series(values: list[Any], dtype: str) -> Any:
     return pytest.importorskip("pandas").Series(values, dtype=dtype)
 

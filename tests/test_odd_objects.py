@@ -174,7 +174,7 @@ def test_paths_are_told_what_reads_files(tmp_path: Any) -> None:
                 call(path)
             if "out is of type" not in str(caught.value):
                 assert "PIL.Image.open(path)" in str(caught.value)
-                assert "open_checkpoint(path)" in str(caught.value)
+                assert "tensorcast.inspect(path)" in str(caught.value)
 
 
 def test_functionalize() -> None:

@@ -45,9 +45,6 @@ def numbers(x: Any) -> list[Any]:
     return list((x.double() if x.dtype.is_floating_point else x).tolist())
 
 
-# -- overflow ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("n", LENGTHS)
 def test_300_to_int8(n: int, kind: str) -> None:
     """torch: 44 eager, 127 compiled on some machines."""
@@ -124,8 +121,6 @@ def test_float8_e4m3fn_overflow(kind: str) -> None:
     assert np.isnan(theirs[2:]).all()
 
 
-# -- rounding ------------------------------------------------------------------------------------
-
 # just above a tie: rounded to float32 first, it is the tie
 TIES = {
     "bfloat16": (1 + 2**-8 + 2**-40, 1 + 2**-7),
@@ -181,9 +176,6 @@ def test_subnormals_are_rounded_once(kind: str) -> None:
     assert numbers(tc.cast(x, "float16")) == [2.0**-24, 0]
 
 
-# -- exactness -----------------------------------------------------------------------------------
-
-
 def test_two_is_not_true(kind: str) -> None:
     """NumPy's casting="same_value" lets 2 become True."""
     x = array([2, 1, 0], "int32", kind)
@@ -196,9 +188,6 @@ def test_two_is_not_true(kind: str) -> None:
 def test_what_becomes_true(kind: str) -> None:
     x = array([0.0, -0.0, 5e-324, np.nan, -np.inf, 0.3], "float64", kind)
     assert numbers(tc.cast(x, "bool")) == [False, False, True, True, True, True]
-
-
-# -- the thread's mode ---------------------------------------------------------------------------
 
 
 @contextmanager

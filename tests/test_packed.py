@@ -174,9 +174,6 @@ def test_repr() -> None:
     )
 
 
-# -- torch ---------------------------------------------------------------------------------------
-
-
 @by_name
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_torch_packs_as_numpy_does(row: Format, shape: tuple[int, ...]) -> None:

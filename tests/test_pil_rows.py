@@ -219,9 +219,6 @@ def test_a_closed_image_has_no_rows() -> None:
         tc.to_numpy(image)
 
 
-# -- where nothing is known ----------------------------------------------------------------------
-
-
 @pytest.fixture
 def forgotten() -> Iterator[None]:
     pillow_rows._layout.cache_clear()
@@ -311,9 +308,6 @@ def test_an_image_of_another_size_than_its_core() -> None:
     image = made("RGB")
     setattr(image, "_mode" if hasattr(Image.Image, "mode") else "mode", "RGBA")
     assert pillow.rows_in(image) == ()
-
-
-# -- reading and packing -------------------------------------------------------------------------
 
 
 @needs_linux

@@ -88,9 +88,6 @@ def values_of(array: Any) -> list[Any]:
     return found
 
 
-# -- round trips ---------------------------------------------------------------------------------
-
-
 def test_embeddings_are_what_exact_casts_say() -> None:
     names = {(a.name, b.name) for a, b in EMBEDDINGS}
     for pair in ("float16 float32", "bfloat16 float32", "float8_e4m3fn bfloat16", "int8 float16",
@@ -123,9 +120,6 @@ def test_a_second_cast_changes_nothing(
     assert tc.cast(y, target, **options) is y
     for wide in (row for narrow, row in EMBEDDINGS if narrow == target):
         assert_cast_close(tc.cast(tc.cast(y, wide, **options), target, **options), y)
-
-
-# -- order ---------------------------------------------------------------------------------------
 
 
 @PROPERTY
@@ -186,9 +180,6 @@ def test_stochastic_rounding_takes_a_neighbour_and_repeats(
         assert value in (low, high)
     # an element's number depends on its index alone
     assert_cast_close(tc.cast(x[: len(x) // 2], target, **options), y[: len(x) // 2], nan="bits")
-
-
-# -- overflow ------------------------------------------------------------------------------------
 
 
 @PROPERTY
@@ -259,9 +250,6 @@ def test_it_raises_when_the_measure_says_so_and_writes_nothing(
         assert made is out
         assert_cast_close(out, saturated, nan="bits")
     assert tc.can_cast(x, target, rounding=rounding) == bool(loss.is_lossless)
-
-
-# -- measure -------------------------------------------------------------------------------------
 
 
 def expect_loss(loss: Loss, x: np.ndarray, target: Format, policy: tc.policy.Policy) -> None:
@@ -335,9 +323,6 @@ def test_measure_is_what_float64_finds(data: st.DataObject, source: Format, targ
             assert loss.sum_squared_error == pytest.approx(squares, rel=2**-19, abs=1e-300)
 
 
-# -- layout --------------------------------------------------------------------------------------
-
-
 @PROPERTY
 @given(
     st.data(),
@@ -396,9 +381,6 @@ def test_threads_do_not_matter(
     assert same == one
     assert_cast_close(again, found, nan="bits")
     assert loss.n_elements == n // 2
-
-
-# -- torch and packed tensors --------------------------------------------------------------------
 
 
 @PROPERTY

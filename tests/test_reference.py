@@ -151,9 +151,6 @@ def test_examples(
     assert (hex(found.code), found._asdict() | {"code": 0}) == (hex(result), {"code": 0, **flags})
 
 
-# -- against the definition ----------------------------------------------------------------------
-
-
 def ladder(row: Format) -> list[tuple[Fraction, int]]:
     """(value, code) of every finite value of a format, and two more beyond each end, ascending.
 
@@ -306,9 +303,6 @@ def test_a_policy_that_does_not_fit() -> None:
         reference.encode(1, FORMATS["float4_e2m1fn"], ieee)
 
 
-# -- random numbers ------------------------------------------------------------------------------
-
-
 def test_random_bits_are_the_published_ones() -> None:
     """Kernels and other implementations rely on these; a change would change users' results."""
     found = [reference.rand32(seed, i) for seed, i in [(0, 0), (0, 1), (1, 0), (1 << 32, 0)]]
@@ -376,9 +370,6 @@ def test_stochastic_rounding_is_the_rule() -> None:
     assert one.code == base[0] | base[1] << 32
 
 
-# -- against the oracle --------------------------------------------------------------------------
-
-
 def integers(codes: np.ndarray, row: Format) -> list[int]:
     if row.is_complex:
         return [low | high << (row.bits // 2) for low, high in codes.tolist()]
@@ -437,9 +428,6 @@ def test_oracle_agrees(source: Format, target: Format) -> None:
             differ = np.flatnonzero(getattr(cast, name) != flags)
             assert not differ.size, (what, name, differ[:8])
     return None
-
-
-# -- many elements -------------------------------------------------------------------------------
 
 
 def test_statistics() -> None:
@@ -537,9 +525,6 @@ def test_cast_table_is_cast_code() -> None:
             assert outcome == tuple(map(int, expected))
     with pytest.raises(ValueError, match="float32 has too many codes for a table"):
         reference.cast_table(FORMATS["float32"], FORMATS["int8"], policy)
-
-
-# -- pack ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import tensorcast as tc
-from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.decide.rules import parse_rule
-from tensorcast.checkpoint.files.safetensors import SafetensorsReader
-from tensorcast.checkpoint.work.execution import run
 from tensorcast.core.refusal import format_that_holds
 
 
@@ -67,9 +66,9 @@ def test_everybody_gives_the_same_advice(
             call()
         said[name] = re.findall(r'(?:cast to |dtype=")(\w+)', str(refused.value))[-1]
     save_file({"w": values}, tmp_path / "a.safetensors")
-    source = SafetensorsReader().open(tmp_path / "a.safetensors")
+    source = open_checkpoint(tmp_path / "a.safetensors")
     with pytest.raises(tc.errors.CastOverflowError) as refused:
-        run(plan(source, tmp_path / "b.safetensors", "float32", rules=[parse_rule(f"w={to}")]))
+        run(prepare(source, tmp_path / "b.safetensors", "float32", rules=[parse_rule(f"w={to}")]))
     said["convert"] = re.findall(r"\(w=(\w+)\)", str(refused.value))[0]
     x = torch.from_numpy(values)
     with tc.trace() as trace:

@@ -11,10 +11,8 @@ import pytest
 from cli.program import float32, write_safetensors
 
 import tensorcast as tc
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work.difference import compare
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.formats import lookup
 
 N = 200
@@ -26,9 +24,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     place = tmp_path_factory.mktemp("results")
     tensors = {f"layer.{i}.<b>.weight": float32(1.0, 2.0, 3.1) for i in range(N)}
     source = open_checkpoint(write_safetensors(place / "a.safetensors", tensors))
-    job = plan(source, place / "b.safetensors", lookup("bfloat16"))
+    job = prepare(source, place / "b.safetensors", lookup("bfloat16"))
     result = run(job, report=True)
-    found = compare(source, open_checkpoint(place / "b.safetensors"))
+    found = tc.diff(source, place / "b.safetensors")
     return {"checkpoint": source, "job": job, "result": result, "comparison": found}
 
 
@@ -48,7 +46,7 @@ def test_of_checkpoints(results: dict[str, Any], name: str) -> None:
 def test_the_words_of_a_conversion(results: dict[str, Any]) -> None:
     text = str(results["result"])
     assert "converted to bfloat16" in text
-    assert str(results["result"].plan.destination) in text
+    assert str(results["result"].job.destination) in text
     assert f"{N} tensors, fits" in text
     assert f"{N} tensors" in repr(results["job"])
     assert f"{N} of {N} tensors differ" in repr(results["comparison"])

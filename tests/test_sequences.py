@@ -44,8 +44,6 @@ def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return str(request.param)
 
 
-# -- inference -----------------------------------------------------------------------------------
-
 INFERRED: list[Any] = [
     5, 2.5, True, 3j, [], [[]], [[], []], [True, False], [1, 2, 3], [1, 2.5], [2.5, 1], [True, 2],
     [True, 2.5], [1, 2j], [[1, 2], [3, 4.5]], ((1, 2), [3, 4]), [[[1]]], [2.5, 1j, True, 3],
@@ -163,8 +161,6 @@ def test_any_nesting_is_made_or_refused(data: Any) -> None:
         assert regular
         assert made.shape == theirs.shape
 
-
-# -- values --------------------------------------------------------------------------------------
 
 NUMBERS: list[Any] = [
     0, 1, -1, 127, 128, 255, 256, 2**24 + 1, 2**31, 2**53, 2**53 + 1, -(2**53) - 1,
@@ -290,8 +286,6 @@ def test_flush_to_zero_changes_nothing() -> None:
         torch.set_flush_denormal(False)
 
 
-# -- messages ------------------------------------------------------------------------------------
-
 REFUSED: list[tuple[Any, Any, dict[str, Any], type[Exception], str]] = [
     ([[1, 2], [3]], None, {}, CastError, "data[1] has 1 item, where data[0] has 2"),
     ([[[1], [2]], [[3], [4, 5]]], None, {}, CastError,
@@ -378,9 +372,6 @@ def test_a_list_that_holds_itself_is_refused() -> None:
         tc.to_numpy(mixed)
 
 
-# -- what Python code does meanwhile ---------------------------------------------------------------
-
-
 class Scalar:
     """Counts as a number without dimensions, and runs code when it is read."""
 
@@ -463,9 +454,6 @@ def test_references_are_given_back() -> None:
                 tc.to_numpy(wrong)
     del wrong
     assert [sys.getrefcount(x) for x in (number, text, array, data)] == counts
-
-
-# -- arrays --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (0,), (2, 0, 3), (2049,), (40, 1000)])

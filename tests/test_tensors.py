@@ -173,9 +173,6 @@ def test_pairs_of_float4(row: Format) -> None:
     assert (codes_of(sliced, row) == codes_of(again[:, ::2], row)).all()
 
 
-# -- the manners of Tensor.to ------------------------------------------------------------------
-
-
 def some_view(rng: random.Random) -> Any:
     """A tensor of random shape: sliced, permuted, expanded."""
     n_dims = rng.randint(0, 5)
@@ -383,9 +380,6 @@ def test_can_cast() -> None:
         tc.can_cast(torch.empty(3, device="meta"), "float16")
 
 
-# -- devices, tracing --------------------------------------------------------------------------
-
-
 def test_meta_tensors_have_a_shape_and_no_values() -> None:
     x = torch.empty(3, 4, device="meta").t()
     found = tc.cast(x, "float16")
@@ -477,8 +471,6 @@ def test_a_default_device_does_not_move_anything() -> None:
     with torch.device("meta"):
         assert tc.cast(torch.ones(2, device="cpu"), "float16").device.type == "cpu"
 
-
-# -- what cannot be cast -----------------------------------------------------------------------
 
 X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 

@@ -45,9 +45,6 @@ def value_of(code: int, row: Format) -> Fraction | float:
     return value
 
 
-# -- codes ---------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("row", IN_NUMPY, ids=str)
 def test_codes_of_arrays(row: Format) -> None:
     codes = interesting_codes(row, FORMATS["complex64"] if row.is_complex else row, 100)
@@ -92,9 +89,6 @@ def test_lazy_conjugates_and_negations_of_tensors() -> None:
     assert_cast_close(x.conj().imag, np.float32([-2, 4]))
     with pytest.raises(CastError, match="packed"):
         codes_of(torch.zeros(2, dtype=torch.uint8).view(torch.float4_e2m1fn_x2))
-
-
-# -- comparison ----------------------------------------------------------------------------------
 
 
 def message(actual: object, expected: object, **options: object) -> str:
@@ -179,9 +173,6 @@ def test_complex_and_packed() -> None:
     )
 
 
-# -- values --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("row", IN_NUMPY, ids=str)
 def test_all_codes(row: Format) -> None:
     if row.bits > 16:
@@ -242,9 +233,6 @@ def test_midpoints_have_neighbours() -> None:
     assert len(midpoints("float32", "float16")) < 30_000
     every = midpoints("int16", "float16", n=None)
     assert {2049, 2050, 2051, 4098, -32760} <= set(every.tolist())
-
-
-# -- the reference -------------------------------------------------------------------------------
 
 
 def test_reference_cast_of_arrays_and_tensors() -> None:

@@ -171,8 +171,6 @@ def test_tensors_of_zeros_without_memory() -> None:
         tc.cast_(zeros, "float16")
 
 
-# -- a storage that was shrunk ---------------------------------------------------------------------
-
 SHRUNK = """
 import numpy as np, torch, tensorcast as tc
 from tensorcast.bridges.torch.operators import cast_op

@@ -21,8 +21,6 @@ def op(x: object, to: str, **policy: object) -> torch.Tensor:
 VALUES = [0.0, -0.0, 1.0, -1.5, 1 / 3, 300.0, -70000.0, 1e-30]
 
 
-# -- compiled --------------------------------------------------------------------------------------
-
 FIRST_CALL = """
 import tensorcast as tc, torch
 {before}
@@ -107,8 +105,6 @@ def test_a_compiled_refusal_names_the_value() -> None:
     with pytest.raises(tc.errors.CastOverflowError, match="300"):
         compiled(lambda x: tc.cast(x, "int8"))(torch.tensor([1.0, 300.0]))
 
-
-# -- a Loss out of a graph -------------------------------------------------------------------------
 
 REPORTED = [
     (torch.tensor(VALUES), "float16", {}),
@@ -205,9 +201,6 @@ def test_inductor() -> None:
     assert torch.equal(f(x), (x * 2).to(torch.bfloat16) + 1)
 
 
-# -- the operator's own contract -------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("x", "to"),
     [
@@ -255,9 +248,6 @@ def test_fake_tensors_reach_no_memory() -> None:
         fake = tc.cast(torch.ones(3), "bfloat16")
     assert isinstance(fake, torch._subclasses.FakeTensor)
     assert tc.cast(torch.ones(3, device="meta"), "bfloat16").is_meta
-
-
-# -- two elements to a byte ------------------------------------------------------------------------
 
 
 def halves(x: torch.Tensor) -> torch.Tensor:
@@ -348,9 +338,6 @@ def test_pairs_into_out_and_with_a_report() -> None:
     assert loss == tc.measure(x, "float4_e2m1fn", overflow="saturate")
 
 
-# -- gradients -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("to", ["float16", "bfloat16", "float64", "complex64"])
 def test_gradients_are_those_of_to(to: str) -> None:
     weights = (torch.arange(3.0) / 3).to(getattr(torch, to))
@@ -391,9 +378,6 @@ def test_compiled_gradients() -> None:
     x = torch.arange(4.0, requires_grad=True)
     compiled(loss)(x).backward()
     assert x.grad.tolist() == [3.0] * 4
-
-
-# -- batched ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dimension", [0, 1, -1])

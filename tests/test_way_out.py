@@ -134,9 +134,6 @@ def aligned(x: np.ndarray) -> np.ndarray:
     return made
 
 
-# ---- every source to every library ---------------------------------------------------------------
-
-
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_every_source(library: str, target: str) -> None:
@@ -203,8 +200,6 @@ def test_casts(target: str, to: str) -> None:
         assert bool(said.cast_on) == (not same)
 
 
-# ---- images --------------------------------------------------------------------------------------
-
 PICTURES = {
     "1": np.eye(3, 4, dtype=bool),
     "L": np.arange(12, dtype=np.uint8).reshape(3, 4),
@@ -254,9 +249,6 @@ def test_what_is_no_image() -> None:
         tc.to_pil(np.zeros((4, 5), np.uint8), mode="XYZ")
     image = tc.to_pil(np.full((4, 5, 3), 300.7), "uint8", overflow="saturate")
     assert image.getpixel((0, 0)) == (255, 255, 255)
-
-
-# ---- what a source brings along ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["numpy", "jax", "tensorflow", "arrow", "pil"])
@@ -400,9 +392,6 @@ def test_formats_that_only_torch_has(target: str) -> None:
             assert name in said.refusal or target == "pil"
 
 
-# ---- JAX's 64 bits -------------------------------------------------------------------------------
-
-
 def test_jax_without_x64_is_never_cut() -> None:
     needs("jax")
     import jax
@@ -427,9 +416,6 @@ def test_jax_without_x64_is_never_cut() -> None:
         tc.to_jax([2**40 + 1])
     jax.config.update("jax_enable_x64", True)
     assert int(tc.to_jax([2**40 + 1])[0]) == 2**40 + 1
-
-
-# ---- read-only memory, and lifetimes -------------------------------------------------------------
 
 
 def protected() -> np.ndarray:
@@ -536,9 +522,6 @@ def test_a_resize_is_refused_while_anyone_stands_on_the_memory() -> None:
         del result
 
 
-# ---- devices -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("target", TARGETS)
 def test_meta_tensors(target: str) -> None:
     needs(target)
@@ -611,9 +594,6 @@ def test_devices_that_were_asked_for() -> None:
     assert done.stdout.strip() == "done", done.stderr
 
 
-# ---- libraries that are not there, or not asked for ----------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("target", "package", "extra"),
     [
@@ -651,9 +631,6 @@ def test_no_library_loads_unasked() -> None:
         "assert not {'torch', 'jax', 'tensorflow', 'pyarrow', 'PIL', 'cupy'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-# ---- CuPy, as far as it goes without a GPU -------------------------------------------------------
 
 
 class Gpu:
@@ -770,9 +747,6 @@ def test_what_a_gpu_tensor_becomes(target: str) -> None:
     result = import_module(f"tensorcast.bridges.{target}").from_torch(x)
     x[1] = 3
     assert float(result[1]) == 3
-
-
-# ---- once wrong ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (3, 0), (2, 4)])

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from .api.packed import unpack as unpack
     from .api.ways import compare as compare
     from .capability.process import bench as bench
+    from .checkpoint.converting import convert as convert
+    from .checkpoint.opening import inspect as inspect
+    from .checkpoint.work.difference import diff as diff
     from .core.promotion import promote as promote
     from .formats import lookup as lookup
     from .inplace import cast_ as cast_
@@ -53,6 +56,9 @@ _VERBS = {
     "can_cast": "api.casts",
     "cast": "api.casts",
     "cast_": "inplace",
+    "convert": "checkpoint.converting",
+    "diff": "checkpoint.work.difference",
+    "inspect": "checkpoint.opening",
     "compare": "api.ways",
     "explain": "api.arrays",
     "image_to_tensor": "api.images",

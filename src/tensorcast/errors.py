@@ -86,7 +86,7 @@ class ForbiddenError(TensorcastError):
 
 
 class CheckpointError(TensorcastError):
-    """A checkpoint cannot be read, planned or written."""
+    """A checkpoint cannot be read, prepared or written."""
 
 
 class CorruptFileError(CheckpointError, ValueError):

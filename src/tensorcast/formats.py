@@ -68,8 +68,6 @@ class Format:
     precedence: int | None = field(default=None, hash=False, compare=False, repr=False)
     mixes: bool = field(default=True, hash=False, compare=False, repr=False)
 
-    # -- derived -----------------------------------------------------------------------------
-
     @cached_property
     def is_float(self) -> bool:
         """Whether the format is a real floating-point format."""

@@ -104,9 +104,6 @@ class Outcome(NamedTuple):
     underflow: bool = False
 
 
-# -- random numbers ------------------------------------------------------------------------------
-
-
 def _mix(x: int) -> int:
     """A bijection of 32 bits in which every input bit flips each output bit half the time.
 
@@ -145,9 +142,6 @@ def rand32(seed: int, index: int) -> int:
     first, second = seed_keys(seed)
     high = (index >> 32) * 0x9E3779B9 & _MASK32
     return _mix(_mix(index & _MASK32 ^ first) ^ second ^ high)
-
-
-# -- decode --------------------------------------------------------------------------------------
 
 
 def decode(code: int, row: Format) -> Value:
@@ -232,9 +226,6 @@ def _parts_of_value(value: Real | int) -> _Parts:
     if value.denominator != 1 << exponent:
         raise ValueError(f"{value} is not a binary fraction: no format's code means it")
     return _FINITE, value < 0, abs(value.numerator), -exponent
-
-
-# -- encode --------------------------------------------------------------------------------------
 
 
 class _Target:
@@ -464,9 +455,6 @@ def _complex_to_bool(components: list[_Parts]) -> list[Outcome]:
     return outcomes
 
 
-# -- many elements -------------------------------------------------------------------------------
-
-
 class Statistics(TypedDict):
     """What `tensorcast.core.loss.Loss` holds, exactly.
 
@@ -623,9 +611,6 @@ def cast_table(source: Format, target: Format, policy: ResolvedPolicy) -> Table:
     codes, *flags = zip(*outcomes, strict=True)
     overflow, nan_lost, inexact, underflow = map(bytes, flags)
     return Table(list(codes), overflow, nan_lost, inexact, underflow)
-
-
-# -- pack ----------------------------------------------------------------------------------------
 
 
 def pack(codes: Sequence[int], row: Format) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from capability.made_up import capability, cast, measured
 
 from tensorcast.capability.data import Machine, Ratio
-from tensorcast.capability.verdicts import Comparison, factor, operation_verdict
+from tensorcast.capability.verdicts import FormatComparison, factor, operation_verdict
 
 
 def test_the_verdict_people_ask_for() -> None:
@@ -145,7 +145,7 @@ def test_an_error_as_large_as_the_result_is_a_plain_percentage() -> None:
     ],
 )
 def test_what_may_be_said_of_a_ratio(ratio: Ratio, state: str) -> None:
-    assert Comparison("", ratio).state == state
+    assert FormatComparison("", ratio).state == state
 
 
 def test_casts_are_compared_by_common_rounds_too() -> None:

@@ -1,4 +1,4 @@
-"""tensorcast convert and run: options, plan, result, refusals."""
+"""tensorcast convert and run: options, job, result, refusals."""
 
 from __future__ import annotations
 
@@ -250,40 +250,40 @@ def test_full_dry_run_says_where(tensorcast: Run, model: Path) -> None:
     assert row.split()[-1] == "out.safetensors"
 
 
-def test_a_plan_is_data_and_runs(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+def test_a_job_is_data_and_runs(tensorcast: Run, model: Path, tmp_path: Path) -> None:
     options = ("--to", "bf16", "--keep", "*.bias")
     done = tensorcast("convert", model.name, "out.safetensors", *options, "--dry-run", "--json")
     assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
-    assert plan["tensorcast_plan"] == 1
-    (tmp_path / "plan.json").write_text(done.stdout)
+    job = json.loads(done.stdout)
+    assert job["kind"] == "job"
+    (tmp_path / "job.json").write_text(done.stdout)
     assert not (tmp_path / "out.safetensors").exists()
-    ran = tensorcast("run", "plan.json", "--verify")
+    ran = tensorcast("run", "job.json", "--verify")
     assert ran.returncode == 0, ran.stderr
     assert "verified" in ran.stdout
-    planned = (tmp_path / "out.safetensors").read_bytes()
+    prepared = (tmp_path / "out.safetensors").read_bytes()
     assert tensorcast("convert", model.name, "again.safetensors", *options).returncode == 0
-    assert (tmp_path / "again.safetensors").read_bytes() == planned
+    assert (tmp_path / "again.safetensors").read_bytes() == prepared
 
 
-def test_a_damaged_plan(tensorcast: Run, tmp_path: Path) -> None:
-    for text in ("", "{}", '{"tensorcast_plan": 99}', '{"tensorcast_plan": 1}', "\xff"):
-        (tmp_path / "plan.json").write_bytes(text.encode("latin-1"))
-        done = tensorcast("run", "plan.json")
+def test_a_damaged_job(tensorcast: Run, tmp_path: Path) -> None:
+    for text in ("", "{}", '{"tensorcast_plan": 1}', '{"kind": "job", "schema": 1}', "\xff"):
+        (tmp_path / "job.json").write_bytes(text.encode("latin-1"))
+        done = tensorcast("run", "job.json")
         assert done.returncode == 1
         assert done.stderr.startswith("error: ")
         assert "Traceback" not in done.stderr
 
 
-def test_a_plan_of_a_source_that_changed(tensorcast: Run, model: Path, tmp_path: Path) -> None:
+def test_a_job_of_a_source_that_changed(tensorcast: Run, model: Path, tmp_path: Path) -> None:
     done = tensorcast(
         "convert", model.name, "out.safetensors", "--to", "f16", "--dry-run", "--json"
     )
-    (tmp_path / "plan.json").write_text(done.stdout)
+    (tmp_path / "job.json").write_text(done.stdout)
     write_safetensors(model, {"other": float32(1.0)})
-    ran = tensorcast("run", "plan.json")
+    ran = tensorcast("run", "job.json")
     assert ran.returncode == 1
-    assert "plan again" in ran.stderr
+    assert "prepare it again" in ran.stderr
     assert not (tmp_path / "out.safetensors").exists()
 
 
@@ -444,14 +444,14 @@ def test_raw_casts_scaled_weights_and_says_so(
     assert not (out / "hf_quant_config.json").exists()
 
 
-def test_raw_is_a_part_of_the_plan(tensorcast: Run, tmp_path: Path) -> None:
+def test_raw_is_a_part_of_the_job(tensorcast: Run, tmp_path: Path) -> None:
     path, out = scaled(tmp_path / "scaled"), tmp_path / "out"
     shown = tensorcast("convert", path, out, "--to", "bf16", "--raw", "--dry-run")
     assert "scales stay as tensors" in shown.stdout
     assert "hf_quant_config.json: " in shown.stdout
     made = tensorcast("convert", path, out, "--to", "bf16", "--raw", "--dry-run", "--json")
-    (tmp_path / "plan.json").write_text(made.stdout)
-    assert tensorcast("run", tmp_path / "plan.json").returncode == 0
+    (tmp_path / "job.json").write_text(made.stdout)
+    assert tensorcast("run", tmp_path / "job.json").returncode == 0
     assert "quantization_config" not in (out / "config.json").read_text()
 
 
@@ -533,9 +533,6 @@ def test_an_interruption_is_exit_code_3(tmp_path: Path, number: signal.Signals) 
     assert not (tmp_path / "out.safetensors").exists()
 
 
-# -- what would be left of a tensor ----------------------------------------------------------------
-
-
 def small_model(path: Path) -> Path:
     """Of seven weights int8 makes four 0; a scale and a bias survive."""
     weights = [0.01, -0.02, 0.3, 0.4, 5.0, 6.0, 0.0, -0.0, 7.0]
@@ -600,18 +597,18 @@ def test_raw_lets_it_pass_and_says_so(tensorcast: Run, tmp_path: Path) -> None:
     assert dtypes(tmp_path / "out.safetensors")["w"] == "I8"
 
 
-def test_raw_travels_in_the_plan(tensorcast: Run, tmp_path: Path) -> None:
+def test_raw_travels_in_the_job(tensorcast: Run, tmp_path: Path) -> None:
     path = small_model(tmp_path / "m.safetensors")
     for raw in ((), ("--raw",)):
         command = ("convert", path, "out.safetensors", "--to", "int8", *raw, "--dry-run", "--json")
         text = tensorcast(*command).stdout
         assert json.loads(text)["request"]["raw"] is bool(raw)
-        (tmp_path / "plan.json").write_text(text)
-        assert tensorcast("run", "plan.json").returncode == (0 if raw else 1)
-    (tmp_path / "plan.json").write_text(text.replace('"raw": true', '"raw": "no"'))
-    done = tensorcast("run", "plan.json", "--force")
+        (tmp_path / "job.json").write_text(text)
+        assert tensorcast("run", "job.json").returncode == (0 if raw else 1)
+    (tmp_path / "job.json").write_text(text.replace('"raw": true', '"raw": "no"'))
+    done = tensorcast("run", "job.json", "--force")
     assert done.returncode == 1
-    assert "the plan is damaged" in done.stderr
+    assert "the job is damaged" in done.stderr
 
 
 def test_one_half_is_not_more_than_half(tensorcast: Run, tmp_path: Path) -> None:

@@ -14,11 +14,10 @@ import pytest
 from checkpoint.handmade import write, write_directory
 from cli.program import Run, patched
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.store import syscalls
 from tensorcast.checkpoint.store.workspace import workspace_path
-from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import DestinationError
 
 ONE = {"a": np.ones(3, "f4")}
@@ -195,9 +194,6 @@ def test_a_collection_is_no_checkpoint(
     assert (out / precious).read_text() == "mine"
 
 
-# -- in a race ---------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("when", ["before the rename", "in the rename"])
 def test_what_comes_to_stand_there_meanwhile_stays(
     file: Path, directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
@@ -228,13 +224,10 @@ def test_what_comes_to_stand_there_meanwhile_stays(
                 patch.setattr(syscalls, "exchange", exchange)
             progress = (lambda _, appear=appear: appear()) if when != "in the rename" else None
             with pytest.raises(DestinationError, match=r"during the run.* is a FIFO"):
-                run(plan(source, place, "bfloat16"), force=True, progress=progress)
+                run(prepare(source, place, "bfloat16"), force=True, progress=progress)
         assert stat.S_ISFIFO(os.lstat(place).st_mode)
         os.unlink(place)
-        assert run(plan(source, place, "bfloat16")).resumed  # what was finished was kept
-
-
-# -- old data that cannot be removed -----------------------------------------------------------
+        assert run(prepare(source, place, "bfloat16")).resumed  # what was finished was kept
 
 
 def test_what_cannot_be_removed_is_said_and_where_it_is(directory: Path, tmp_path: Path) -> None:

@@ -77,12 +77,12 @@ def test_every_other_file_is_copied_or_left_out_with_its_reason(
     document = json.loads(as_json.stdout)
     assert document["skipped"] == LEFT
     assert document["unconverted"] == unconverted
-    planned = json.loads(
+    prepared = json.loads(
         tensorcast("convert", "m", "p", "--to", "bf16", "--dry-run", "--json").stdout
     )
-    assert planned["skipped"] == LEFT
-    assert planned["unconverted"] == unconverted
-    assert sorted(planned["extra_files"]) == sorted(COPIED)
+    assert prepared["skipped"] == LEFT
+    assert prepared["unconverted"] == unconverted
+    assert sorted(prepared["extra_files"]) == sorted(COPIED)
     assert json.loads(tensorcast("inspect", "m", "--json").stdout)["unconverted"] == unconverted
 
     done = tensorcast("convert", "m", "out", "--to", "bf16")

@@ -48,8 +48,8 @@ builtins.__import__ = imported
         ("terminal", ["inspect", "x"]),
         ("report", ["formats"]),
         ("options", ["inspect", "x"]),
-        ("checkpoint", ["inspect", "x"]),
-        ("checkpoint.decide.planning", ["convert", "x", "y", "--to", "bf16"]),
+        ("checkpoint.opening", ["inspect", "x"]),
+        ("checkpoint.decide.preparing", ["convert", "x", "y", "--to", "bf16"]),
         ("pages", ["trace", "x.py"]),
         ("pages", ["profile", "x.py:f"]),
     ],
@@ -102,7 +102,7 @@ def test_started_without_its_streams(closed: str, model: Path, tmp_path: Path) -
         assert "Traceback" not in done.stderr + done.stdout
         assert "error:" not in done.stdout
     assert done.returncode == 0
-    assert len(tensorcast.checkpoint.open_checkpoint(tmp_path / "o.safetensors").tensors) == 5
+    assert len(tensorcast.checkpoint.open(tmp_path / "o.safetensors").tensors) == 5
 
 
 NO_TORCH = """

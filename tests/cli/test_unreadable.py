@@ -10,10 +10,9 @@ import pytest
 from checkpoint.handmade import write_directory
 from cli.program import patched
 
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.store.reading import ReadError
-from tensorcast.checkpoint.work import progress
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import prepare, run
+from tensorcast.checkpoint.store.regular_files import ReadError
+from tensorcast.checkpoint.work import running_job
 from tensorcast.errors import CorruptFileError, DestinationError
 
 FIRST = "model-00001-of-00002.safetensors"
@@ -68,14 +67,14 @@ def source(tmp_path: Path) -> Path:
 
 
 def commands(source: Path, tmp_path: Path) -> list[list[str | Path]]:
-    plan_file = tmp_path / "plan.json"
-    plan_file.write_text(plan(source, tmp_path / "out2", "bf16").to_json())
+    job_file = tmp_path / "job.json"
+    job_file.write_text(prepare(source, tmp_path / "out2", "bf16").to_json())
     return [
         ["convert", source, tmp_path / "out", "--to", "bf16"],
         ["inspect", source],
         ["inspect", "--stats", source],
         ["diff", source, source],
-        ["run", plan_file],
+        ["run", job_file],
     ]
 
 
@@ -88,7 +87,7 @@ def expect_failed(done, path: Path, tmp_path: Path, said: str, *, resumable: boo
     assert "writing failed" not in text
     assert "--help" not in text
     there = [name for name in os.listdir(tmp_path) if not (resumable and name.startswith(".out"))]
-    assert sorted(there) == ["m", "plan.json"]
+    assert sorted(there) == ["job.json", "m"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -121,18 +120,18 @@ def test_a_single_file_or_directory_without_permission(source: Path, tmp_path: P
         expect_failed(patched(code, *command), source, tmp_path, "Permission denied")
 
 
-def test_a_plan_without_permission(source: Path, tmp_path: Path) -> None:
+def test_a_job_without_permission(source: Path, tmp_path: Path) -> None:
     command = commands(source, tmp_path)[-1]
     code = (
         "import builtins, io\n"
         "real = io.open\n"
         "def opened(path, *a, **k):\n"
-        "    if str(path).endswith('plan.json'):\n"
+        "    if str(path).endswith('job.json'):\n"
         "        raise PermissionError(13, 'Permission denied', str(path))\n"
         "    return real(path, *a, **k)\n"
         "io.open = builtins.open = opened\n"
     )
-    expect_failed(patched(code, *command), tmp_path / "plan.json", tmp_path, "Permission denied")
+    expect_failed(patched(code, *command), tmp_path / "job.json", tmp_path, "Permission denied")
 
 
 @pytest.mark.parametrize("code", [5, 116], ids=["EIO", "ESTALE"])
@@ -149,8 +148,8 @@ def test_a_read_that_fails(source: Path, tmp_path: Path, name: str, after: int, 
 
 
 def test_a_file_that_shrinks_while_it_is_copied(source: Path, tmp_path: Path, monkeypatch) -> None:
-    made = plan(source, tmp_path / "out", "bf16")
-    monkeypatch.setattr(progress, "_COPY_BYTES", 64)
+    made = prepare(source, tmp_path / "out", "bf16")
+    monkeypatch.setattr(running_job, "_COPY_BYTES", 64)
     real = os.pread
 
     def pread(descriptor: int, n: int, offset: int) -> bytes:

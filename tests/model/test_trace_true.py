@@ -17,8 +17,6 @@ def rules(t: Any) -> list[str]:
     return [finding.rule for finding in t.findings]
 
 
-# -- unchanged ------------------------------------------------------------------------------------
-
 OPTIMIZERS: dict[str, Callable[[Any], Any]] = {
     f"{name} {options}": lambda ps, name=name, options=options: getattr(torch.optim, name)(
         ps, lr=0.1, **options
@@ -169,9 +167,6 @@ def test_a_buffer_is_called_one() -> None:
     assert (site.what.parameter, site.what.is_buffer) == ("scale", True)
 
 
-# -- float64 --------------------------------------------------------------------------------------
-
-
 def scaled_steps() -> None:
     model = torch.nn.Linear(8, 8)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
@@ -239,9 +234,6 @@ def test_cutting_off_and_asking_for_zero_are_no_round_trips() -> None:
     assert rules(t) == ["round-trip"]
 
 
-# -- values handed to Python ----------------------------------------------------------------------
-
-
 class Asks(torch.nn.Module):
     def __init__(self, ask: Callable[[Any], object]) -> None:
         super().__init__()
@@ -297,9 +289,6 @@ def test_what_torchs_own_modules_read_is_no_finding() -> None:
     assert rules(t) == [], str(t)
 
 
-# -- values that are lost -------------------------------------------------------------------------
-
-
 def test_what_becomes_0_is_found() -> None:
     x = torch.full((100,), 1e-9)
     with tc.trace() as t:
@@ -323,9 +312,6 @@ def test_gradients_that_become_0_are_found() -> None:
     (finding,) = t.findings
     assert finding.rule == "underflow"
     assert finding.instead.startswith("scale the loss")
-
-
-# -- tensorcast's own -----------------------------------------------------------------------------
 
 
 def test_our_casts_are_seen() -> None:

@@ -390,7 +390,7 @@ def _reader(x: Any) -> Reader | None:
 
 def _bridge(kind: str) -> Any:
     if kind == "torch":
-        from ..bridges.torch import cast as bridge
+        from ..bridges.torch import casting as bridge
     else:
         from ..bridges import numpy as bridge  # type: ignore[no-redef]
     return bridge

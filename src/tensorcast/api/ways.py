@@ -102,7 +102,7 @@ def _seen(x: Any, is_torch: bool) -> tuple[Any, Format]:
         from ..bridges import numpy as arrays
 
         return x, arrays.format_of(x)
-    from ..bridges.torch import cast as tensors
+    from ..bridges.torch import casting as tensors
 
     if x.device.type != "cpu" or not tensors.is_plain(x):
         raise CastError(

@@ -41,9 +41,6 @@ def leaves(data: Any, depth: int) -> Iterator[Any]:
         yield from leaves(item, depth - 1)
 
 
-# -- shape ---------------------------------------------------------------------------------------
-
-
 def misshapen(
     filled: cpu.FilledNumbers | cpu.FilledArrays,
     shape: tuple[int, ...],
@@ -120,9 +117,6 @@ def _described(x: object) -> str:
         return f"the {type(x).__name__} {text if len(text) <= 40 else text[:37] + '...'}"
     name = type(x).__qualname__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
-
-
-# -- values --------------------------------------------------------------------------------------
 
 
 def outcome_of(number: object, target: Format, policy: ResolvedPolicy, index: int) -> Outcome:

@@ -352,9 +352,6 @@ def _as_array(x: object, path: tuple[int, ...]) -> np.ndarray[Any, Any] | None:
     return None if seen is None else as_numpy(seen.buffer)
 
 
-# -- numbers -------------------------------------------------------------------------------------
-
-
 def _numbers(
     data: object,
     shape: tuple[int, ...],
@@ -491,9 +488,6 @@ class _Encoder:
         if self.first_refused is None and refusal.is_refused(outcome, self.policy):
             self.first_refused = index
         return outcome.code.to_bytes(self.target.container_bits // 8, sys.byteorder)
-
-
-# -- arrays --------------------------------------------------------------------------------------
 
 
 def _stack(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from .operations import Bench, Case, Way, Work
+from .operations import Bench, Case, OperationWay, Work
 
 
 def cases_of(operation: str, bench: Bench) -> Iterator[Case]:
@@ -32,8 +32,8 @@ def _matmul(bench: Bench) -> Iterator[Case]:
             partial(_exact, bench.torch.matmul, a, b),
             [
                 *bench.plain(bench.torch.matmul, a, b),
-                Way("float8_e4m3fn", "_scaled_mm", partial(_scaled_mm, bench, a, b)),
-                Way("int8", "_int_mm", partial(_int_mm, bench, a, b)),
+                OperationWay("float8_e4m3fn", "_scaled_mm", partial(_scaled_mm, bench, a, b)),
+                OperationWay("int8", "_int_mm", partial(_int_mm, bench, a, b)),
             ],
         )
 
@@ -70,9 +70,9 @@ def _linear(bench: Bench) -> Iterator[Case]:
             partial(_exact, linear, x, w),
             [
                 *bench.plain(linear, x, w),
-                Way("float8_e4m3fn", "_scaled_mm", partial(_scaled_mm, bench, x, w.t())),
-                Way("int8", "dynamic", partial(_dynamic_linear, bench, x, w)),
-                Way("int8", "weights", partial(_weights_only, bench, x, w)),
+                OperationWay("float8_e4m3fn", "_scaled_mm", partial(_scaled_mm, bench, x, w.t())),
+                OperationWay("int8", "dynamic", partial(_dynamic_linear, bench, x, w)),
+                OperationWay("int8", "weights", partial(_weights_only, bench, x, w)),
             ],
         )
 
@@ -117,7 +117,7 @@ def _conv2d(bench: Bench) -> Iterator[Case]:
             exact,
             [
                 *bench.plain(conv2d, x, w),
-                Way("int8", "static", partial(_static_conv2d, bench, x, w, exact)),
+                OperationWay("int8", "static", partial(_static_conv2d, bench, x, w, exact)),
             ],
         )
 
@@ -177,7 +177,9 @@ def _layer_norm(bench: Bench) -> Iterator[Case]:
         exact,
         [
             *bench.plain(layer_norm, x, weight, bias, products=False),
-            Way("int8", "static", partial(_static_layer_norm, bench, x, weight, bias, exact)),
+            OperationWay(
+                "int8", "static", partial(_static_layer_norm, bench, x, weight, bias, exact)
+            ),
         ],
     )
 
@@ -207,7 +209,7 @@ def _embedding(bench: Bench) -> Iterator[Case]:
         partial(_exact, embedding, indices, table),
         [
             *bench.plain(embedding, indices, table, products=False),
-            Way("int8", "rows", partial(_byte_embedding, bench, table, indices)),
+            OperationWay("int8", "rows", partial(_byte_embedding, bench, table, indices)),
         ],
     )
 

@@ -30,7 +30,7 @@ from .casts import (
 )
 from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing
 from .libraries import OTHERS, Library, library, numpy_dtype, tensorcast
-from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, Sizes, Way, Work
+from .operations import ON_GPU, OPERATIONS, QUICK, Bench, Case, OperationWay, Sizes, Work
 from .result import Capability
 from .timing import SLOW, Clock, Contender, HostClock, race
 
@@ -211,14 +211,12 @@ class _Run:
                 self._torch.cuda.empty_cache()
         self._progress(1.0, "")
 
-    # -- operations ----------------------------------------------------------------------------
-
     def operation(self, case: Case, seconds: float) -> None:
         """Every way of one case: verified, then timed in turns, then verified again."""
         inference = self._torch.inference_mode
         with inference():
             exact = case.exact()
-            ready: list[tuple[Way, Work, Contender]] = []
+            ready: list[tuple[OperationWay, Work, Contender]] = []
             for way in case.ways:
                 found = self._first(case, way, exact)
                 if found is not None:
@@ -249,7 +247,7 @@ class _Run:
                     )
                 )
 
-    def _first(self, case: Case, way: Way, exact: Any) -> tuple[Work, Contender] | None:
+    def _first(self, case: Case, way: OperationWay, exact: Any) -> tuple[Work, Contender] | None:
         """One way's first call, if it works and is right."""
         known = self._calls.get((case.operation, way.format, way.name))
         if known is not None:
@@ -274,20 +272,18 @@ class _Run:
             return None
         return work, contender
 
-    def _called(self, case: Case, way: Way, seconds: float) -> None:
+    def _called(self, case: Case, way: OperationWay, seconds: float) -> None:
         key = (case.operation, way.format, way.name)
         self._calls[key] = (case.label, seconds, case.n_operations)
 
     def _wrong(
-        self, case: Case, way: Way, values: Any, result: Any, exact: Any, error: float
+        self, case: Case, way: OperationWay, values: Any, result: Any, exact: Any, error: float
     ) -> None:
         reason = f"the result is wrong: {what_is_wrong(values, result, exact, error)}"
         self._miss(case.operation, case.label, way.format, way.name, reason)
 
     def _miss(self, operation: str, case: str, format: str, way: str, reason: str) -> None:
         self.missing.append(Missing(operation, case, format, way, reason))
-
-    # -- casts ---------------------------------------------------------------------------------
 
     def cast(self, source: str, target: str, seconds: float) -> None:
         """One cast in every library: compared with ours, then timed in turns."""

@@ -34,7 +34,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Way:
+class OperationWay:
     """One way of doing an operation in a format; `prepare` raises what torch raises."""
 
     format: str
@@ -56,7 +56,7 @@ class Case:
     sizes: Mapping[str, int]
     n_operations: int
     exact: Callable[[], Any]
-    ways: Sequence[Way]
+    ways: Sequence[OperationWay]
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,13 @@ class Bench:
 
     def plain(
         self, operation: Callable[..., Any], *operands: Any, products: bool = True
-    ) -> list[Way]:
+    ) -> list[OperationWay]:
         """The operation as one writes it, on operands of each format; `products`: it has some, so
         that tf32 is another format than float32."""
         prepare = partial(self._plain, operation, operands)
-        ways = [Way(name, "", partial(prepare, name)) for name in FLOATS]
-        ways.insert(2, Way("tf32", "", partial(self._tf32, operation, operands, products)))
-        return [*ways, Way("int8", "", partial(self._plain_int8, operation, operands))]
+        ways = [OperationWay(name, "", partial(prepare, name)) for name in FLOATS]
+        ways.insert(2, OperationWay("tf32", "", partial(self._tf32, operation, operands, products)))
+        return [*ways, OperationWay("int8", "", partial(self._plain_int8, operation, operands))]
 
     def _plain(self, operation: Callable[..., Any], operands: Sequence[Any], name: str) -> Work:
         dtype = getattr(self.torch, name)

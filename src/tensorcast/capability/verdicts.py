@@ -25,7 +25,7 @@ _ADVISED: Final = (BASELINE, "bfloat16", "float16", "tf32")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class FormatComparison:
     """A format beside float32 at one size."""
 
     case: str
@@ -113,7 +113,9 @@ def _clause(label: str, phrases: Sequence[tuple[str, str]]) -> str:
     return f"{label} {', '.join(' '.join(filter(None, phrase)) for phrase in phrases)}"
 
 
-def comparisons(measurements: Sequence[Measurement], format: str, way: str) -> list[Comparison]:
+def comparisons(
+    measurements: Sequence[Measurement], format: str, way: str
+) -> list[FormatComparison]:
     """The format's way beside plain float32, at each size that has both."""
     found = []
     for case in dict.fromkeys(m.case for m in measurements):
@@ -121,20 +123,20 @@ def comparisons(measurements: Sequence[Measurement], format: str, way: str) -> l
         ours = next((m for m in at if (m.format, m.way) == (format, way)), None)
         base = next((m for m in at if (m.format, m.way) == (BASELINE, "")), None)
         if ours is not None and base is not None:
-            found.append(Comparison(case, ours.speedup(base)))
+            found.append(FormatComparison(case, ours.speedup(base)))
     return found
 
 
-def phrases_of(compared: Sequence[Comparison]) -> list[tuple[str, str]]:
+def phrases_of(compared: Sequence[FormatComparison]) -> list[tuple[str, str]]:
     """(how much, where) of each thing to say, the largest sizes first; none if all is noise.
 
     Example:
-        >>> phrases_of([Comparison("M=1", Ratio(0.5, 0.48, 0.52)),
-        ...             Comparison("M=64", Ratio(4.0, 3.9, 4.1)),
-        ...             Comparison("M=1024", Ratio(4.2, 4.1, 4.3))])
+        >>> phrases_of([FormatComparison("M=1", Ratio(0.5, 0.48, 0.52)),
+        ...             FormatComparison("M=64", Ratio(4.0, 3.9, 4.1)),
+        ...             FormatComparison("M=1024", Ratio(4.2, 4.1, 4.3))])
         [('4.1 times faster', 'from M=64'), ('2 times slower', 'at M=1')]
     """
-    states: dict[State, list[Comparison]] = {}
+    states: dict[State, list[FormatComparison]] = {}
     for comparison in compared:
         states.setdefault(comparison.state, []).append(comparison)
     unclear = states.pop("unclear", [])
@@ -146,7 +148,7 @@ def phrases_of(compared: Sequence[Comparison]) -> list[tuple[str, str]]:
     return [(_amount(state, members), _where(members, order)) for state, members in ranked]
 
 
-def _amount(state: State, members: Sequence[Comparison]) -> str:
+def _amount(state: State, members: Sequence[FormatComparison]) -> str:
     if state == "alike":
         return "as fast"
     factors = [c.ratio.median if state == "faster" else 1 / c.ratio.median for c in members]
@@ -169,7 +171,7 @@ def factor(value: float) -> str:
     return f"{value:.0f}" if value < 99.5 else f"{float(f'{value:.2g}'):.0f}"
 
 
-def _where(members: Sequence[Comparison], order: Sequence[Comparison]) -> str:
+def _where(members: Sequence[FormatComparison], order: Sequence[FormatComparison]) -> str:
     """ "from M=64", "up to M=64", "at M=64"."""
     if len(members) > 1 and list(members) == list(order[-len(members) :]):
         return f"from {members[0].case}"
@@ -194,7 +196,7 @@ def _advice(measurements: Sequence[Measurement]) -> str:
         m
         for m in at_last
         if m.format not in (*_ADVISED, "float64")
-        and Comparison("", m.speedup(chosen)).state == "faster"
+        and FormatComparison("", m.speedup(chosen)).state == "faster"
     ]
     if faster:
         m = min(faster, key=lambda m: m.seconds.median)
@@ -228,10 +230,10 @@ def _cast_verdicts(capability: Capability) -> list[str]:
     for library in dict.fromkeys(c.library for c in casts if c.library != "tensorcast"):
         theirs = [c for c in casts if c.library == library and (c.source, c.target) in ours]
         compared = [
-            Comparison(f"{c.source} -> {c.target}", _ours_beside(ours[c.source, c.target], c))
+            FormatComparison(f"{c.source} -> {c.target}", _ours_beside(ours[c.source, c.target], c))
             for c in theirs
         ]
-        states: dict[State, list[Comparison]] = {}
+        states: dict[State, list[FormatComparison]] = {}
         for comparison in compared:
             states.setdefault(comparison.state, []).append(comparison)
         n = len(compared)

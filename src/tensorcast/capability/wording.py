@@ -10,7 +10,7 @@ from ..words.table import Column, Table, layout
 from ..words.text import Line, Span, Style, line, safe, wrap
 from ..words.units import duration, human_bytes, plural, relative
 from .data import BASELINE, CastMeasurement, Measurement, Misfit, Missing, Spread
-from .verdicts import TITLES, Comparison, comparisons, factor, label_of
+from .verdicts import TITLES, FormatComparison, comparisons, factor, label_of
 
 if TYPE_CHECKING:
     from .result import Capability
@@ -132,7 +132,7 @@ def _operation(measurements: Sequence[Measurement]) -> Table:
     return Table(title, tuple(heads), tuple(rows))
 
 
-def _times(comparison: Comparison | None) -> Span:
+def _times(comparison: FormatComparison | None) -> Span:
     if comparison is None:
         return Span("")
     styles: dict[str, Style] = {"faster": "good", "slower": "bad", "alike": "", "unclear": "dim"}

@@ -1,73 +1,60 @@
-"""Checkpoints: opened without trust, planned as data, converted as a stream.
+"""Checkpoints: opened without trust, prepared as data, converted as a stream.
 
-`open_checkpoint` reads the headers; `decide.planning.plan` decides, `work.execution.run` acts;
-`work.difference.compare` and `work.losses.measure` look.
+`convert` does all of it, in two steps: `prepare` decides, and `run` acts. `inspect` reads the
+headers; `open` is another name of it. `diff` compares two. The names load on first use.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from ..errors import CheckpointError, UnsupportedCheckpointError
+TYPE_CHECKING = False  # typing's own would be most of the time that this import takes
 
 if TYPE_CHECKING:
+    from .converting import convert
+    from .decide.job import Job
+    from .decide.preparing import prepare
+    from .opening import inspect
+    from .opening import open_checkpoint as open  # noqa: A004  # as in gzip.open
     from .protocol import Checkpoint
+    from .work.difference import Difference, diff
+    from .work.running import Result, run
 
-__all__ = ["open_checkpoint"]
+_NAMES = {
+    "Checkpoint": ("protocol", "Checkpoint"),
+    "Difference": ("work.difference", "Difference"),
+    "Job": ("decide.job", "Job"),
+    "Result": ("work.running", "Result"),
+    "convert": ("converting", "convert"),
+    "diff": ("work.difference", "diff"),
+    "inspect": ("opening", "inspect"),
+    "open": ("opening", "open_checkpoint"),
+    "prepare": ("decide.preparing", "prepare"),
+    "run": ("work.running", "run"),
+}
 
-
-def open_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """The checkpoint at `path`: every header read and checked, no tensor data.
-
-    Args:
-        path: a .safetensors file, or a directory of a model: with `model.safetensors`,
-            `model.safetensors.index.json` or what `weight_sets.find_weights` says.
-
-    Raises:
-        FileNotFoundError: there is nothing at `path`.
-        CorruptFileError: a file breaks its format's rules; says which, where and how.
-        UnsupportedCheckpointError: it is none of the kinds this tensorcast reads, or could be
-            read in more than one way.
-    """
-    from .files.safetensors import SafetensorsReader, begins_like_one
-    from .folders.huggingface import HuggingFaceReader
-    from .protocol import Reader
-
-    path = Path(path)
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(f"there is no {str(path)!r}") from None
-    readers: tuple[Reader, ...] = (HuggingFaceReader(), SafetensorsReader())
-    for reader in readers:
-        if reader.recognizes(path):
-            return reader.open(path)
-    if begins_like_one(path):
-        raise UnsupportedCheckpointError(
-            f"{str(path)!r} begins like a safetensors file, but its name does not end in "
-            ".safetensors; give it by a link of such a name (ln -s)"
-        )
-    raise UnsupportedCheckpointError(
-        f"{str(path)!r} is no kind of checkpoint that is read here: a .safetensors file, or a "
-        "directory with model.safetensors or model.safetensors.index.json"
-    )
+__all__ = [
+    "Checkpoint",
+    "Difference",
+    "Job",
+    "Result",
+    "convert",
+    "diff",
+    "inspect",
+    "open",
+    "prepare",
+    "run",
+]
 
 
-def as_checkpoint(source: Checkpoint | str | os.PathLike[str]) -> Checkpoint:
-    """What is opened already as it is, a path opened.
+def __getattr__(name: str) -> object:
+    import importlib
 
-    Raises:
-        CheckpointError: it is neither.
-    """
-    from .protocol import Checkpoint
+    if name not in _NAMES:
+        raise AttributeError(f"module 'tensorcast.checkpoint' has no attribute {name!r}")
+    module, found = _NAMES[name]
+    value: object = getattr(importlib.import_module(f".{module}", __name__), found)
+    globals()[name] = value
+    return value
 
-    if isinstance(source, Checkpoint):
-        return source
-    if isinstance(source, str | os.PathLike):
-        return open_checkpoint(source)
-    raise CheckpointError(
-        f"expected a checkpoint from open_checkpoint, or its path, found a value of type "
-        f"{type(source).__name__}"
-    )
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from ..errors import CastNanError, CastOverflowError, CheckpointError, CollapseE
 
 
 @dataclass(frozen=True)
-class Finding:
+class TensorRefusal:
     """One tensor that its target format cannot hold under the policy, or of which next to nothing
     would be left.
 
@@ -57,10 +57,10 @@ class TensorOverflowError(CheckpointError, CastOverflowError):
     """Values of one or more tensors lie outside their target's range; no destination appeared.
 
     Attributes:
-        findings: every tensor concerned, in the order of the plan.
+        findings: every tensor concerned, in the order of the job.
     """
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[TensorRefusal, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 
@@ -69,10 +69,10 @@ class TensorNanError(CheckpointError, CastNanError):
     """NaNs of one or more tensors meet a target without NaN; no destination appeared.
 
     Attributes:
-        findings: every tensor concerned, in the order of the plan.
+        findings: every tensor concerned, in the order of the job.
     """
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[TensorRefusal, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 
@@ -81,10 +81,10 @@ class TensorCollapseError(CheckpointError, CollapseError):
     """Next to nothing would be left of one or more tensors; no destination appeared.
 
     Attributes:
-        findings: every tensor concerned, in the order of the plan.
+        findings: every tensor concerned, in the order of the job.
     """
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(self, message: str, findings: tuple[TensorRefusal, ...] = ()) -> None:
         super().__init__(message)
         self.findings = findings
 

@@ -1,29 +1,101 @@
 """What every checkpoint format looks like from above: tensors in files, nothing loaded.
 
-A file format is one module with a `Reader` and, where it can be written, a `Writer`.
+A file format is one module of `files/` that ends in a `FileFormat`; `kinds` has the list.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
-from ..formats import Format
+from ..formats import FORMATS, Format
 from ..words.summary import brief
 from ..words.units import human_bytes, shape
 from .wording import facts_of, of_checkpoint
 
 
+class Scheme(Protocol):
+    """Elements that are stored in blocks, with the scales in them: no number format alone says what
+    they mean.
+
+    Attributes:
+        name: of the scheme.
+        numbers: the format that its values are read as.
+        block_elements: consecutive elements of one block.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def numbers(self) -> Format: ...
+
+    @property
+    def block_elements(self) -> int: ...
+
+    def n_bytes(self, n_elements: int) -> int:
+        """What so many elements take, a whole number of blocks."""
+        ...
+
+
+Stored = Format | Scheme
+"""What the elements of a tensor are stored as."""
+
+SCHEMES: Final[dict[str, Scheme]] = {}
+"""The schemes by name, as files and jobs spell them."""
+
+
+def stored_as(name: str) -> Stored | None:
+    """The format or scheme of this name."""
+    return FORMATS.get(name) or SCHEMES.get(name)
+
+
+class _Elements:
+    """What follows of a tensor's shape and of what it is stored as. Whoever counts bytes asks
+    here, not the format."""
+
+    __slots__ = ()
+
+    format: Stored
+    shape: tuple[int, ...]
+
+    @property
+    def n_elements(self) -> int:
+        """Elements in all."""
+        return prod(self.shape)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each element is a number of its format, by itself."""
+        return isinstance(self.format, Format)
+
+    @property
+    def numbers(self) -> Format:
+        """The number format of its values: its own, or what blocks with scales are read as."""
+        return self.format if isinstance(self.format, Format) else self.format.numbers
+
+    @property
+    def block_elements(self) -> int:
+        """Consecutive elements that can only be read together."""
+        return 1 if isinstance(self.format, Format) else self.format.block_elements
+
+    def bytes_of(self, n_elements: int) -> int:
+        """What so many consecutive elements take."""
+        return self.format.n_bytes(n_elements)
+
+
 @dataclass(frozen=True, slots=True)
-class TensorInfo:
+class TensorInfo(_Elements):
     """Where one tensor lies.
 
     Attributes:
         name: its name in the checkpoint.
-        format: the number format of its elements; sub-byte elements are packed.
+        format: what its elements are stored as: a number format (sub-byte elements are packed), or
+            blocks with scales.
         shape: logical elements per dimension, () for a scalar.
         file: the data file, relative to the checkpoint's root, with forward slashes.
         offset: of its first byte, from the start of the file.
@@ -31,7 +103,7 @@ class TensorInfo:
     """
 
     name: str
-    format: Format
+    format: Stored
     shape: tuple[int, ...]
     file: str
     offset: int
@@ -40,11 +112,6 @@ class TensorInfo:
     def __repr__(self) -> str:
         facts = self.format.name, shape(self.shape), human_bytes(self.n_bytes)
         return brief(self, self.name, *facts)
-
-    @property
-    def n_elements(self) -> int:
-        """Elements in all."""
-        return prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -74,7 +141,9 @@ class Checkpoint:
 
     Attributes:
         path: as the caller gave it.
-        kind: "safetensors" (one file) or "huggingface" (a directory).
+        kind: "huggingface" (a directory), or the format of its one file, "safetensors".
+        label: the kind in words.
+        directory: whether it is a directory.
         tensors: file by file, in the order of their offsets.
         files: the data files.
         metadata: of the file, or of a directory's index (`total_size` and others).
@@ -95,8 +164,10 @@ class Checkpoint:
 
     path: Path
     kind: str
+    label: str
     tensors: tuple[TensorInfo, ...]
     files: tuple[DataFile, ...]
+    directory: bool = False
     metadata: dict[str, object] = field(default_factory=dict, hash=False)
     extra_files: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict, hash=False)
@@ -124,7 +195,7 @@ class Checkpoint:
     @property
     def root(self) -> Path:
         """The directory that file names are relative to."""
-        return self.path.parent if self.kind == "safetensors" else self.path
+        return self.path if self.directory else self.path.parent
 
     @property
     def n_bytes(self) -> int:
@@ -143,12 +214,17 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class TensorSpec:
+class TensorSpec(_Elements):
     """A tensor to be written: what the caller decides, before the layout gives it a place."""
 
     name: str
-    format: Format
+    format: Stored
     shape: tuple[int, ...]
+
+    @property
+    def n_bytes(self) -> int:
+        """What it will take."""
+        return self.bytes_of(self.n_elements)
 
 
 @dataclass(frozen=True)
@@ -166,10 +242,71 @@ class Layout:
     n_bytes: int
 
 
-class Reader(Protocol):
-    """Opens one kind of checkpoint."""
+class Writer(Protocol):
+    """Lays out files of one format; the bytes of the tensors are somebody else's to write.
+
+    Attributes:
+        max_header_bytes: what readers take.
+    """
+
+    max_header_bytes: int
+
+    def holds(self, format: Stored) -> bool:
+        """Whether a file can store tensors of this format."""
+        ...
+
+    def entry_bytes(self, spec: TensorSpec) -> int:
+        """At most how many bytes of a header tell of a tensor."""
+        ...
+
+    def lay_out(
+        self, file: str, tensors: list[TensorSpec], metadata: dict[str, str] | None
+    ) -> Layout:
+        """Header and offsets of one file, before any data is there."""
+        ...
+
+
+ReadHeader = Callable[[Path, str], tuple[DataFile, tuple[TensorInfo, ...]]]
+"""Gets a path and what `TensorInfo.file` shall say; gives the file's identity and its tensors in
+the order of their offsets, every header checked."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files of tensors: all that the rest of the package asks of it.
+
+    Attributes:
+        kind: its name, and what `Checkpoint.kind` says of one such file.
+        ending: of the names of its files; a file of another name is none of it.
+        read_header: see `ReadHeader`.
+        begins_like_one: whether a file of any name starts as its files do, for refusals.
+        writer: None where files of it are only read.
+    """
 
     kind: str
+    ending: str
+    read_header: ReadHeader
+    begins_like_one: Callable[[Path], bool]
+    writer: Writer | None = None
+
+
+class Reader(Protocol):
+    """Opens one kind of checkpoint.
+
+    Attributes:
+        kind: what `Checkpoint.kind` says.
+        label: what is read, in words: "safetensors file".
+        says: the same with its article and how it is recognized: "a .safetensors file".
+    """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def says(self) -> str: ...
 
     def recognizes(self, path: Path) -> bool:
         """Whether `path` is of this kind, by its name and type alone."""
@@ -177,14 +314,4 @@ class Reader(Protocol):
 
     def open(self, path: Path) -> Checkpoint:
         """Every tensor of it, with all headers checked."""
-        ...
-
-
-class Writer(Protocol):
-    """Lays out one data file; the bytes of the tensors are somebody else's to write."""
-
-    def lay_out(
-        self, file: str, tensors: list[TensorSpec], metadata: dict[str, str] | None
-    ) -> Layout:
-        """Header and offsets, before any data is there."""
         ...

@@ -6,23 +6,23 @@ from collections import Counter
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from ..core.totals import Total, total
 from ..words.summary import Summary
 from ..words.table import Column, Table
-from ..words.text import safe
+from ..words.text import safe, shorten
 from ..words.units import count, decibels, duration, human_bytes, number, percent, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..core.loss import Loss
-    from .decide.job import Plan
+    from ..core.totals import Total
+    from .decide.job import Job, Step
     from .protocol import Checkpoint, TensorInfo
-    from .work.difference import Comparison, Difference
-    from .work.execution import Result
+    from .work.difference import Difference, TensorDifference
+    from .work.running import Result
 
 WORST: Final = 5
-KINDS: Final = {"safetensors": "safetensors file", "huggingface": "Hugging Face directory"}
+_LONG: Final = 100
 
 
 def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
@@ -41,11 +41,12 @@ def by_format(tensors: Sequence[TensorInfo]) -> dict[str, tuple[int, int, int]]:
 def facts_of(source: Checkpoint) -> tuple[str, ...]:
     """What it is and how large, a phrase each."""
     return (
-        KINDS.get(source.kind, source.kind),
+        source.label,
         *((plural(len(source.files), "file"),) if len(source.files) != 1 else ()),
         plural(len(source.tensors), "tensor"),
         plural(source.n_elements, "element"),
         human_bytes(source.n_bytes),
+        *(("with scales",) if source.scaled else ()),
     )
 
 
@@ -63,26 +64,56 @@ def of_checkpoint(source: Checkpoint) -> Summary:
     )
     facts = [("holds", ", ".join(facts_of(source)))]
     if source.scaled:
-        facts.append(("scales", f"the weights need scales: {source.scaled}"))
+        facts.append(("not castable", f"the weights carry scales: {source.scaled}"))
     facts += [("note", remark) for remark in source.remarks]
     return Summary(str(source.path), tuple(facts), (Table("", heads, rows),))
 
 
-def of_job(job: Plan) -> Summary:
+def of_job(job: Job) -> Summary:
     """A conversion that is decided and not done yet."""
     casts = [step for step in job.steps if step.policy is not None]
     before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
     after = sum(tensor.n_bytes for step in casts for tensor in step.outputs)
-    kept = Counter(step.kept or "as it is" for step in job.steps if step.policy is None)
     facts = [
         ("from", job.source),
         ("to", job.destination),
-        ("casts", f"{plural(len(casts), 'tensor')}, {_sizes(before, after)}"),
-        *(("keeps", f"{plural(n, 'tensor')}: {why}") for why, n in kept.items()),
+        ("cast", f"{casts_of(job)}, {_sizes(before, after)}"),
+        *_kept(job.steps, {}),
         ("writes", f"{plural(len(job.shards), 'file')}, {human_bytes(job.n_bytes_written)}"),
         *(("warning", text) for text in job.warnings),
     ]
     return Summary(f"conversion to {job.request.to.name}, not run yet", tuple(facts))
+
+
+def casts_of(job: Job) -> str:
+    """How many tensors are cast, and to what."""
+    targets = Counter(
+        output.format.name
+        for step in job.steps
+        if step.policy is not None
+        for output in step.outputs
+    )
+    n = plural(len(job.steps), "tensor")
+    if not targets:
+        return f"none of {n} cast"
+    to = " and ".join(name for name, _ in targets.most_common())
+    return f"{sum(targets.values()):,} of {n} to {to}"
+
+
+def _kept(steps: Sequence[Step], unfit: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The tensors that stay in their format, by the reason; those that would not fit by name."""
+    rows = [
+        ("kept", f"{shorten(safe(name), _LONG)}: {why}")
+        for name, why in list(unfit.items())[:WORST]
+    ]
+    if len(unfit) > WORST:
+        rows.append(("kept", f"{len(unfit) - WORST:,} more that do not fit"))
+    reasons = Counter(
+        step.kept or "as it was"
+        for step in steps
+        if step.policy is None and step.outputs[0].name not in unfit
+    )
+    return rows + [("kept", f"{plural(n, 'tensor')}: {why}") for why, n in reasons.items()]
 
 
 def _sizes(before: int, after: int) -> str:
@@ -91,8 +122,10 @@ def _sizes(before: int, after: int) -> str:
 
 def totals_of(result: Result) -> list[Total]:
     """The losses summed per target format, the format of most tensors first."""
+    from ..core.totals import total
+
     targets: dict[str, dict[str, Loss]] = {}
-    for step in result.plan.steps:
+    for step in result.job.steps:
         for output in step.outputs:
             if step.policy is not None and output.name in result.losses:
                 losses = targets.setdefault(output.format.name, {})
@@ -113,7 +146,7 @@ def reasons_of(result: Result) -> dict[str, str]:
     """Tensor -> why its format stayed."""
     return {
         output.name: result.kept.get(output.name) or step.kept or "as it was"
-        for step in result.plan.steps
+        for step in result.job.steps
         if step.policy is None
         for output in step.outputs
     }
@@ -121,27 +154,26 @@ def reasons_of(result: Result) -> dict[str, str]:
 
 def of_result(result: Result) -> Summary:
     """A conversion that was run."""
-    plan = result.plan
-    after = sum(output.n_bytes for step in plan.steps for output in step.outputs)
-    kept = Counter(reasons_of(result).values())
+    job = result.job
+    after = sum(output.n_bytes for step in job.steps for output in step.outputs)
     facts = [
-        ("from", plan.source),
-        ("wrote", plan.destination),
-        ("size", f"{_sizes(plan.n_bytes_read, after)}, {plural(len(plan.shards), 'file')}"),
+        ("from", job.source),
+        ("wrote", job.destination),
+        ("size", f"{_sizes(job.n_bytes_read, after)}, {plural(len(job.shards), 'file')}"),
         ("time", duration(result.seconds)),
     ]
     for sum_ in totals_of(result):
         counted = sum_.n_inexact is not None
         text = loss_sentence(sum_, report=counted, name_worst=True)
         facts.append((f"to {sum_.target}", text))
-    facts += [("kept", f"{plural(n, 'tensor')}: {why}") for why, n in kept.items()]
+    facts += _kept(job.steps, result.kept)
     if result.verified:
         facts.append(("verified", "the written files were read again and are right"))
     facts += [("warning", text) for text in result.warnings]
-    return Summary(f"converted to {plan.request.to.name}", tuple(facts))
+    return Summary(f"converted to {job.request.to.name}", tuple(facts))
 
 
-def of_comparison(found: Comparison) -> Summary:
+def of_difference(found: Difference) -> Summary:
     """Two checkpoints side by side, those tensors that differ most by name."""
     differing = sorted((row for row in found.tensors if not row.equal), key=worst_first)
     facts = [("equal", f"{plural(len(found.tensors) - len(differing), 'tensor')}, bit by bit")]
@@ -170,6 +202,6 @@ def of_comparison(found: Comparison) -> Summary:
     return Summary("equal" if found.equal else "different", tuple(facts), tables)
 
 
-def worst_first(row: Difference) -> tuple[float, str]:
+def worst_first(row: TensorDifference) -> tuple[float, str]:
     """The order of differences."""
     return (-inf if row.sqnr_db is None else row.sqnr_db, row.name)

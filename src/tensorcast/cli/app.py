@@ -29,7 +29,7 @@ USAGE: Final = 2
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "inspect": ("inspect", "Show what a checkpoint holds, and what a cast would do to it."),
     "convert": ("convert", "Convert a checkpoint to another number format."),
-    "run": ("run", "Execute a plan saved by convert --dry-run --json."),
+    "run": ("run", "Execute a job saved by convert --dry-run --json."),
     "diff": ("diff", "Compare two checkpoints tensor by tensor."),
     "profile": ("profile", "Show the memory, the values and the possible losses of a model."),
     "trace": ("trace", "Run a script and show its hidden casts, transfers and waits."),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..checkpoint import open_checkpoint
-from ..checkpoint.decide.planning import Plan, plan
+from ..checkpoint.decide.job import Job
+from ..checkpoint.decide.preparing import prepare
 from ..checkpoint.decide.rules import Rule, parse_rule
+from ..checkpoint.kinds import kinds_in_words
 from ..errors import TensorcastError
 from ..formats import Format
 from ..policy import INFS, NANS, ROUNDINGS
@@ -132,7 +133,9 @@ class SizeType(_SizeType):
     help="Cast the stored numbers as they are, without scales, even if most values are lost. "
     "Scales stay as tensors; what describes a quantization is not written.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the job and write nothing: what would be done."
+)
 @click.option(
     "--full",
     is_flag=True,
@@ -163,7 +166,7 @@ def command(
 ) -> None:
     """Convert SRC to another number format and write it to DST.
 
-    SRC is a safetensors file or a Hugging Face directory, DST the new file or directory. Floating
+    SRC is {kinds}, DST the new file or directory. Floating
     tensors change, others stay. DST appears when it is complete, never before; after an
     interruption the same command resumes.
 
@@ -171,14 +174,12 @@ def command(
     tensorcast convert model model-bf16 --to bf16 --verify
     tensorcast convert in out --to F8_E4M3 --keep '*[Nn]orm*'
     """
-    opened = open_checkpoint(source)
-    if opened.kind == "safetensors" and max_shard_size is None and _is_directory(destination):
-        destination = destination / source.name
-    made = plan(
-        opened,
+    made = prepare(
+        source,
         destination,
         to,
-        rules=[*(Rule(glob, None) for glob in keeps), *rules],
+        rules=rules,
+        keep=keeps,
         overflow=overflow,  # type: ignore[arg-type]  # click holds it to the choices
         rounding=rounding,  # type: ignore[arg-type]
         nan=nan,  # type: ignore[arg-type]
@@ -203,14 +204,12 @@ def command(
     )
 
 
-def _is_directory(destination: Path) -> bool:
-    """Whether a file goes into `destination` under its own name, as with cp."""
-    return destination.is_dir()
+command.help = (command.help or "").replace("{kinds}", kinds_in_words())
 
 
-def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
+def _show(made: Job, *, force: bool, full: bool, as_json: bool) -> None:
     from ..checkpoint.decide.destination import check_place, check_replaceable, space
-    from ..report import planning
+    from ..report import preparing
 
     check_place(made)
     check_replaceable(made, force=force)
@@ -219,4 +218,4 @@ def _show(made: Plan, *, force: bool, full: bool, as_json: bool) -> None:
         return
     needed, free = space(made)
     width = screen(sys.stdout).width
-    show(planning.lines(made, width=width, full=full, n_bytes_needed=needed, n_bytes_free=free))
+    show(preparing.lines(made, width=width, full=full, n_bytes_needed=needed, n_bytes_free=free))

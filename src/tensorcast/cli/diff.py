@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from ..checkpoint import open_checkpoint
-from .emit import emit
+from ..checkpoint.opening import open_checkpoint
+from .emitting import emit
 from .options import SourceType, output_options
 
 
@@ -29,13 +29,13 @@ def command(a: Path, b: Path, min_sqnr: float | None, full: bool, as_json: bool)
     0: all bits equal (with --min-sqnr also: every difference is small enough), no tensor missing
     or extra; 1: otherwise.
     """
-    from ..checkpoint.work.difference import compare
+    from ..checkpoint.work.difference import diff
     from ..report import difference
     from .progress import progress
 
     first, second = open_checkpoint(a), open_checkpoint(b)
     with progress() as tracker:
-        found = compare(first, second, progress=tracker)
+        found = diff(first, second, progress=tracker)
     code = 0 if difference.acceptable(found, min_sqnr) else 1
     scaled = (first.scaled, second.scaled)
     emit(

@@ -1,4 +1,4 @@
-"""Runs a plan and says how it went: what `convert` and `run` share."""
+"""Runs a job and says how it went: what `convert` and `run` share."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from ..checkpoint.decide.planning import Plan
+from ..checkpoint.decide.job import Job
 from ..words.text import Span, line, safe
-from .emit import emit
+from .emitting import emit
 from .memory import n_bytes_peak
 from .terminal import show
 
 
 def execute(
-    plan: Plan,
+    job: Job,
     *,
     force: bool,
     verify: bool,
@@ -26,14 +26,14 @@ def execute(
     as_json: bool,
     command: str,
 ) -> None:
-    """Runs the plan with progress on stderr, prints the result on stdout."""
-    from ..checkpoint.work.execution import run
+    """Runs the job with progress on stderr, prints the result on stdout."""
+    from ..checkpoint.work.running import run
     from .progress import progress
 
-    show([line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings], sys.stderr)
+    show([line(Span("warning: ", "warn"), safe(text)) for text in job.warnings], sys.stderr)
     with _termination_interrupts(), progress() as tracker:
         result = run(
-            plan, force=force, verify=verify, report=report, threads=threads, progress=tracker
+            job, force=force, verify=verify, report=report, threads=threads, progress=tracker
         )
     from ..report import outcome
 

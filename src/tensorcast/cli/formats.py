@@ -6,7 +6,7 @@ import click
 
 from ..formats import FORMATS, Format
 from ..report import format_table
-from .emit import emit
+from .emitting import emit
 from .options import FormatType, output_options
 from .terminal import write
 

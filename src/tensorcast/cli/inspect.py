@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from ..checkpoint import open_checkpoint
+from ..checkpoint.kinds import kinds_in_words
+from ..checkpoint.opening import open_checkpoint
 from ..checkpoint.protocol import Checkpoint
 from ..formats import Format
 from ..report import inspection
 from ..report.document import Json
 from ..words.text import Line
-from .emit import emit
+from .emitting import emit
 from .options import FormatType, SourceType, output_options
 
 
@@ -36,7 +37,7 @@ from .options import FormatType, SourceType, output_options
 def command(
     path: Path, stats: bool, candidates: tuple[Format, ...], full: bool, as_json: bool
 ) -> None:
-    """Show the tensors in PATH, a safetensors file or a Hugging Face directory.
+    """Show the tensors in PATH, {kinds}.
 
     Layers that hold the same are one row, like encoder.layer.{0..5}; its sizes are those of one
     layer. Without --stats only the headers of the files are read.
@@ -76,3 +77,6 @@ def _lines(
 
         yield ()
         yield from candidates.lines(source, losses, width=width)
+
+
+command.help = (command.help or "").replace("{kinds}", kinds_in_words())

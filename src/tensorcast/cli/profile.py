@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..formats import Format
-from .emit import emit
+from .emitting import emit
 from .options import FormatType, html_option, need_torch, output_options
 from .pages import refuse_others, write_html
 

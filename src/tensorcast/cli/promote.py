@@ -11,7 +11,7 @@ from ..core.promotion import promote as promoted
 from ..errors import CastError, FormatError
 from ..formats import lookup
 from ..report import promotion
-from .emit import emit
+from .emitting import emit
 from .options import ChoiceType, output_options
 from .terminal import write
 

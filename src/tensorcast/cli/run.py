@@ -1,4 +1,4 @@
-"""`tensorcast run`: a plan that was saved, executed."""
+"""`tensorcast run`: a job that was saved, executed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from ..checkpoint.decide.planning import Plan
+from ..checkpoint.decide.job import Job
 from ..errors import CheckpointError
 from .execution import execute
 from .options import SourceType, output_options, run_options
@@ -17,29 +17,29 @@ _MAX_BYTES: Final = 1 << 30
 
 
 @click.command("run")
-@click.argument("plan", type=SourceType(allow_dash=True))
+@click.argument("job", type=SourceType(allow_dash=True))
 @run_options
 @output_options
 def command(
-    plan: Path,
+    job: Path,
     force: bool,
     verify: bool,
     report: bool,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Execute PLAN, a file that convert --dry-run --json printed ("-": stdin).
+    """Execute JOB, a file that convert --dry-run --json printed ("-": stdin).
 
-    The plan says everything that will be done. It is made again from the source first, and refused
-    if anything differs: when the source changed since, or when the plan was edited.
+    The job says everything that will be done. It is made again from the source first, and refused
+    if anything differs: when the source changed since, or when the job was edited.
 
     \b
     tensorcast convert model out --to bfloat16 \\
-        --dry-run --json > plan.json
-    tensorcast run plan.json --verify
+        --dry-run --json > job.json
+    tensorcast run job.json --verify
     """
     execute(
-        Plan.from_json(_content(plan)),
+        Job.from_json(_content(job)),
         force=force,
         verify=verify,
         report=report,
@@ -56,5 +56,5 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
     if len(data) > _MAX_BYTES:
-        raise CheckpointError(f"this is no plan: {str(path)!r} has more than {_MAX_BYTES} bytes")
+        raise CheckpointError(f"this is no job: {str(path)!r} has more than {_MAX_BYTES} bytes")
     return data

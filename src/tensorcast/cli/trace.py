@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .emit import emit
+from .emitting import emit
 from .options import html_option, need_torch, output_options
 from .pages import refuse_others, write_html
 

@@ -132,6 +132,7 @@ def survives(source: Buffer, target: Format, policy: ResolvedPolicy) -> bool:
     Example:
         >>> import numpy as np
         >>> from tensorcast.buffer import numpy_buffer
+        >>> from tensorcast.formats import lookup
         >>> from tensorcast.policy import Policy
         >>> buffer, int8 = numpy_buffer(np.array([1, 300])), lookup("int8")
         >>> survives(buffer, int8, Policy().resolve(buffer.format, int8))

@@ -110,9 +110,6 @@ def _integers(a: Format, b: Format, too_wide: str) -> Format:
     return _row(f"int{bits}" if bits <= 64 else too_wide)
 
 
-# ---- torch ---------------------------------------------------------------------------------------
-
-
 def _torch_pair(a: Format, b: Format) -> Outcome:
     if a == b:
         return a, "the same format"
@@ -199,9 +196,6 @@ def _torch_combined(high: Format, low: Format, kinds: str) -> Outcome:
         result, reason = _torch_pair(high, low)
         return result, f"{kinds} are of a higher category" if result else reason
     return high, stays
-
-
-# ---- NumPy ---------------------------------------------------------------------------------------
 
 
 def _numpy_pair(a: Format, b: Format) -> Outcome:
@@ -310,9 +304,6 @@ def numpy_rule(operands: Sequence[Operand]) -> Outcome:
     return result, reason
 
 
-# ---- JAX -----------------------------------------------------------------------------------------
-
-
 def _jax_pair(a: Format, b: Format) -> Outcome:
     if a == b:
         return a, "the same format"
@@ -389,9 +380,6 @@ def jax_rule(operands: Sequence[Operand]) -> Outcome:
 def jax_x64_rule(operands: Sequence[Operand]) -> Outcome:
     """jax.numpy.result_type with jax_enable_x64."""
     return _jax(operands, True)
-
-
-# ---- TensorFlow ----------------------------------------------------------------------------------
 
 
 def tensorflow_rule(operands: Sequence[Operand]) -> Outcome:

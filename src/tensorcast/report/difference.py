@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..checkpoint.wording import worst_first
-from ..checkpoint.work.difference import Comparison, Difference
+from ..checkpoint.work.difference import Difference, TensorDifference
 from ..words.table import Column, layout
 from ..words.text import Line, Span, line, safe
 from ..words.units import count, decibels, number, percent, plural, shape
@@ -14,7 +14,7 @@ from .document import Json
 _MANY: Final = 10
 
 
-def acceptable(found: Comparison, min_sqnr: float | None) -> bool:
+def acceptable(found: Difference, min_sqnr: float | None) -> bool:
     """Whether nothing differs, or everything that does is at `min_sqnr` decibels or above."""
     if found.missing or found.extra:
         return False
@@ -26,13 +26,13 @@ def acceptable(found: Comparison, min_sqnr: float | None) -> bool:
     return True
 
 
-def _close(row: Difference, min_sqnr: float) -> bool:
+def _close(row: TensorDifference, min_sqnr: float) -> bool:
     """A NaN or infinity on one side only is never close, and does not show in the SQNR."""
     return row.sqnr_db is not None and row.sqnr_db >= min_sqnr and not row.n_special
 
 
 def lines(
-    found: Comparison,
+    found: Difference,
     *,
     width: int | None,
     full: bool,
@@ -70,7 +70,7 @@ def lines(
     return result
 
 
-def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) -> list[Line]:
+def _table(rows: list[TensorDifference], width: int | None, min_sqnr: float | None) -> list[Line]:
     heads = [
         Column("tensor", elastic=True, tall=True),
         Column("A"),
@@ -110,7 +110,7 @@ def _table(rows: list[Difference], width: int | None, min_sqnr: float | None) ->
     return layout(heads, cells, width=width)
 
 
-def _verdict(found: Comparison, n_differing: int, min_sqnr: float | None) -> Line:
+def _verdict(found: Difference, n_differing: int, min_sqnr: float | None) -> Line:
     n_equal = len(found.tensors) - n_differing
     if not n_differing and not found.missing and not found.extra:
         return line(Span("equal", "good"), f": all {plural(n_equal, 'tensor')}, bit by bit")
@@ -128,7 +128,7 @@ def _verdict(found: Comparison, n_differing: int, min_sqnr: float | None) -> Lin
     return line(Span("different", "bad"), f": {', '.join(facts)}")
 
 
-def describe(found: Comparison, *, min_sqnr: float | None) -> Json:
+def describe(found: Difference, *, min_sqnr: float | None) -> Json:
     """The comparison, JSON-ready."""
     return {
         "equal": acceptable(found, None),

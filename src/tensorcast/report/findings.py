@@ -13,10 +13,10 @@ from .document import Json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..checkpoint.errors import Finding
+    from ..checkpoint.errors import TensorRefusal
 
 
-def texts(findings: Sequence[Finding]) -> list[str]:
+def texts(findings: Sequence[TensorRefusal]) -> list[str]:
     """A headline, a line per tensor, and the options that would let the job through."""
     n = len(findings)
     targets = ", ".join(dict.fromkeys(finding.target for finding in findings))
@@ -55,7 +55,7 @@ def texts(findings: Sequence[Finding]) -> list[str]:
     return [*found, "ways out:", *("  " + way for way in ways)]
 
 
-def _one(finding: Finding) -> str:
+def _one(finding: TensorRefusal) -> str:
     parts: list[str] = []
     of = f"of {count(finding.n_elements)}"
     if finding.n_overflow:
@@ -74,7 +74,7 @@ def _one(finding: Finding) -> str:
     return f"  {safe(finding.tensor)}: {', '.join(parts)}{holds}"
 
 
-def describe(findings: Sequence[Finding]) -> list[Json]:
+def describe(findings: Sequence[TensorRefusal]) -> list[Json]:
     """The findings, JSON-ready."""
     return [
         {

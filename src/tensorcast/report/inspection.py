@@ -54,7 +54,8 @@ def lines(
 
 
 def _title(source: Checkpoint) -> list[Line]:
-    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts_of(source)))]
+    facts = facts_of(source)
+    return [line(Span(safe(str(source.path)), "title")), line(", ".join(facts))]
 
 
 def tree(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..checkpoint.decide.raw import SHORT
 from ..checkpoint.wording import loss_sentence, reasons_of, totals_of
-from ..checkpoint.work.execution import Result
+from ..checkpoint.work.running import Result
 from ..core.totals import Total
 from ..words.table import Column, layout
 from ..words.text import Line, Span, line, safe
@@ -31,22 +31,22 @@ def lines(
     Args:
         n_bytes_peak: the process's own memory at its highest, None when not known.
     """
-    plan = result.plan
-    before = plan.n_bytes_read
-    after = sum(output.n_bytes for step in plan.steps for output in step.outputs)
+    job = result.job
+    before = job.n_bytes_read
+    after = sum(output.n_bytes for step in job.steps for output in step.outputs)
     rate = human_bytes(result.n_bytes_read / max(result.seconds, 1e-9))
     sizes = f"{human_bytes(before)} -> {human_bytes(after)} ({percent(after, before)})"
     peak = "" if n_bytes_peak is None else f", peak memory {human_bytes(n_bytes_peak)}"
     rows: list[list[str | Span]] = [
-        [Span("wrote", "good"), safe(plan.destination)],
-        [Span("size", "dim"), f"{sizes}, {plural(len(plan.shards), 'file')}"],
+        [Span("wrote", "good"), safe(job.destination)],
+        [Span("size", "dim"), f"{sizes}, {plural(len(job.shards), 'file')}"],
         [Span("time", "dim"), f"{duration(result.seconds)}, reading {rate}/s{peak}"],
     ]
     for sum_ in totals_of(result):
         rows.append([Span(f"to {sum_.target}", "dim"), _loss(sum_, report)])
     rows += [[Span("kept", "dim"), text] for text in _kept(result)]
-    rows += rows_of_files(plan.unconverted, plan.skipped)
-    if plan.request.raw:
+    rows += rows_of_files(job.unconverted, job.skipped)
+    if job.request.raw:
         rows.append([Span("raw", "warn"), SHORT])
     if result.resumed:
         done = plural(len(result.resumed), "file")
@@ -77,7 +77,7 @@ def _kept(result: Result) -> list[str]:
 
 def worst(result: Result, *, width: int | None, most: int = WORST) -> list[Line]:
     """The tensors that lost most: overflow first, then by SQNR."""
-    targets = {o.name: o.format.name for step in result.plan.steps for o in step.outputs}
+    targets = {o.name: o.format.name for step in result.job.steps for o in step.outputs}
     changed = [
         (name, loss)
         for name, loss in result.losses.items()
@@ -126,15 +126,15 @@ def _sqnr(loss: Loss) -> float:
 
 def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
     """The outcome, JSON-ready; `losses` has one entry per cast tensor."""
-    plan = result.plan
+    job = result.job
     return {
-        "source": plan.source,
-        "destination": plan.destination,
-        "to": plan.request.to.name,
-        "raw": plan.request.raw,
-        "files": [shard.file for shard in plan.shards],
-        "n_bytes_before": plan.n_bytes_read,
-        "n_bytes_after": sum(o.n_bytes for step in plan.steps for o in step.outputs),
+        "source": job.source,
+        "destination": job.destination,
+        "to": job.request.to.name,
+        "raw": job.request.raw,
+        "files": [shard.file for shard in job.shards],
+        "n_bytes_before": job.n_bytes_read,
+        "n_bytes_after": sum(o.n_bytes for step in job.steps for o in step.outputs),
         "n_bytes_read": result.n_bytes_read,
         "n_bytes_written": result.n_bytes_written,
         "n_bytes_peak": n_bytes_peak,
@@ -143,7 +143,7 @@ def describe(result: Result, *, n_bytes_peak: int | None) -> Json:
         "resumed": list(result.resumed),
         "kept": reasons_of(result),
         "skipped": dict(result.skipped),
-        "unconverted": dict(plan.unconverted),
+        "unconverted": dict(job.unconverted),
         "warnings": list(result.warnings),
         "totals": [{**asdict(sum_), "verdict": sum_.verdict} for sum_ in totals_of(result)],
         "losses": {name: loss.to_dict() for name, loss in result.losses.items()},

@@ -61,7 +61,7 @@ def _cast_gradient(gradient: torch.Tensor, source: Format, again: Cast) -> torch
 def _function() -> Any:
     import torch
 
-    class Recorded(torch.autograd.Function):
+    class RecordedCast(torch.autograd.Function):
         @staticmethod
         def forward(*args: Any) -> torch.Tensor:
             x, target, policy, memory_format, report, losses, _ = args
@@ -89,7 +89,7 @@ def _function() -> Any:
                 return None
             return _cast_gradient(tangents[0], ctx.target, ctx.again)
 
-    function: Any = Recorded
+    function: Any = RecordedCast
     # torch asks inspect.signature for it at each call, which looks here first
     function.forward.__signature__ = signature(function.forward)
     return function

@@ -127,9 +127,6 @@ def _differentiate(library: Any) -> None:
         library.impl(name, kernel, "Autograd", with_keyset=True)
 
 
-# -- the operators -------------------------------------------------------------------------------
-
-
 def _run_cast(
     x: torch.Tensor,
     to: str,
@@ -302,9 +299,6 @@ def _plan(
 ) -> tuple[Format, ResolvedPolicy]:
     target = FORMATS[to] if to in FORMATS else lookup(to)
     return target, _policy_of(arguments).resolve(lookup(source), target)
-
-
-# -- what torch.compile traces --------------------------------------------------------------------
 
 
 def traced_cast(

@@ -86,7 +86,7 @@ def empty_like(
     order = memory_format or torch.preserve_format
     try:
         n_bytes = x.numel() * dtype.itemsize
-        if x.device.type == "cpu" and not pin_memory and n_bytes >= LEAST and is_plain(x):
+        if x.device.type == "cpu" and not pin_memory and is_plain(x) and n_bytes >= LEAST:
             memory = pooled(n_bytes)
             if memory is not None:
                 like = torch.empty_like(x, memory_format=order, dtype=dtype, device="meta")

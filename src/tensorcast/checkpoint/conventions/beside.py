@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Final
 
 from ...errors import TensorcastError
 from ..files.strict_json import any_object
-from ..folders.weight_names import index_of
-from ..protocol import DataFile, TensorInfo
+from ..files.weight_names import index_of
+from ..protocol import ReadHeader, TensorInfo
 from .configuration import is_description
 from .scale_names import CONFIG_FILES, CONFIG_KEYS
 
@@ -24,8 +24,6 @@ _ENTRY: Final = re.compile(r'"([^"\n]+)"\s*:\s*"([^"\n]+\.safetensors)"')
 _SHARD: Final = re.compile(r"(?:^|(?<=[-_.]))\d+([-_]of[-_](\d+))")
 _MOST_OTHERS: Final = 500
 _MOST_OTHER_BYTES: Final = 20_000_000
-
-ReadHeader = Callable[[Path, str], tuple[DataFile, tuple[TensorInfo, ...]]]
 
 
 @dataclass(frozen=True)

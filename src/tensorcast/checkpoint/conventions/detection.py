@@ -92,7 +92,7 @@ def has_codes(tensors: Iterable[TensorInfo]) -> bool:
     """Whether a tensor can hold codes whose scales are elsewhere."""
     return any(
         is_codes(each, 1)
-        and (len(each.shape) > 1 or each.format.is_float or each.format.name == "int8")
+        and (len(each.shape) > 1 or each.numbers.is_float or each.numbers.name == "int8")
         and not is_index(each)
         for each in tensors
     )
@@ -185,19 +185,19 @@ def _known(
         if wrapped != name:
             name, rows = wrapped, [row for row in SCALE_NAMES if row.sign in ("codes", "missing")]
         for row in rows:
-            if not name.endswith(row.pattern) or not _is_kind(row, tensor.format):
+            if not name.endswith(row.pattern) or not _is_kind(row, tensor.numbers):
                 continue
             stem = name[: -len(row.pattern)]
             if row.sign == "always":
                 counts = True
             elif row.sign == "anywhere":
-                counts = any(each.format.bits <= 8 for each in codes)
+                counts = any(each.numbers.bits <= 8 for each in codes)
             elif row.sign == "block":
                 if above is None:
-                    small = (each for each in codes if each.format.bits <= 8)
-                    above = {(part, each.format.name) for each in small for part in _above(each)}
+                    small = (each for each in codes if each.numbers.bits <= 8)
+                    above = {(part, each.numbers.name) for each in small for part in _above(each)}
                     formats = {format for _, format in above}
-                others = formats - {tensor.format.name}
+                others = formats - {tensor.numbers.name}
                 counts = any((module_of(tensor.name), format) in above for format in others)
             else:
                 partners = [
@@ -222,18 +222,18 @@ def _is_pair(row: ScaleName, tensor: TensorInfo, partner: TensorInfo) -> bool:
         return is_codes(partner, 1)
     same = partner is not tensor and partner.format == tensor.format
     # codes of 16 bits and words of 64 are believed where the name is a whole one
-    wide = row.pattern[0] == "." and partner.format.is_integer and len(partner.shape) > 1
-    return (wide or is_codes(partner)) and (not same or tensor.format.name == "uint8")
+    wide = row.pattern[0] == "." and partner.numbers.is_integer and len(partner.shape) > 1
+    return (wide or is_codes(partner)) and (not same or tensor.numbers.name == "uint8")
 
 
 def _exponents(
     tensors: Sequence[TensorInfo], codes: Sequence[TensorInfo]
 ) -> Iterator[tuple[str, str]]:
     """Tensors of float8_e8m0fnu, a format of scales, smaller than codes of another format."""
-    small = (each for each in codes if each.format.bits <= 8)
-    largest = max((t.n_elements for t in small if t.format.name != _EXPONENTS), default=0)
+    small = (each for each in codes if each.numbers.bits <= 8)
+    largest = max((t.n_elements for t in small if t.numbers.name != _EXPONENTS), default=0)
     for tensor in tensors:
-        if tensor.format.name == _EXPONENTS and tensor.n_elements < largest:
+        if tensor.numbers.name == _EXPONENTS and tensor.n_elements < largest:
             yield tensor.name, f"{_EXPONENTS} is a format of scales"
 
 

@@ -46,7 +46,7 @@ _KINDS: Final = 16
 
 def is_codes(tensor: TensorInfo, n_dimensions: int = 2) -> bool:
     """Whether the tensor can hold codes: 8 bits or fewer, or integers that others are packed in."""
-    format = tensor.format
+    format = tensor.numbers
     if format.kind == "bool" or len(tensor.shape) < n_dimensions or not tensor.n_elements:
         return False
     return format.bits <= 8 or (format.is_integer and format.bits == 32)
@@ -55,7 +55,7 @@ def is_codes(tensor: TensorInfo, n_dimensions: int = 2) -> bool:
 def is_index(tensor: TensorInfo) -> bool:
     """Whether an integer tensor is called what only masks, positions and the like are."""
     words = _WORDS.findall(_last(tensor.name))
-    return tensor.format.is_integer and bool(words) and words[-1].lower() in NO_CODES_WORDS
+    return tensor.numbers.is_integer and bool(words) and words[-1].lower() in NO_CODES_WORDS
 
 
 def codes_of(tensors: Iterable[TensorInfo], n_dimensions: int = 2) -> list[TensorInfo]:
@@ -75,10 +75,10 @@ def in_one_module(
     for each in codes:
         kinds = modules.setdefault(module_of(each.name), {})
         if len(kinds) < _KINDS:
-            kinds.setdefault((each.format.name, each.shape), each)
+            kinds.setdefault((each.numbers.name, each.shape), each)
     names = {each.name for each in codes}
     for tensor in tensors:
-        if not _can_be_scale(tensor.format):
+        if not _can_be_scale(tensor.numbers):
             continue
         last = _last(tensor.name)
         kinds = modules.get(module_of(tensor.name), {})
@@ -110,7 +110,7 @@ def named_alike(
     maybe: list[tuple[TensorInfo, tuple[str, ...]]] = []
     short: list[tuple[TensorInfo, str]] = []
     for tensor in tensors if codes else ():
-        if not _can_be_scale(tensor.format):
+        if not _can_be_scale(tensor.numbers):
             continue
         if rests := rests_of_scale(tensor.name):
             maybe.append((tensor, rests))
@@ -272,7 +272,7 @@ def _can_scale(tensor: TensorInfo, codes: TensorInfo) -> bool:
     if tensor.format != codes.format:
         return True
     fewer = tensor.n_elements * 4 <= codes.n_elements
-    return tensor.format.name == "uint8" and fewer and len(squeezed(tensor.shape)) > 1
+    return tensor.numbers.name == "uint8" and fewer and len(squeezed(tensor.shape)) > 1
 
 
 def _can_be_scale(format: Format) -> bool:
@@ -300,4 +300,4 @@ def _last(name: str) -> str:
 
 def _like(codes: TensorInfo) -> str:
     shape = shortened(list(codes.shape))
-    return f"it looks like the scale of {shortened(codes.name)}, {codes.format} {shape}"
+    return f"it looks like the scale of {shortened(codes.name)}, {codes.numbers} {shape}"

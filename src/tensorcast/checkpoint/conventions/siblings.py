@@ -9,8 +9,7 @@ from typing import Final
 
 from ...errors import TensorcastError
 from ..files.strict_json import shortened
-from ..protocol import TensorInfo
-from .beside import ReadHeader
+from ..protocol import ReadHeader, TensorInfo
 from .configuration import scale_files
 from .scale_pairs import codes_of, named_alike
 from .scale_shapes import fits_as_scale

@@ -34,9 +34,9 @@ def model_format(pairs: Iterable[tuple[TensorInfo, TensorInfo]], to: Format) -> 
     floats: set[Format] = set()
     for source, output in pairs:
         if source.format != output.format:
-            changed.add(output.format)
-        if output.format.is_float:
-            floats.add(output.format)
+            changed.add(output.numbers)
+        if output.numbers.is_float:
+            floats.add(output.numbers)
     if to.name in _BUILT_IN and to in changed:
         return to
     if changed and len(floats) == 1 and (one := floats.pop()).name in _BUILT_IN:
@@ -64,7 +64,7 @@ def loading_format(
     """
     pairs = list(pairs)
     reach = _largest if overflowed else _reach
-    floats = {output.format for _, output in pairs if output.format.is_float}
+    floats = {output.numbers for _, output in pairs if output.numbers.is_float}
     if not floats or all(source.format == output.format for source, output in pairs):
         return None
     said = next((config[key] for key in _KEYS if config.get(key) is not None), None)
@@ -72,7 +72,7 @@ def loading_format(
     if said is None and "model_type" in config:  # the first weight of the file would decide
         narrow |= {format for format in floats if format.name in _BUILT_IN}
         if named is None:
-            narrow |= {source.format for source, _ in pairs if source.format.name in _BUILT_IN}
+            narrow |= {source.numbers for source, _ in pairs if source.numbers.name in _BUILT_IN}
     if named is None and isinstance(said, str):
         narrow |= {FORMATS[name] for name in _BUILT_IN if _names_one(said, [FORMATS[name]])}
     most = max(map(reach, floats))
@@ -103,7 +103,7 @@ def narrowed_on_load(text: str, kept: Iterable[TensorInfo]) -> str | None:
     names = [
         one.name
         for one in kept
-        if one.format.is_float and one.format.mantissa_bits > row.mantissa_bits
+        if one.numbers.is_float and one.numbers.mantissa_bits > row.mantissa_bits
     ]
     if not names:
         return None
@@ -152,8 +152,8 @@ def completed_config(
     n_elements: dict[Format, int] = {}
     unbuilt = False
     for source, output in pairs:
-        if source.format.is_float:
-            n_elements[source.format] = n_elements.get(source.format, 0) + source.n_elements
+        if source.numbers.is_float:
+            n_elements[source.numbers] = n_elements.get(source.numbers, 0) + source.n_elements
             unbuilt |= output.format.name not in _BUILT_IN
     if not (unbuilt or always) or not n_elements:
         return config, text

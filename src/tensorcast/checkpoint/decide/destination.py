@@ -1,4 +1,4 @@
-"""Whether a plan may write where it wants to, found out before the first byte."""
+"""Whether a job may write where it wants to, found out before the first byte."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from ...errors import DestinationError
 from ..store.replaceable import obstacle
-from .planning import Plan
+from .job import Job
 
 _MARGIN_BYTES = 1 << 20
 
 
-def check_place(plan: Plan) -> None:
+def check_place(job: Job) -> None:
     """The destination is none of the source's own places, and its parent is there.
 
     Raises:
         DestinationError: source and destination are the same, or one lies in the other, or
             the destination's directory is missing.
     """
-    source, destination = Path(plan.source), Path(plan.destination)
+    source, destination = Path(job.source), Path(job.destination)
     parent = destination.parent
     if parent.exists() and not parent.is_dir():
         raise DestinationError(
@@ -42,8 +42,8 @@ def check_place(plan: Plan) -> None:
             f"the destination {str(destination)!r} lies inside the source {str(source)!r}; "
             "name one outside"
         )
-    for file in plan.files:
-        for place in (plan.root / file.name, Path(os.path.realpath(plan.root / file.name))):
+    for file in job.files:
+        for place in (job.root / file.name, Path(os.path.realpath(job.root / file.name))):
             if place.is_relative_to(real) or place.is_relative_to(placed):
                 raise DestinationError(
                     f"the source's file {str(place)!r} lies inside the destination "
@@ -51,7 +51,7 @@ def check_place(plan: Plan) -> None:
                 )
 
 
-def check_replaceable(plan: Plan, place: str | None = None, *, force: bool) -> None:
+def check_replaceable(job: Job, place: str | None = None, *, force: bool) -> None:
     """The destination is absent, or may be replaced.
 
     Args:
@@ -62,45 +62,45 @@ def check_replaceable(plan: Plan, place: str | None = None, *, force: bool) -> N
         DestinationError: it exists without `force`, or it is nothing that even a forced run
             may replace.
     """
-    destination = plan.destination
+    destination = job.destination
     place = destination if place is None else place
     if not os.path.lexists(place):
         return
-    written = {*(shard.file for shard in plan.shards), *plan.texts, *plan.extra_files}
-    reason = obstacle(place, directory=plan.directory, written=written)
+    written = {*(shard.file for shard in job.shards), *job.texts, *job.extra_files}
+    reason = obstacle(place, directory=job.directory, written=written)
     if reason is not None:
         raise DestinationError(
             f"{destination!r} {reason}. It is not replaced; name another destination, or remove "
             "it first"
         )
     if not force:
-        raise DestinationError(f"{destination!r} exists; pass --force to replace it (force=True)")
+        raise DestinationError(f"{destination!r} exists; pass force=True to replace it")
 
 
-def space(plan: Plan) -> tuple[int, int | None]:
+def space(job: Job) -> tuple[int, int | None]:
     """Bytes the whole destination takes, and bytes free for it (None: the system does not say)."""
-    extra = sum(os.path.getsize(plan.root / name) for name in plan.extra_files)
-    texts = sum(len(text.encode()) for text in plan.texts.values())
-    n_files = len(plan.shards) + len(plan.extra_files) + len(plan.texts)
-    needed = plan.n_bytes_written + extra + texts + n_files * 4096 + _MARGIN_BYTES
-    status = os.statvfs(os.path.dirname(plan.destination))
+    extra = sum(os.path.getsize(job.root / name) for name in job.extra_files)
+    texts = sum(len(text.encode()) for text in job.texts.values())
+    n_files = len(job.shards) + len(job.extra_files) + len(job.texts)
+    needed = job.n_bytes_written + extra + texts + n_files * 4096 + _MARGIN_BYTES
+    status = os.statvfs(os.path.dirname(job.destination))
     return needed, status.f_bavail * status.f_frsize if status.f_blocks else None
 
 
-def check_space(plan: Plan, *, n_bytes_there: int) -> None:
+def check_space(job: Job, *, n_bytes_there: int) -> None:
     """The file system has room for what is still to be written.
 
     Args:
-        n_bytes_there: bytes of the plan's files that stand in the workspace already.
+        n_bytes_there: bytes of the job's files that stand in the workspace already.
 
     Raises:
         DestinationError: it has not; says how much is needed and how much is free.
     """
-    needed, free = space(plan)
+    needed, free = space(job)
     needed -= n_bytes_there
     if free is not None and free < needed:
         raise DestinationError(
-            f"too little space for {plan.destination!r}: {needed:,} bytes are needed and "
-            f"{free:,} are free on the file system of {os.path.dirname(plan.destination)!r}; "
+            f"too little space for {job.destination!r}: {needed:,} bytes are needed and "
+            f"{free:,} are free on the file system of {os.path.dirname(job.destination)!r}; "
             "nothing was written"
         )

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import DestinationError
+from ..kinds import endings_written, format_to_write
 from ..store.replaceable import special
-
-WRITTEN: Final = (".safetensors",)
-"""Endings of the files that are written here."""
 
 # endings that say "this is one file": a directory of such a name would be taken for one
 _FILES: Final = (
-    *WRITTEN,
     *".bin .pt .pth .ckpt .pkl .pickle .h5 .hdf5 .keras .msgpack .npy .npz .onnx".split(),
     *".onnx_data .gguf .ggml .ggjt .tflite .mlmodel .pb .ot .nemo .pte .engine".split(),
     *".parquet .arrow .json .txt .yaml .yml .zip .tar .gz .tgz .xz .zst .7z".split(),
@@ -38,24 +35,27 @@ def check_ending(destination: str | os.PathLike[str], source_name: str, *, direc
     name = os.path.basename(os.path.abspath(path))
     stem, ending = os.path.splitext(name)
     said = str(path)
-    kinds = " or ".join(WRITTEN)
+    written = endings_written()
+    of_a_file = ending.lower() in (*written, *_FILES)
     if directory:
-        if ending.lower() in _FILES:
+        if of_a_file:
             raise DestinationError(
                 f"{said!r}: a directory would be written, and {ending} is the ending of a file; "
                 f"name it {str(path.parent / stem)!r}"
             )
         return
-    if stem and ending in WRITTEN:
+    if stem and ending in written:
         return
-    if ending.lower() in _FILES:
-        other = str(path.parent / stem) + WRITTEN[0]
+    ways = " or ".join(written)
+    kind, usual = format_to_write("").kind, format_to_write("").ending
+    if of_a_file:
+        other = str(path.parent / stem) + usual
         raise DestinationError(
-            f"{said!r}: a safetensors file would be written, and {ending} says something else. "
-            f"Files are written that end in {kinds}: name it {other!r}"
+            f"{said!r}: a {kind} file would be written, and {ending} says something else. "
+            f"Files are written that end in {ways}: name it {other!r}"
         )
-    inside = source_name if source_name.endswith(WRITTEN) else "model" + WRITTEN[0]
+    inside = source_name if source_name.endswith(written) else "model" + usual
     raise DestinationError(
-        f"{said!r}: a safetensors file would be written, and its name has to end in {kinds}. Name "
-        f"it {said + WRITTEN[0]!r}, or make the directory first and name {str(path / inside)!r}"
+        f"{said!r}: a {kind} file would be written, and its name has to end in {ways}. Name "
+        f"it {said + usual!r}, or make the directory first and name {str(path / inside)!r}"
     )

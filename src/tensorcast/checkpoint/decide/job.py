@@ -11,22 +11,21 @@ from ...errors import CheckpointError, CorruptFileError
 from ...formats import Format
 from ...policy import Inf, Nan, ResolvedPolicy, Rounding
 from ...words.summary import brief
-from ...words.units import plural
-from ..files.safetensors import SafetensorsWriter
 from ..files.strict_json import parse_object, shortened
+from ..kinds import is_directory, writer_of
 from ..protocol import DataFile, Layout, TensorInfo, TensorSpec
-from ..wording import of_job
+from ..wording import casts_of, of_job
 from .rules import Rule
 from .typed_json import MismatchError, from_json, to_json
 
-VERSION: Final = 1
+SCHEMA: Final = 1
 
 Overflow = Literal["raise", "saturate", "ieee", "keep"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the caller asked for; see `plan`."""
+    """What the caller asked for; see `prepare`."""
 
     to: Format
     rules: tuple[Rule, ...]
@@ -58,6 +57,11 @@ class Step:
     decoder: str | None = None
     kept: str | None = None
 
+    @property
+    def n_bytes_read(self) -> int:
+        """Of all inputs."""
+        return sum(tensor.n_bytes for tensor in self.inputs)
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -75,15 +79,15 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Job:
     """Everything `run` does, decided.
 
     Attributes:
         source, destination: absolute paths.
-        kind: of the source, as in `Checkpoint`.
+        source_kind: the source's kind, as in `Checkpoint`.
         directory: whether the destination is a directory or one file.
         request: what was asked.
-        files: the source's data files as they were when the plan was made.
+        files: the source's data files as they were when the job was made.
         shards: files of tensors to write, in order.
         steps: in the order of their bytes in the shards.
         texts: other files to write, with their text: config.json, the index.
@@ -95,7 +99,7 @@ class Plan:
 
     source: str
     destination: str
-    kind: str
+    source_kind: str
     directory: bool
     request: Request
     files: tuple[DataFile, ...]
@@ -108,8 +112,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        n = plural(len(self.steps), "tensor")
-        return brief(self, f"{self.source} -> {self.destination}", self.request.to.name, n)
+        return brief(self, f"{self.source} -> {self.destination}", casts_of(self))
 
     def __str__(self) -> str:
         return str(of_job(self))
@@ -121,12 +124,12 @@ class Plan:
     def root(self) -> Path:
         """The directory that names of source files are relative to."""
         source = Path(self.source)
-        return source.parent if self.kind == "safetensors" else source
+        return source if is_directory(self.source_kind) else source.parent
 
     @property
     def n_bytes_read(self) -> int:
         """Bytes of source tensors."""
-        return sum(tensor.n_bytes for step in self.steps for tensor in step.inputs)
+        return sum(step.n_bytes_read for step in self.steps)
 
     @property
     def n_bytes_written(self) -> int:
@@ -137,58 +140,62 @@ class Plan:
         """Header and offsets of one shard, laid out again from its outputs.
 
         Raises:
-            CheckpointError: the plan was changed and no longer fits together.
+            CheckpointError: the job was changed and no longer fits together.
         """
         outputs = [t for step in self.steps for t in step.outputs if t.file == shard.file]
         specs = [TensorSpec(t.name, t.format, t.shape) for t in outputs]
-        layout = SafetensorsWriter().lay_out(shard.file, specs, shard.metadata)
+        layout = writer_of(shard.file).lay_out(shard.file, specs, shard.metadata)
         if layout.tensors != tuple(outputs) or layout.n_bytes != shard.n_bytes:
             raise CheckpointError(
-                f"the plan's offsets for {shard.file!r} are not those of its tensors; plan again"
+                f"the job's offsets for {shard.file!r} are not those of its tensors; prepare it "
+                "again"
             )
         return layout
 
     def to_json(self) -> str:
-        """The plan as versioned JSON; `Plan.from_json` gives back an equal plan."""
+        """The job as versioned JSON; `Job.from_json` gives back an equal job."""
         return json.dumps(as_dict(self), indent=1) + "\n"
 
     @staticmethod
-    def from_json(text: str | bytes) -> Plan:
-        """The plan that `to_json` wrote. `run` makes it again from its source and refuses it if
+    def from_json(text: str | bytes) -> Job:
+        """The job that `to_json` wrote. `run` makes it again from its source and refuses it if
         anything differs.
 
         Raises:
-            CheckpointError: the text is no plan, or one of a version this tensorcast does not
+            CheckpointError: the text is no job, or one of a version this tensorcast does not
                 know.
         """
         return _load(text)
 
 
-def as_dict(plan: Plan) -> dict[str, Any]:
-    """The plan in JSON's own types."""
-    members: dict[str, Any] = to_json(plan)
-    return {"tensorcast_plan": VERSION, **members, **{name: getattr(plan, name) for name in _SUMS}}
+def as_dict(job: Job) -> dict[str, Any]:
+    """The job in JSON's own types."""
+    members: dict[str, Any] = to_json(job)
+    sums = {name: getattr(job, name) for name in _SUMS}
+    return {"kind": "job", "schema": SCHEMA, **members, **sums}
 
 
 _SUMS: Final = ("n_bytes_read", "n_bytes_written")
 
 
-def _load(text: str | bytes) -> Plan:
+def _load(text: str | bytes) -> Job:
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     try:
-        members = parse_object(data.lstrip(b" \t\r\n"), "the plan")
+        members = parse_object(data.lstrip(b" \t\r\n"), "the job")
     except CorruptFileError as error:
-        raise CheckpointError(f"this is no plan: {error}") from None
-    version = members.pop("tensorcast_plan", None)
-    if type(version) is not int or version != VERSION:
-        raise CheckpointError(
-            f'expected a plan with "tensorcast_plan": {VERSION}, found '
-            f"{'none' if version is None else shortened(version)}; plan again with this tensorcast"
-        )
+        raise CheckpointError(f"this is no job: {error}") from None
+    for key, wanted in (("kind", "job"), ("schema", SCHEMA)):
+        found = members.pop(key, None)
+        if type(found) is not type(wanted) or found != wanted:
+            raise CheckpointError(
+                f"expected a job with {json.dumps(key)}: {json.dumps(wanted)}, found "
+                f"{'none' if found is None else shortened(found)}; prepare it again with this "
+                "tensorcast"
+            )
     for name in _SUMS:  # of the steps, for those who read the document
         members.pop(name, None)
     try:
-        plan: Plan = from_json(Plan, members)
+        job: Job = from_json(Job, members)
     except MismatchError as error:
-        raise CheckpointError(f"the plan is damaged: {error}; plan again") from None
-    return plan
+        raise CheckpointError(f"the job is damaged: {error}; prepare it again") from None
+    return job

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 
@@ -12,7 +12,7 @@ from ...formats import Format, lookup
 from ...words.globs import unmatched
 from ...words.units import plural
 from ..files.strict_json import shortened
-from ..protocol import TensorInfo
+from ..protocol import Stored, TensorInfo
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,36 @@ def parse_rule(text: str) -> Rule:
     return Rule(glob, lookup(format, "files"))
 
 
+Rules = Mapping[str, Format | str | None] | Sequence[Rule | str]
+"""Globs and formats (None: the source's), or rules, or "GLOB=FORMAT" each."""
+
+
+def as_rules(rules: Rules) -> list[Rule]:
+    """The rules in their order.
+
+    Raises:
+        CheckpointError: one is none.
+        FormatError: no format has that name.
+
+    Example:
+        >>> [str(rule) for rule in as_rules({"*norm*": "f32", "head": None})]
+        ['*norm*=float32', 'keep head']
+    """
+    if isinstance(rules, Mapping):
+        return [
+            Rule(glob, None if format is None else lookup(format, "files"))
+            for glob, format in rules.items()
+        ]
+    if isinstance(rules, str):
+        rules = [rules]
+    return [rule if isinstance(rule, Rule) else parse_rule(rule) for rule in rules]
+
+
 @dataclass(frozen=True)
 class Choice:
-    """What the rules say of one tensor: the format it shall have, and the rule, if one did."""
+    """What the rules say of one tensor: what it shall be stored as, and the rule, if one did."""
 
-    format: Format
+    format: Stored
     rule: Rule | None
 
 
@@ -87,7 +112,7 @@ def choose(
             elif chosen.format != wanted and against[index] is None:
                 against[index] = (tensor, chosen)
         if chosen is None:
-            chosen = Choice(to if tensor.format.is_float else tensor.format, None)
+            chosen = Choice(to if tensor.numbers.is_float else tensor.format, None)
         choices[tensor.name] = chosen
     warnings = []
     for index, (rule, _) in enumerate(patterns):
@@ -101,7 +126,7 @@ def choose(
             raise PolicyError(
                 f"the rule {str(rule)!r} decides nothing: earlier rules take every tensor that it "
                 f"matches, as {str(first.rule)!r} takes {shortened(tensor.name)}. The first rule "
-                "that matches decides (--keep comes before --rule): put the narrower one first, or "
+                "that matches decides (keep= comes before rules=): put the narrower one first, or "
                 "leave one out"
             )
         warnings.append(

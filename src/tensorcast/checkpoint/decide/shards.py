@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from ...words.units import human_bytes
-from ..files.safetensors import MAX_HEADER_BYTES, entry_bytes
 from ..files.strict_json import shortened
-from ..folders.weight_names import shard_names
-from ..protocol import Checkpoint, TensorInfo, TensorSpec
+from ..files.weight_names import shard_names
+from ..kinds import writer_of
+from ..protocol import Checkpoint, TensorInfo, TensorSpec, Writer
 
 _NAMED: Final = 5
 
@@ -42,7 +42,8 @@ def group(
         return [Group(file.name, by_file[file.name], file.metadata) for file in source.files], []
     metadata, warnings = _merged_metadata(source)
     told = sum(len(key) + len(value) for key, value in (metadata or {}).items())
-    shards = split(specs, max_shard_size, MAX_HEADER_BYTES - 8 * told - 1024)
+    writer = writer_of(*shard_names(source.stem, 1, source.variant))
+    shards = split(specs, max_shard_size, writer, told=8 * told + 1024)
     names = shard_names(source.stem, len(shards), source.variant)
     groups = [Group(name, shard, metadata) for name, shard in zip(names, shards, strict=True)]
     return groups, warnings + _larger(groups, max_shard_size)
@@ -53,7 +54,7 @@ def _larger(groups: Sequence[Group], max_shard_size: int) -> list[str]:
     found = [
         f"{group.file} ({human_bytes(n_bytes)}: {shortened(group.specs[0].name)})"
         for group in groups
-        if (n_bytes := sum(_n_bytes(spec) for spec in group.specs)) > max_shard_size
+        if (n_bytes := sum(spec.n_bytes for spec in group.specs)) > max_shard_size
     ]
     if not found:
         return []
@@ -68,28 +69,33 @@ def _larger(groups: Sequence[Group], max_shard_size: int) -> list[str]:
 
 
 def split(
-    specs: Sequence[TensorSpec], max_shard_size: int, max_header_bytes: int = MAX_HEADER_BYTES
+    specs: Sequence[TensorSpec], max_shard_size: int, writer: Writer, *, told: int = 0
 ) -> list[list[TensorSpec]]:
     """Shards in the manner of huggingface_hub's `split_state_dict_into_shards_factory`.
 
     Tensors fill a shard in their order; one larger than a shard gets a shard of its own, which
     comes before the one being filled. A shard is full, too, when its header is.
+
+    Args:
+        writer: of the files.
+        told: bytes of a header that tell of no tensor.
     """
+    room = writer.max_header_bytes - told
     shards: list[list[TensorSpec]] = []
     current: list[TensorSpec] = []
-    filled = told = 0
+    filled = of_tensors = 0
     for spec in specs:
-        n_bytes = _n_bytes(spec)
+        n_bytes = spec.n_bytes
         if n_bytes > max_shard_size:
             shards.append([spec])
             continue
-        of_header = entry_bytes(spec)
-        if filled + n_bytes > max_shard_size or (current and told + of_header > max_header_bytes):
+        of_header = writer.entry_bytes(spec)
+        if filled + n_bytes > max_shard_size or (current and of_tensors + of_header > room):
             shards.append(current)
-            current, filled, told = [], 0, 0
+            current, filled, of_tensors = [], 0, 0
         current.append(spec)
         filled += n_bytes
-        told += of_header
+        of_tensors += of_header
     if current or not shards:
         shards.append(current)
     return shards
@@ -124,10 +130,3 @@ def _merged_metadata(source: Checkpoint) -> tuple[dict[str, str] | None, list[st
         for key in clashes
     ]
     return (merged if any(file.metadata is not None for file in source.files) else None), warnings
-
-
-def _n_bytes(spec: TensorSpec) -> int:
-    n = 1
-    for size in spec.shape:
-        n *= size
-    return spec.format.n_bytes(n)

@@ -11,6 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ...formats import FORMATS, Format
 from ..files.strict_json import shortened
+from ..protocol import SCHEMES, Stored, stored_as
 
 Read = Callable[[object], Any]
 
@@ -51,6 +52,9 @@ def to_json(value: Any) -> Any:
         return [to_json(each) for each in value]
     if isinstance(value, dict):
         return {key: to_json(each) for key, each in value.items()}
+    name = getattr(value, "name", None)
+    if name in SCHEMES and SCHEMES[name] is value:
+        return name
     return {name: to_json(getattr(value, name)) for name in _names(value.__class__)}
 
 
@@ -63,8 +67,8 @@ def from_json(kind: Any, value: object) -> Any:
     """The value of the type that `to_json` made this JSON of.
 
     Args:
-        kind: str, int, bool, a Literal, a Format, a dataclass, `X | None`, `tuple[X, ...]` or
-            `dict[str, X]`.
+        kind: str, int, bool, a Literal, a Format, Stored, a dataclass, `X | None`, `tuple[X, ...]`
+            or `dict[str, X]`.
 
     Raises:
         MismatchError: a field is missing, unknown or of another type; says where.
@@ -80,6 +84,8 @@ def reader(kind: Any) -> Read:
         return _exact(kind)
     if kind is Format:
         return _format
+    if kind == Stored:
+        return _stored
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind)
     if origin is Literal:
@@ -112,6 +118,13 @@ def _format(value: object) -> Format:
     found = FORMATS.get(value) if isinstance(value, str) else None
     if found is None:
         raise MismatchError("the name of a number format", shortened(value))
+    return found
+
+
+def _stored(value: object) -> Stored:
+    found = stored_as(value) if isinstance(value, str) else None
+    if found is None:
+        raise MismatchError("the name of a number format or scheme", shortened(value))
     return found
 
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ...errors import CheckpointError, CorruptFileError
 from ...formats import FORMATS, Format, spelled_by
-from ..protocol import Checkpoint, DataFile, Layout, TensorInfo, TensorSpec
-from ..store.reading import reading
+from ..protocol import DataFile, FileFormat, Layout, Stored, TensorInfo, TensorSpec
+from ..store.regular_files import open_regular, reading
 from .strict_json import corrupt, is_count, is_text, parse_object, shortened
 
 MAX_HEADER_BYTES: Final = 100_000_000
@@ -38,65 +37,9 @@ _SHOWN: Final = 3
 _ENTRY_BYTES: Final = 96
 
 
-def holds(format: Format) -> bool:
+def holds(format: Stored) -> bool:
     """Whether a safetensors file can store tensors of this format."""
-    return format.spellings.get("safetensors") in _RANK
-
-
-# -- reading -----------------------------------------------------------------------------------
-
-
-def open_file(path: Path) -> Checkpoint:
-    """The checkpoint in one safetensors file; no tensor data is read.
-
-    Raises:
-        CorruptFileError: the file breaks the format's rules.
-        FileNotFoundError: there is no such file.
-    """
-    from ..conventions.beside import headers_of, surroundings
-    from ..conventions.detection import has_codes, scaled_reason
-    from ..conventions.siblings import scales_beside
-    from ..folders.weight_names import weight_name
-
-    data_file, tensors = read_header(path, path.name)
-    name = weight_name(path.name)
-    coded = has_codes(tensors)
-    around = surroundings(path, coded)
-    headers = [data_file.metadata]
-    scaled = None
-    if around.shards:  # what lies beside this file may say enough
-        scaled = scaled_reason(
-            (), around.configs, around.files, headers, place=" beside it", coded=coded
-        )
-    if scaled is None:  # the scales of this file's weights may lie in another
-        others, metadata, broken = headers_of(around.shards, read_header)
-        scaled = scaled_reason(
-            [*others, *tensors],
-            around.configs,
-            around.files,
-            [*headers, *metadata],
-            names=around.names,
-            unread=[*around.unread, *broken],
-            absent=around.absent,
-            place=" beside it",
-        )
-    if scaled is None and coded:
-        real = Path(os.path.realpath(path))
-        taken = {path.name, real.name, *(shard.name for shard in around.shards)}
-        scaled = scales_beside(
-            tensors, (path.parent, real.parent), around.files, taken, read_header
-        )
-    return Checkpoint(
-        path=path,
-        kind="safetensors",
-        tensors=tensors,
-        files=(data_file,),
-        metadata=dict(data_file.metadata or {}),
-        stem=name.stem if name and not name.is_shard else path.name.removesuffix(".safetensors"),
-        variant=name.variant if name and not name.is_shard else None,
-        scaled=scaled,
-        remarks=data_file.remarks,
-    )
+    return isinstance(format, Format) and format.spellings.get("safetensors") in _RANK
 
 
 def read_header(path: Path, name: str) -> tuple[DataFile, tuple[TensorInfo, ...]]:
@@ -154,15 +97,6 @@ def read_header(path: Path, name: str) -> tuple[DataFile, tuple[TensorInfo, ...]
         entries.remarks(name),
     )
     return identity, tuple(tensors)
-
-
-def open_regular(path: Path) -> int:
-    """A descriptor for reading a regular file; anything else (FIFO, device, folder) is refused."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise CorruptFileError(f"{str(path)!r}: expected a regular file, found something else")
-    return descriptor
 
 
 def _header_bytes(descriptor: int, path: Path, size: int) -> bytes:
@@ -338,32 +272,20 @@ def begins_like_one(path: Path) -> bool:
     return begin[8:] == b"{" and 8 + int.from_bytes(begin[:8], "little") <= size
 
 
-class SafetensorsReader:
-    """The `Reader` of single files."""
-
-    kind = "safetensors"
-
-    def recognizes(self, path: Path) -> bool:
-        """Whether the name ends in .safetensors and it is no directory."""
-        return path.name.endswith(".safetensors") and not path.is_dir()
-
-    def open(self, path: Path) -> Checkpoint:
-        """See `open_file`."""
-        return open_file(path)
-
-
-# -- writing -----------------------------------------------------------------------------------
-
-
-def entry_bytes(spec: TensorSpec) -> int:
-    """At most how many bytes of a header tell of a tensor."""
-    name = len(json.dumps(spec.name, ensure_ascii=False).encode("utf-8", "replace"))
-    dimensions = sum(len(str(n)) + 1 for n in spec.shape)
-    return name + dimensions + _ENTRY_BYTES
-
-
 class SafetensorsWriter:
     """The `Writer`: the header and order of the reference library's `serialize`."""
+
+    max_header_bytes = MAX_HEADER_BYTES
+
+    def holds(self, format: Stored) -> bool:
+        """Whether the format has a safetensors dtype."""
+        return holds(format)
+
+    def entry_bytes(self, spec: TensorSpec) -> int:
+        """At most how many bytes of a header tell of a tensor."""
+        name = len(json.dumps(spec.name, ensure_ascii=False).encode("utf-8", "replace"))
+        dimensions = sum(len(str(n)) + 1 for n in spec.shape)
+        return name + dimensions + _ENTRY_BYTES
 
     def lay_out(
         self, file: str, tensors: list[TensorSpec], metadata: dict[str, str] | None
@@ -385,7 +307,7 @@ class SafetensorsWriter:
         sizes: list[int] = []
         position = 0
         for spec in ordered:
-            n_bits = spec.format.bits
+            n_bits = spec.numbers.bits
             for n in spec.shape:
                 n_bits *= n
             if n_bits % 8:
@@ -418,10 +340,19 @@ class SafetensorsWriter:
 
 
 def _dtype(spec: TensorSpec) -> str:
-    dtype = spec.format.spellings.get("safetensors")
-    if dtype not in _RANK:
+    dtype = spec.numbers.spellings.get("safetensors")
+    if not holds(spec.format) or dtype not in _RANK:
         raise CheckpointError(
-            f"{spec.name!r}: safetensors has no dtype for {spec.format}; "
+            f"{spec.name!r}: safetensors has no dtype for {spec.format.name}; "
             f"it has {', '.join(sorted(_RANK, key=_RANK.__getitem__))}"
         )
     return dtype
+
+
+SAFETENSORS: Final = FileFormat(
+    kind="safetensors",
+    ending=".safetensors",
+    read_header=read_header,
+    begins_like_one=begins_like_one,
+    writer=SafetensorsWriter(),
+)

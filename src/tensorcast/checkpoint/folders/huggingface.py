@@ -28,6 +28,8 @@ class HuggingFaceReader:
     """The `Reader` of directories."""
 
     kind = "huggingface"
+    label = "Hugging Face directory"
+    says = "a directory with model.safetensors or model.safetensors.index.json"
 
     def recognizes(self, path: Path) -> bool:
         """Whether it is a directory."""
@@ -102,7 +104,9 @@ def open_directory(path: Path) -> Checkpoint:
         scaled = scales_beside(tensors, [path], present, names, read_header)
     return Checkpoint(
         path=path,
-        kind="huggingface",
+        kind=HuggingFaceReader.kind,
+        label=HuggingFaceReader.label,
+        directory=True,
         tensors=tuple(tensors),
         files=tuple(files),
         metadata=dict(metadata) if isinstance(metadata, dict) else {},

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from ...errors import UnsupportedCheckpointError
-from ..files.safetensors import open_regular
 from ..files.strict_json import corrupt
-from ..store.reading import reading
+from ..store.regular_files import open_regular, reading
 
 _MAX_JSON_BYTES: Final = 100_000_000
 

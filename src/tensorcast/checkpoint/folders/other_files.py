@@ -16,8 +16,8 @@ from typing import Final
 
 from ...errors import CheckpointError, CorruptFileError
 from ..files.strict_json import parse_object, shortened
+from ..files.weight_names import ADAPTER, WHOLE_MODELS, index_of, weight_name
 from .links import inside, read_small
-from .weight_names import ADAPTER, WHOLE_MODELS, index_of, weight_name
 
 _PARTS: Final = r"([.-][^/]*)?"  # a variant, a shard
 _INDEX: Final = r"(\.index(\.[^./]+)?\.json)?"

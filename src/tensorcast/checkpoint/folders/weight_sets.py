@@ -12,8 +12,8 @@ from typing import Final
 
 from ...errors import UnsupportedCheckpointError
 from ..files.strict_json import parse_object, shortened
+from ..files.weight_names import WHOLE_MODELS, index_file, index_of, weight_name
 from .links import read_small
-from .weight_names import WHOLE_MODELS, index_file, index_of, weight_name
 
 NAMED_WEIGHTS: Final = "transformers_weights"  # config.json's key for weights of another name
 _LEVELS: Final = 3
@@ -140,9 +140,6 @@ def _one_way(path: Path, each: WeightSet) -> WeightSet:
 def _shards(path: Path, index: str) -> list[object]:
     weight_map = parse_object(read_small(path, index), path / index).get("weight_map")
     return list(weight_map.values()) if isinstance(weight_map, dict) else []
-
-
-# -- no weights at the top ---------------------------------------------------------------------
 
 
 def _pipeline(path: Path, names: list[str]) -> str:

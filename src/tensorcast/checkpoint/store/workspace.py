@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from ...errors import CheckpointError, CorruptFileError, DestinationError
-from ..files.safetensors import open_regular
 from . import syscalls
+from .regular_files import open_regular
 
 VERSION: Final = 3
 _MAX_RECEIPTS: Final = 1 << 26
@@ -104,8 +104,6 @@ class Workspace:
             os.close(descriptor)
         raise DestinationError(f"{str(self.path)!r} comes and goes; is another run at work?")
 
-    # -- receipts ------------------------------------------------------------------------------
-
     def resume(self, job: str) -> set[str]:
         """The files that an earlier run of the same job says it finished; of another job nothing
         is left.
@@ -158,8 +156,6 @@ class Workspace:
             if isinstance(members, dict):
                 lines.append(members)
         return lines
-
-    # -- the last rename -----------------------------------------------------------------------
 
     def commit(self, product: Path, *, check: Callable[[str], None]) -> None:
         """Make `product` the destination in one step.
@@ -233,7 +229,7 @@ class Workspace:
             raise self._appeared(None) from None
 
     def _appeared(self, why: DestinationError | None) -> DestinationError:
-        reason = why or "run again with --force to replace it (force=True)"
+        reason = why or "run again with force=True to replace it"
         return DestinationError(
             f"{self.destination!r} came into being during the run, or changed: {reason}; what is "
             "finished is kept"
@@ -253,8 +249,6 @@ class Workspace:
             committed = False
         if committed:  # only the old data and the receipts are left here
             self.clear()
-
-    # -- sweeping ------------------------------------------------------------------------------
 
     def clear(self) -> None:
         """Remove everything in the workspace.

@@ -13,10 +13,10 @@ from ...formats import FORMATS, Format
 from ...policy import Policy
 from ...words.summary import brief
 from ...words.units import decibels, plural
-from .. import as_checkpoint
-from ..protocol import Checkpoint, TensorInfo
-from ..wording import of_comparison
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
+from ..opening import as_checkpoint
+from ..protocol import Checkpoint, Stored, TensorInfo
+from ..wording import of_difference
+from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
 from .worker import Progress, Report
 
@@ -30,7 +30,7 @@ _LARGE: Final = 2.0**400
 
 
 @dataclass(frozen=True)
-class Difference:
+class TensorDifference:
     """One tensor that both checkpoints have.
 
     Attributes:
@@ -47,8 +47,8 @@ class Difference:
     """
 
     name: str
-    format_a: Format
-    format_b: Format
+    format_a: Stored
+    format_b: Stored
     shape_a: tuple[int, ...]
     shape_b: tuple[int, ...]
     n_elements: int
@@ -65,7 +65,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Difference:
     """Two checkpoints, tensor by tensor.
 
     Attributes:
@@ -74,7 +74,7 @@ class Comparison:
         extra: names only in b.
     """
 
-    tensors: tuple[Difference, ...]
+    tensors: tuple[TensorDifference, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
 
@@ -85,10 +85,10 @@ class Comparison:
         return brief(self, f"{n:,} of {plural(len(self.tensors), 'tensor')} differ", missing, extra)
 
     def __str__(self) -> str:
-        return str(of_comparison(self))
+        return str(of_difference(self))
 
     def _repr_html_(self) -> str:
-        return of_comparison(self)._repr_html_()
+        return of_difference(self)._repr_html_()
 
     @property
     def equal(self) -> bool:
@@ -138,13 +138,13 @@ class _Part:
         )
 
 
-def compare(
+def diff(
     a: Checkpoint | str | os.PathLike[str],
     b: Checkpoint | str | os.PathLike[str],
     *,
     threads: int | None = None,
     progress: Report | None = None,
-) -> Comparison:
+) -> Difference:
     """Every tensor of `a` beside the one of the same name in `b`.
 
     Tensors of different formats are compared by value, exactly: each is decoded to float64, and
@@ -152,7 +152,7 @@ def compare(
 
     Args:
         a, b: from `open_checkpoint`, or paths; `a` is the one errors are measured against.
-        threads: see `chunks.n_threads`.
+        threads: see `chunking.n_threads`.
         progress: called in this thread with a `Progress` of phase "compare", bytes of `a`.
     """
     a, b = as_checkpoint(a), as_checkpoint(b)
@@ -164,7 +164,7 @@ def compare(
     done = 0
 
     def per_chunk(index: int) -> int:
-        return chunk_elements(*(tensor.format for tensor in pairs[index]))
+        return chunk_elements(*pairs[index])
 
     paths = [(a.root / one.file, b.root / other.file) for one, other in pairs]
 
@@ -181,7 +181,10 @@ def compare(
             path, other_path = paths[chunk.step]
             view = read_chunk(files, path, one, chunk, buffers.source)
             other_view = read_chunk(files, other_path, other, chunk, buffers.target)
-            part = _part(view, other_view, one.format, other.format, chunk.n_elements)
+            if one.is_plain:
+                part = _part(view, other_view, one.numbers, other.numbers, chunk.n_elements)
+            else:  # the same blocks with scales: equal or not
+                part = _Part(n_different=int(view != other_view))
             with lock:
                 parts[chunk.step][chunk.number] = part
                 done += len(view)
@@ -202,7 +205,7 @@ def compare(
             tick=tick,
             wake=threading.Event(),
         )
-    return Comparison(
+    return Difference(
         tensors=tuple(_difference(*pair, part) for pair, part in zip(pairs, parts, strict=True)),
         missing=tuple(tensor.name for tensor in a.tensors if tensor.name not in b.by_name),
         extra=tuple(tensor.name for tensor in b.tensors if tensor.name not in a.by_name),
@@ -210,17 +213,23 @@ def compare(
 
 
 def _comparable(one: TensorInfo, other: TensorInfo) -> bool:
-    return one.shape == other.shape and one.format.is_complex == other.format.is_complex
+    if one.shape != other.shape:
+        return False
+    if not (one.is_plain and other.is_plain):
+        return one.format == other.format
+    return one.numbers.is_complex == other.numbers.is_complex
 
 
-def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> Difference:
+def _difference(one: TensorInfo, other: TensorInfo, parts: dict[int, _Part]) -> TensorDifference:
     total: _Part | None = None
     if _comparable(one, other):
         total = _Part()
         for number in sorted(parts):  # one order of the sums, whatever the threads did
             total = total.merge(parts[number])
     same = one.format == other.format and total is not None and total.n_different == 0
-    return Difference(
+    if not (one.is_plain or same):
+        total = None  # how far blocks are apart is not known without their scales
+    return TensorDifference(
         name=one.name,
         format_a=one.format,
         format_b=other.format,

@@ -10,9 +10,9 @@ from ...core.block import cast_chunk
 from ...core.loss import Loss
 from ...formats import Format, lookup
 from ...policy import Policy
-from .. import as_checkpoint
+from ..opening import as_checkpoint
 from ..protocol import Checkpoint
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
+from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, n_threads, work_off
 from .stream import read_chunk
 from .worker import Progress, Report, TensorState
 
@@ -34,7 +34,7 @@ def measure(
     Args:
         checkpoint: from `open_checkpoint`, or its path.
         candidates: formats, by any spelling.
-        threads: see `chunks.n_threads`.
+        threads: see `chunking.n_threads`.
         progress: called in this thread with a `Progress` of phase "measure".
 
     Returns:
@@ -42,7 +42,9 @@ def measure(
     """
     checkpoint = as_checkpoint(checkpoint)
     rows = [lookup(candidate) for candidate in candidates]
-    tensors = [tensor for tensor in checkpoint.tensors if tensor.format.is_float]
+    tensors = [
+        tensor for tensor in checkpoint.tensors if tensor.is_plain and tensor.numbers.is_float
+    ]
     paths = [checkpoint.root / tensor.file for tensor in tensors]
     states = [{row.name: TensorState(bytearray()) for row in rows} for _ in tensors]
     policy = Policy(overflow="saturate", nan="zero")
@@ -51,7 +53,7 @@ def measure(
     done = 0
 
     uses = (
-        (path, n_chunks(tensor.n_elements, chunk_elements(tensor.format)))
+        (path, n_chunks(tensor.n_elements, chunk_elements(tensor)))
         for path, tensor in zip(paths, tensors, strict=True)
     )
     with Files(uses) as files:
@@ -64,9 +66,9 @@ def measure(
                 loss = cast_chunk(
                     view,
                     None,
-                    tensor.format,
+                    tensor.numbers,
                     row,
-                    policy.resolve(tensor.format, row),
+                    policy.resolve(tensor.numbers, row),
                     n_elements=chunk.n_elements,
                     first_index=chunk.first,
                     report=True,
@@ -85,7 +87,7 @@ def measure(
             (
                 chunk
                 for index, tensor in enumerate(tensors)
-                for chunk in chunks(index, tensor.n_elements, chunk_elements(tensor.format))
+                for chunk in chunks(index, tensor.n_elements, chunk_elements(tensor))
             ),
             buffers=Buffers.chunk,
             threads=n_threads(threads),

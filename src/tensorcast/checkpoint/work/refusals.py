@@ -13,29 +13,29 @@ from ...core.refusal import (
 )
 from ...formats import Format
 from ...judgement import collapse_headline
-from ..decide.planning import Plan
-from ..errors import Finding, TensorCollapseError, TensorNanError, TensorOverflowError
+from ..decide.job import Job
+from ..errors import TensorCollapseError, TensorNanError, TensorOverflowError, TensorRefusal
 from .worker import measure_steps
 
 
 def refusal(
-    plan: Plan, failures: Sequence[int], *, threads: int
+    job: Job, failures: Sequence[int], *, threads: int
 ) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     """The error for the steps that failed; their tensors are measured for it.
 
     Args:
         failures: indices of the steps.
     """
-    losses = measure_steps(plan, failures, report=True, threads=threads)
+    losses = measure_steps(job, failures, report=True, threads=threads)
     findings = []
     for index in failures:
-        step, loss = plan.steps[index], losses[index]
-        source, target = step.inputs[0].format, step.outputs[0].format
+        step, loss = job.steps[index], losses[index]
+        source, target = step.inputs[0].numbers, step.outputs[0].numbers
         policy = step.policy
         assert policy is not None
-        gone = not plan.request.raw and loss.collapses
+        gone = not job.request.raw and loss.collapses
         findings.append(
-            Finding(
+            TensorRefusal(
                 tensor=step.outputs[0].name,
                 source=source.name,
                 target=target.name,
@@ -60,7 +60,7 @@ def _taken_instead(source: Format, target: Format, loss: Loss, gone: bool) -> Fo
 
 
 def _error(
-    findings: tuple[Finding, ...],
+    findings: tuple[TensorRefusal, ...],
 ) -> TensorOverflowError | TensorNanError | TensorCollapseError:
     overflow = any(finding.n_overflow for finding in findings)
     nan = any(finding.n_nan_lost for finding in findings)

@@ -11,9 +11,9 @@ from ...errors import CorruptFileError
 from ...kernels import cpu
 from ...policy import ResolvedPolicy
 from ..protocol import TensorInfo
-from ..store.reading import read_error
+from ..store.regular_files import read_error
 from ..store.workspace import read_into, writing
-from .chunks import Buffers, Chunk, Files
+from .chunking import Buffers, Chunk, Files
 
 _READING: Final = 1
 _WRITING: Final = 2
@@ -29,7 +29,7 @@ def read_chunk(
         CorruptFileError: the file ends early; it has changed since its header was read.
     """
     begin = chunk_offset(tensor, chunk)
-    view = buffer[: tensor.format.n_bytes(chunk.n_elements)]
+    view = buffer[: tensor.bytes_of(chunk.n_elements)]
     try:
         n = read_into(files[path], view, begin)
     except OSError as error:
@@ -76,8 +76,8 @@ def cast_through(
         there,
         buffers.source,
         buffers.target,
-        source.format,
-        target.format,
+        source.numbers,
+        target.numbers,
         policy,
         chunk.n_elements,
         chunk.first,
@@ -87,7 +87,7 @@ def cast_through(
     if end.stopped:
         _raise(end, path, source, chunk, begin, out, target, there)
     files.release(path)
-    loss = loss_of(raw, source.format, target.format, policy, chunk.n_elements, report, collapses)
+    loss = loss_of(raw, source.numbers, target.numbers, policy, chunk.n_elements, report, collapses)
     return loss, end.digest
 
 
@@ -115,7 +115,7 @@ def copy_through(
         _opened_for_writing(outs, out, target, there),
         there,
         buffers.source,
-        source.format.n_bytes(chunk.n_elements),
+        source.bytes_of(chunk.n_elements),
     )
     if end.stopped:
         _raise(end, path, source, chunk, begin, out, target, there)
@@ -125,7 +125,7 @@ def copy_through(
 
 def chunk_offset(tensor: TensorInfo, chunk: Chunk) -> int:
     """Where a chunk of a tensor begins in its file."""
-    return tensor.offset + tensor.format.n_bytes(chunk.first)
+    return tensor.offset + tensor.bytes_of(chunk.first)
 
 
 def _opened(files: Files, path: Path, tensor: TensorInfo, offset: int) -> int:
@@ -163,7 +163,7 @@ def _raise(
     assert end.stopped == _READING
     if end.error:
         raise read_error(failed, path, begin, tensor=source.name) from failed
-    missing = source.format.n_bytes(chunk.n_elements) - end.n_bytes_read
+    missing = source.bytes_of(chunk.n_elements) - end.n_bytes_read
     raise _ended(path, source, begin + end.n_bytes_read, missing)
 
 

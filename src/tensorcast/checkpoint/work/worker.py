@@ -1,4 +1,4 @@
-"""The chunks of a plan: converted, measured, and looked at again."""
+"""The chunks of a job: converted, measured, and looked at again."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CheckpointError, CorruptFileError
 from ...judgement import can_collapse
 from ...policy import ResolvedPolicy
-from ..decide.planning import Plan, Step
-from .chunks import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
+from ..decide.job import Job, Step
+from .chunking import Buffers, Chunk, Files, chunk_elements, chunks, n_chunks, work_off
 from .stream import cast_through, chunk_offset, copy_through
 
 Phase = Literal["measure", "resume", "convert", "verify", "finish", "compare"]
@@ -74,7 +74,7 @@ class TensorState:
 
 def per_chunk(step: Step) -> int:
     """Elements per chunk of a step."""
-    return chunk_elements(*(tensor.format for tensor in (*step.inputs, *step.outputs)))
+    return chunk_elements(*step.inputs, *step.outputs)
 
 
 def step_chunks(steps: Sequence[Step], wanted: Sequence[int]) -> Iterator[Chunk]:
@@ -84,10 +84,10 @@ def step_chunks(steps: Sequence[Step], wanted: Sequence[int]) -> Iterator[Chunk]
         yield from chunks(index, step.outputs[0].n_elements, per_chunk(step))
 
 
-def _uses(plan: Plan, paths: Mapping[int, Path]) -> Iterator[tuple[Path, int]]:
+def _uses(job: Job, paths: Mapping[int, Path]) -> Iterator[tuple[Path, int]]:
     """How many chunks of each step are read from its path."""
     for index, path in paths.items():
-        step = plan.steps[index]
+        step = job.steps[index]
         yield path, n_chunks(step.outputs[0].n_elements, per_chunk(step))
 
 
@@ -95,7 +95,7 @@ def may_collapse(step: Step) -> bool:
     """Whether a step is to be watched: it casts, and its formats let it collapse a tensor."""
     if step.policy is None:
         return False
-    return can_collapse(step.inputs[0].format, step.outputs[0].format, step.policy)
+    return can_collapse(step.inputs[0].numbers, step.outputs[0].numbers, step.policy)
 
 
 def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
@@ -106,7 +106,7 @@ def fails(policy: ResolvedPolicy, loss: Loss) -> bool:
 
 
 def measure_steps(
-    plan: Plan,
+    job: Job,
     wanted: Sequence[int],
     *,
     report: bool,
@@ -119,14 +119,14 @@ def measure_steps(
         report: everything a `Loss` can tell, or only the cheap counts.
     """
     states = {index: TensorState(bytearray()) for index in wanted}
-    paths = {index: plan.root / plan.steps[index].inputs[0].file for index in wanted}
-    total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
+    paths = {index: job.root / job.steps[index].inputs[0].file for index in wanted}
+    total = sum(job.steps[index].inputs[0].n_bytes for index in wanted)
     done = _Counter()
 
-    with Files(_uses(plan, paths)) as files:
+    with Files(_uses(job, paths)) as files:
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
-            step = plan.steps[chunk.step]
+            step = job.steps[chunk.step]
             source, policy = step.inputs[0], step.policy
             assert policy is not None
             path, target = paths[chunk.step], step.outputs[0]
@@ -145,7 +145,7 @@ def measure_steps(
             )
             with done.lock:
                 states[chunk.step].add(chunk.number, loss)
-                done.n_bytes += source.format.n_bytes(chunk.n_elements)
+                done.n_bytes += source.bytes_of(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
@@ -153,7 +153,7 @@ def measure_steps(
 
         work_off(
             work,
-            step_chunks(plan.steps, wanted),
+            step_chunks(job.steps, wanted),
             buffers=Buffers.block,
             threads=threads,
             tick=tick,
@@ -164,7 +164,7 @@ def measure_steps(
 
 
 def retrace_steps(
-    plan: Plan,
+    job: Job,
     root: Path,
     wanted: Sequence[int],
     *,
@@ -182,22 +182,22 @@ def retrace_steps(
         CheckpointError: the source cannot be read.
     """
     states = {index: TensorState(bytearray()) for index in wanted}
-    sources = {index: plan.root / plan.steps[index].inputs[0].file for index in wanted}
-    targets = {index: root / plan.steps[index].outputs[0].file for index in wanted}
-    total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
+    sources = {index: job.root / job.steps[index].inputs[0].file for index in wanted}
+    targets = {index: root / job.steps[index].outputs[0].file for index in wanted}
+    total = sum(job.steps[index].inputs[0].n_bytes for index in wanted)
     done = _Counter()
     different = threading.Event()
 
     with (
-        Files(_uses(plan, sources)) as originals,
-        Files(_uses(plan, targets)) as products,
+        Files(_uses(job, sources)) as originals,
+        Files(_uses(job, targets)) as products,
         Files(flags=os.O_WRONLY) as nowhere,
     ):
 
         def work(chunk: Chunk, buffers: Buffers) -> None:
             if different.is_set():
                 return
-            step = plan.steps[chunk.step]
+            step = job.steps[chunk.step]
             source, target, policy = step.inputs[0], step.outputs[0], step.policy
             origin, path = sources[chunk.step], targets[chunk.step]
             loss: Loss | None = None
@@ -227,7 +227,7 @@ def retrace_steps(
             with done.lock:
                 if loss is not None:
                     states[chunk.step].add(chunk.number, loss)
-                done.n_bytes += source.format.n_bytes(chunk.n_elements)
+                done.n_bytes += source.bytes_of(chunk.n_elements)
 
         def tick() -> None:
             if progress is not None:
@@ -235,7 +235,7 @@ def retrace_steps(
 
         work_off(
             work,
-            step_chunks(plan.steps, wanted),
+            step_chunks(job.steps, wanted),
             buffers=Buffers.block,
             threads=threads,
             tick=tick,
@@ -251,14 +251,14 @@ class Converter:
     """Writes the steps of unfinished shards into files that stand ready, shard after shard, and
     reads them back."""
 
-    def __init__(self, plan: Plan, root: Path, *, report: bool) -> None:
+    def __init__(self, job: Job, root: Path, *, report: bool) -> None:
         """
         Args:
-            plan: what to do.
+            job: what to do.
             root: where the shards stand, at full size and with their headers.
             report: whether to ask for the full `Loss`.
         """
-        self.plan = plan
+        self.job = job
         self.root = root
         self.report = report
         self.states: dict[int, TensorState] = {}
@@ -294,12 +294,12 @@ class Converter:
         When a policy refuses a tensor, or a tensor collapses, nothing more is written, `failed` is
         set, and the remaining tensors are measured, so that `states` knows every tensor that fails.
         """
-        plan = self.plan
-        source_root = plan.root
+        job = self.job
+        source_root = job.root
         names = set(shards)
-        wanted = [i for i, step in enumerate(plan.steps) if step.outputs[0].file in names]
+        wanted = [i for i, step in enumerate(job.steps) if step.outputs[0].file in names]
         for index in wanted:
-            step = plan.steps[index]
+            step = job.steps[index]
             n = n_chunks(step.outputs[0].n_elements, per_chunk(step))
             self.states[index] = TensorState(bytearray(8 * n))
             names.discard(step.outputs[0].file)
@@ -307,8 +307,8 @@ class Converter:
             self._targets[index] = self.root / step.outputs[0].file
         self._finished.extend(sorted(names))  # shards without tensors
         self._written = {path: threading.Event() for path in self._targets.values()}
-        total = sum(plan.steps[index].inputs[0].n_bytes for index in wanted)
-        n_to_verify = sum(plan.steps[index].outputs[0].n_bytes for index in wanted)
+        total = sum(job.steps[index].inputs[0].n_bytes for index in wanted)
+        n_to_verify = sum(job.steps[index].outputs[0].n_bytes for index in wanted)
         last = ""
         started = 0
         verifying = False
@@ -326,9 +326,9 @@ class Converter:
             self._check(chunk, buffers, products)
 
         def todo() -> Iterator[tuple[Callable[[Chunk, Buffers], None], Chunk]]:
-            for chunk in step_chunks(plan.steps, wanted):
+            for chunk in step_chunks(job.steps, wanted):
                 yield write, chunk
-            for chunk in step_chunks(plan.steps, wanted if verify else ()):
+            for chunk in step_chunks(job.steps, wanted if verify else ()):
                 yield check, chunk
 
         def tick() -> None:
@@ -348,9 +348,9 @@ class Converter:
                 progress(Progress("verify", self._verified.n_bytes, n_to_verify))
 
         with (
-            Files(_uses(plan, self._sources)) as sources,
-            Files(_uses(plan, self._targets), flags=os.O_WRONLY) as targets,
-            Files(_uses(plan, self._targets)) as products,
+            Files(_uses(job, self._sources)) as sources,
+            Files(_uses(job, self._targets), flags=os.O_WRONLY) as targets,
+            Files(_uses(job, self._targets)) as products,
         ):
             work_off(
                 lambda piece, buffers: piece[0](piece[1], buffers),
@@ -362,18 +362,18 @@ class Converter:
             )
 
     def _write(self, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files) -> None:
-        n = self._one(self.plan.steps[chunk.step], chunk, buffers, sources, targets)
+        n = self._one(self.job.steps[chunk.step], chunk, buffers, sources, targets)
         with self._done.lock:
             self._done.n_bytes += n
         path = self._targets[chunk.step]
         if targets.release(path):
-            self._finished.append(self.plan.steps[chunk.step].outputs[0].file)
+            self._finished.append(self.job.steps[chunk.step].outputs[0].file)
             self._written[path].set()
             self._wake.set()
 
     def _check(self, chunk: Chunk, buffers: Buffers, products: Files) -> None:
         """One chunk read back; others may still be under way in its file."""
-        path, tensor = self._targets[chunk.step], self.plan.steps[chunk.step].outputs[0]
+        path, tensor = self._targets[chunk.step], self.job.steps[chunk.step].outputs[0]
         self._written[path].wait()
         if self.failed:
             return
@@ -387,7 +387,7 @@ class Converter:
                 "written; the destination was not touched"
             )
         with self._verified.lock:
-            self._verified.n_bytes += tensor.format.n_bytes(chunk.n_elements)
+            self._verified.n_bytes += tensor.bytes_of(chunk.n_elements)
 
     def _one(
         self, step: Step, chunk: Chunk, buffers: Buffers, sources: Files, targets: Files
@@ -396,7 +396,7 @@ class Converter:
         source, target, policy = step.inputs[0], step.outputs[0], step.policy
         path, out = self._sources[chunk.step], self._targets[chunk.step]
         state = self.states[chunk.step]
-        n_bytes = source.format.n_bytes(chunk.n_elements)
+        n_bytes = source.bytes_of(chunk.n_elements)
         if policy is None:
             if self.failed:
                 return 0
@@ -429,12 +429,12 @@ class Converter:
             index
             for index, state in sorted(self.states.items())
             if state.loss is not None
-            and (policy := self.plan.steps[index].policy) is not None
+            and (policy := self.job.steps[index].policy) is not None
             and (fails(policy, state.loss) or self._collapses(state))
         ]
 
     def _collapses(self, state: TensorState) -> bool:
-        return not self.plan.request.raw and state.loss is not None and bool(state.loss.collapses)
+        return not self.job.request.raw and state.loss is not None and bool(state.loss.collapses)
 
 
 def _put(digests: bytearray, number: int, digest: int) -> None:

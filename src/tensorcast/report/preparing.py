@@ -1,10 +1,10 @@
-"""What `tensorcast convert --dry-run` shows: the plan, and what it would take."""
+"""What `tensorcast convert --dry-run` shows: the job, and what it would take."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from ..checkpoint.decide.planning import Plan, Step
+from ..checkpoint.decide.job import Job, Step
 from ..checkpoint.decide.raw import SHORT
 from ..words.table import Column, layout
 from ..words.text import Line, Span, line, safe
@@ -17,7 +17,7 @@ _NAMED = 4
 
 
 def lines(
-    plan: Plan,
+    job: Job,
     *,
     width: int | None,
     full: bool,
@@ -33,22 +33,22 @@ def lines(
         n_bytes_free: on its file system; None: not known.
     """
     return [
-        line(Span("plan", "title"), "  ", safe(plan.source)),
-        line("   -> ", safe(plan.destination)),
+        line(Span("job", "title"), "  ", safe(job.source)),
+        line("   -> ", safe(job.destination)),
         (),
-        *_tree(plan, width, full),
+        *_tree(job, width, full),
         (),
-        *_files(plan, width, full),
+        *_files(job, width, full),
         (),
-        *_summary(plan, width, full, n_bytes_needed, n_bytes_free),
-        *(line(Span("warning: ", "warn"), safe(text)) for text in plan.warnings),
+        *_summary(job, width, full, n_bytes_needed, n_bytes_free),
+        *(line(Span("warning: ", "warn"), safe(text)) for text in job.warnings),
         line(Span("nothing was written: this is a dry run", "dim")),
     ]
 
 
-def _tree(plan: Plan, width: int | None, full: bool) -> list[Line]:
+def _tree(job: Job, width: int | None, full: bool) -> list[Line]:
     entries: list[Entry] = []
-    for step in plan.steps:
+    for step in job.steps:
         before = sum(tensor.n_bytes for tensor in step.inputs)
         for output in step.outputs:
             source = step.inputs[0].format.name
@@ -85,12 +85,12 @@ def _tree(plan: Plan, width: int | None, full: bool) -> list[Line]:
     return layout(heads, rows, width=width)
 
 
-def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
-    if len(plan.shards) > _MANY and not full:
-        sizes = sorted(shard.n_bytes for shard in plan.shards)
+def _files(job: Job, width: int | None, full: bool) -> list[Line]:
+    if len(job.shards) > _MANY and not full:
+        sizes = sorted(shard.n_bytes for shard in job.shards)
         least, most = human_bytes(sizes[0]), human_bytes(sizes[-1])
-        return [line(f"{len(plan.shards)} files of {least} to {most} (--full lists them)")]
-    tensors = Counter(output.file for step in plan.steps for output in step.outputs)
+        return [line(f"{len(job.shards)} files of {least} to {most} (--full lists them)")]
+    tensors = Counter(output.file for step in job.steps for output in step.outputs)
     heads = [
         Column("file", elastic=True, tall=True),
         Column("tensors", "right"),
@@ -98,33 +98,33 @@ def _files(plan: Plan, width: int | None, full: bool) -> list[Line]:
     ]
     rows = [
         [safe(shard.file), count(tensors[shard.file]), human_bytes(shard.n_bytes)]
-        for shard in plan.shards
+        for shard in job.shards
     ]
     return layout(heads, rows, width=width)
 
 
 def _is_bare(step: Step) -> bool:
     """Whether floats become a format that elsewhere comes with a scale."""
-    source, target = step.inputs[0].format, step.outputs[0].format
+    source, target = step.inputs[0].numbers, step.outputs[0].numbers
     return source.is_float and (target.bits < 8 or not target.is_float)
 
 
 def _summary(
-    plan: Plan, width: int | None, full: bool, n_bytes_needed: int, n_bytes_free: int | None
+    job: Job, width: int | None, full: bool, n_bytes_needed: int, n_bytes_free: int | None
 ) -> list[Line]:
     rows: list[list[str | Span]] = []
 
     def say(head: str, text: str) -> None:
         rows.append([Span(head, "dim"), text])
 
-    casts = [step for step in plan.steps if step.policy is not None]
+    casts = [step for step in job.steps if step.policy is not None]
     n_before = sum(tensor.n_bytes for step in casts for tensor in step.inputs)
     n_after = sum(tensor.n_bytes for step in casts for tensor in step.outputs)
     share = percent(n_after, n_before)
     sizes = f"{human_bytes(n_before)} -> {human_bytes(n_after)} ({share})"
     say("cast", f"{plural(len(casts), 'tensor')}, {sizes}")
     kept: dict[str, tuple[int, int]] = {}
-    for step in plan.steps:
+    for step in job.steps:
         if step.policy is None:
             n, n_bytes = kept.get(step.kept or "", (0, 0))
             size = sum(tensor.n_bytes for tensor in step.outputs)
@@ -135,12 +135,12 @@ def _summary(
     for name in bare:
         ask = f"tensorcast inspect --stats --candidate {name}"
         say(f"to {name}", f"a plain cast without a scale; {ask} shows what would be lost")
-    if plan.texts:
-        say("rewritten", safe(", ".join(plan.texts)))
-    if plan.extra_files:
-        say("copied", _some([safe(name) for name in plan.extra_files]))
-    rows += rows_of_files(plan.unconverted, plan.skipped, full=full)
-    request = plan.request
+    if job.texts:
+        say("rewritten", safe(", ".join(job.texts)))
+    if job.extra_files:
+        say("copied", _some([safe(name) for name in job.extra_files]))
+    rows += rows_of_files(job.unconverted, job.skipped, full=full)
+    request = job.request
     if request.raw:
         say("raw", SHORT)
     policy = f"overflow {request.overflow}, rounding {request.rounding or 'nearest-even'}"

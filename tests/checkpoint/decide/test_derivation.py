@@ -1,4 +1,4 @@
-"""A plan is a file that anybody may have edited: nothing in it is carried out that does not follow
+"""A job is a file that anybody may have edited: nothing in it is carried out that does not follow
 from its source and its request."""
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from checkpoint.handmade import write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
+from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule
-from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import CheckpointError, CorruptFileError
 from tensorcast.formats import FORMATS
 
@@ -35,10 +35,10 @@ def source(tmp_path: Path) -> Path:
     return write_directory(tmp_path / "m", SHARDS, extra=files)
 
 
-def planned(source: Path, destination: Path, **options: Any) -> dict[str, Any]:
+def prepared(source: Path, destination: Path, **options: Any) -> dict[str, Any]:
     options = {"rules": [Rule("n", FORMATS["int32"])], **options}
     members: dict[str, Any] = json.loads(
-        plan(open_checkpoint(source), destination, "bfloat16", **options).to_json()
+        prepare(open_checkpoint(source), destination, "bfloat16", **options).to_json()
     )
     return members
 
@@ -81,23 +81,23 @@ def test_no_edited_value_is_carried_out(source: Path, tmp_path: Path, kind: str)
     place, target = source, tmp_path / "out"
     if kind == "file":
         place, target = source / FIRST, tmp_path / "o.safetensors"
-    sound = planned(place, target)
+    sound = prepared(place, target)
     before = names(tmp_path)
     n = 0
     for where in leaves(sound):
         if not where or where[0] in ("destination", "n_bytes_read", "n_bytes_written"):
-            continue  # another place is a sound plan for there; the sums are read by nobody
+            continue  # another place is a sound job for there; the sums are read by nobody
         for change in changes(_at(sound, where)):
             edited = deepcopy(sound)
             _at(edited, where[:-1])[where[-1]] = change
             if edited == sound and repr(edited) == repr(sound):
                 continue
             with pytest.raises((CheckpointError, FileNotFoundError)):
-                run(Plan.from_json(json.dumps(edited)))
+                run(Job.from_json(json.dumps(edited)))
             assert names(tmp_path) == before, where
             n += 1
     assert n > 400
-    run(Plan.from_json(json.dumps(sound)))
+    run(Job.from_json(json.dumps(sound)))
     assert target.exists()
 
 
@@ -109,29 +109,29 @@ def _at(node: Any, where: tuple[Any, ...]) -> Any:
 
 def refusal(members: dict[str, Any]) -> str:
     with pytest.raises(CheckpointError) as caught:
-        run(Plan.from_json(json.dumps(members)))
+        run(Job.from_json(json.dumps(members)))
     return str(caught.value)
 
 
 def test_the_difference_is_named(source: Path, tmp_path: Path) -> None:
-    edited = planned(source, tmp_path / "out")
+    edited = prepared(source, tmp_path / "out")
     offset = edited["steps"][0]["inputs"][0]["offset"]
     edited["steps"][0]["inputs"][0]["offset"] += 4
     edited["texts"]["../x"] = "evil"
     said = refusal(edited)
     tensor = edited["steps"][0]["outputs"][0]["name"]
     assert (
-        f"steps[0] ('{tensor}').inputs[0].offset: the plan says {offset + 4}, the source gives "
+        f"steps[0] ('{tensor}').inputs[0].offset: the job says {offset + 4}, the source gives "
         f"{offset}" in said
     )
-    assert "texts.../x: the plan has it, the source gives no such entry" in said
-    assert said.splitlines()[-1].startswith("Plan again: ")
-    assert "a plan is not for editing" in said
+    assert "texts.../x: the job has it, the source gives no such entry" in said
+    assert said.splitlines()[-1].startswith("Prepare it again: ")
+    assert "a job is not for editing" in said
 
 
 def test_long_texts_are_shown_where_they_differ(source: Path, tmp_path: Path) -> None:
     (source / "config.json").write_text(json.dumps({"dtype": "float32", "x": "y" * 5000, "z": 1}))
-    edited = planned(source, tmp_path / "out")
+    edited = prepared(source, tmp_path / "out")
     edited["texts"]["config.json"] = edited["texts"]["config.json"].replace('"z": 1', '"z": 2')
     said = refusal(edited)
     assert '"z": 2' in said
@@ -141,7 +141,7 @@ def test_long_texts_are_shown_where_they_differ(source: Path, tmp_path: Path) ->
 
 def test_many_differences_are_not_all_listed(tmp_path: Path) -> None:
     path = write(tmp_path / "x.safetensors", {f"t{i}": np.ones(2, "f4") for i in range(500)})
-    edited = planned(path, tmp_path / "o.safetensors", rules=[])
+    edited = prepared(path, tmp_path / "o.safetensors", rules=[])
     for step in edited["steps"]:
         step["outputs"][0]["format"] = "float16"
     assert len(refusal(edited).splitlines()) < 10
@@ -155,25 +155,25 @@ def test_many_differences_are_not_all_listed(tmp_path: Path) -> None:
         (lambda m: m.update(destination="out"), "destination: expected an absolute path"),
         (lambda m: m.update(destination=m["destination"] + "\0"), "expected an absolute path"),
         (lambda m: m.update(destination=m["destination"] + "\ud800"), "expected an absolute path"),
-        (lambda m: m.update(tensorcast_plan=True), 'with "tensorcast_plan": 1, found True'),
-        (lambda m: m.update(tensorcast_plan=1.0), 'with "tensorcast_plan": 1, found 1.0'),
-        (lambda m: m.update(tensorcast_plan=0), 'with "tensorcast_plan": 1, found 0; plan again'),
+        (lambda m: m.update(schema=True), 'with "schema": 1, found True'),
+        (lambda m: m.update(schema=1.0), 'with "schema": 1, found 1.0'),
+        (lambda m: m.update(schema=0), 'with "schema": 1, found 0; prepare it again'),
         (lambda m: m.update(extra=1), "expected no other field, found 'extra'"),
         (lambda m: m["request"].pop("nan"), "request: expected the field 'nan'"),
-        (lambda m: m["request"].update(seed=-1), "a plan is not for editing"),
-        (lambda m: m["request"].update(seed=1 << 64), "a plan is not for editing"),
+        (lambda m: m["request"].update(seed=-1), "a job is not for editing"),
+        (lambda m: m["request"].update(seed=1 << 64), "a job is not for editing"),
         (lambda m: m["request"].update(max_shard_size=0), "max_shard_size is in bytes"),
         (lambda m: m["request"].update(to="int4"), "safetensors cannot hold int4"),
         (lambda m: m["request"].update(to="bf16"), "request.to: expected the name of a number fo"),
         (lambda m: m["request"].update(overflow="wrap"), "request.overflow: expected one of"),
-        (lambda m: m["steps"].pop(), "steps: the plan has 2 entries, the source gives 3"),
-        (lambda m: m["steps"][1]["inputs"].clear(), "('a').inputs: the plan has 0 entries"),
+        (lambda m: m["steps"].pop(), "steps: the job has 2 entries, the source gives 3"),
+        (lambda m: m["steps"][1]["inputs"].clear(), "('a').inputs: the job has 0 entries"),
     ],
 )
 def test_what_is_said_of_it(
     source: Path, tmp_path: Path, edit: Callable[[dict[str, Any]], object], said: str
 ) -> None:
-    edited = planned(source, tmp_path / "out")
+    edited = prepared(source, tmp_path / "out")
     edit(edited)
     before = names(tmp_path)
     assert said in refusal(edited)
@@ -185,45 +185,45 @@ def test_what_is_said_of_it(
     [
         b"\xff\xfe{}",
         b"\xef\xbb\xbf{}",
-        b'{"tensorcast_plan": 1, "tensorcast_plan": 1}',
-        b'{"tensorcast_plan": NaN}',
-        b'{"tensorcast_plan": 1e999}',
-        b'{"tensorcast_plan": ' + b"9" * 5000 + b"}",
+        b'{"kind": "job", "kind": "job"}',
+        b'{"kind": NaN}',
+        b'{"kind": 1e999}',
+        b'{"kind": ' + b"9" * 5000 + b"}",
         b'{"a": ' * 100_000,
         b'{"a":' + b"[" * 100_000,
-        b'{"tensorcast_plan": 1, "source": "\xff"}',
+        b'{"kind": "job", "schema": 1, "source": "\xff"}',
         b"null",
         b"{",
     ],
     ids=range(11),
 )
-def test_text_that_is_no_plan(text: bytes) -> None:
-    with pytest.raises(CheckpointError, match=r"no plan|expected a plan") as caught:
-        Plan.from_json(text)
+def test_text_that_is_no_job(text: bytes) -> None:
+    with pytest.raises(CheckpointError, match=r"no job|expected a job") as caught:
+        Job.from_json(text)
     assert len(str(caught.value)) < 400
 
 
 def test_bytes_and_blanks_in_front_are_read_too(source: Path, tmp_path: Path) -> None:
-    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
-    assert Plan.from_json(b"\n " + made.to_json().encode()) == made
+    made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    assert Job.from_json(b"\n " + made.to_json().encode()) == made
 
 
 def test_an_object_that_was_changed_is_refused_like_a_file(source: Path, tmp_path: Path) -> None:
-    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
     made.texts["../x"] = "evil"
     with pytest.raises(CheckpointError, match="no such entry"):
         run(made)
-    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
     with pytest.raises(CheckpointError, match="extra_files"):
         run(replace(made, extra_files=("../x",)))
-    for other in ("plan.json", None, made.to_json()):
-        with pytest.raises(CheckpointError, match="expected a plan from"):
+    for other in ("job.json", None, made.to_json()):
+        with pytest.raises(CheckpointError, match="expected a job from"):
             run(other)
 
 
 @pytest.mark.parametrize("change", ["config", "a new file", "index", "gone"])
 def test_a_source_that_changed_beside_its_weights(source: Path, tmp_path: Path, change) -> None:
-    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
     if change == "config":
         (source / "config.json").write_text('{"dtype": "float32", "new": 1}')
     elif change == "a new file":
@@ -234,22 +234,22 @@ def test_a_source_that_changed_beside_its_weights(source: Path, tmp_path: Path, 
     else:
         (source / "vocab.txt").unlink()
     before = names(tmp_path)
-    with pytest.raises(CheckpointError, match="Plan again: the source has changed"):
+    with pytest.raises(CheckpointError, match="Prepare it again: the source has changed"):
         run(made)
     assert names(tmp_path) == before
 
 
 def test_weights_that_changed_are_said_to_have(source: Path, tmp_path: Path) -> None:
-    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
     os.utime(source / FIRST, ns=(1, 1))
-    with pytest.raises(CorruptFileError, match="as it was planned, found another mtime_ns; plan"):
+    with pytest.raises(CorruptFileError, match="as it was prepared, found another mtime_ns; prep"):
         run(made)
 
 
 def test_paths_are_taken_for_checkpoints(source: Path, tmp_path: Path) -> None:
-    assert plan(str(source), tmp_path / "out", "bfloat16") == plan(
+    assert prepare(str(source), tmp_path / "out", "bfloat16") == prepare(
         open_checkpoint(source), tmp_path / "out", "bfloat16"
     )
     for other in (3, None, [source], b"x"):
-        with pytest.raises(CheckpointError, match="open_checkpoint, or its path, found"):
-            plan(other, tmp_path / "out", "bfloat16")
+        with pytest.raises(CheckpointError, match=r"the path of a checkpoint, or what .*, found"):
+            prepare(other, tmp_path / "out", "bfloat16")

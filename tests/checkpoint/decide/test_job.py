@@ -1,4 +1,4 @@
-"""The plan: data that says everything, the same after JSON, made without touching anything."""
+"""The job: data that says everything, the same after JSON, made without touching anything."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from checkpoint.handmade import header_of, write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare
+from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule
 from tensorcast.checkpoint.decide.shards import split
-from tensorcast.checkpoint.files.safetensors import SafetensorsWriter
-from tensorcast.checkpoint.folders.weight_names import shard_names
+from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES, SafetensorsWriter
+from tensorcast.checkpoint.files.weight_names import shard_names
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.errors import CheckpointError
 from tensorcast.formats import FORMATS
 
-PLAN_KEYS = [each.name for each in dataclasses.fields(Plan)]
+JOB_KEYS = [each.name for each in dataclasses.fields(Job)]
 INDEX = "model.safetensors.index.json"
 SHARDS = [
     {"z": np.ones((4, 4), "f4"), "ids": np.arange(3)},
@@ -41,7 +42,7 @@ def source(tmp_path: Path):
 
 
 def test_says_what_goes_where(source, tmp_path: Path) -> None:
-    made = plan(source, tmp_path / "out", "bfloat16", rules=[Rule("a", None)])
+    made = prepare(source, tmp_path / "out", "bfloat16", rules=[Rule("a", None)])
     assert (made.source, made.destination) == (str(tmp_path / "m"), str(tmp_path / "out"))
     rows = [
         (s.inputs[0].name, str(s.inputs[0].format), str(s.outputs[0].format),
@@ -64,12 +65,12 @@ def test_says_what_goes_where(source, tmp_path: Path) -> None:
 
 def test_nothing_is_touched(source, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
-    plan(source, tmp_path / "out", "bfloat16")
+    prepare(source, tmp_path / "out", "bfloat16")
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_is_equal_after_json(source, tmp_path: Path) -> None:
-    made = plan(
+    made = prepare(
         source,
         tmp_path / "out",
         "float8_e4m3fn",
@@ -82,40 +83,43 @@ def test_is_equal_after_json(source, tmp_path: Path) -> None:
     )
     text = made.to_json()
     assert text.isascii()
-    assert json.loads(text)["tensorcast_plan"] == 1
-    assert Plan.from_json(text) == made
-    assert Plan.from_json(text).to_json() == text
+    assert json.loads(text)["kind"] == "job"
+    assert Job.from_json(text) == made
+    assert Job.from_json(text).to_json() == text
 
 
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "this is no plan"),
-        ("[]", "this is no plan: .*expected JSON starting with '{'"),
-        ("{}", "found none; plan again"),
-        ('{"tensorcast_plan": 2}', "found 2; plan again"),
-        ('{"tensorcast_plan": 1}', "the plan is damaged: expected the field 'source', found none"),
+        ("", "this is no job"),
+        ("[]", "this is no job: .*expected JSON starting with '{'"),
+        ("{}", "found none; prepare it again"),
+        ('{"kind": "job", "schema": 2}', "found 2; prepare it again"),
         (
-            json.dumps(dict.fromkeys(PLAN_KEYS, 3) | {"tensorcast_plan": 1}),
-            "the plan is damaged: source: expected a string, found 3; plan again",
+            '{"kind": "job", "schema": 1}',
+            "the job is damaged: expected the field 'source', found none",
+        ),
+        (
+            json.dumps(dict.fromkeys(JOB_KEYS, 3) | {"kind": "job", "schema": 1}),
+            "the job is damaged: source: expected a string, found 3; prepare it again",
         ),
     ],
 )
-def test_refuses_what_is_no_plan(text: str, match: str) -> None:
+def test_refuses_what_is_no_job(text: str, match: str) -> None:
     with pytest.raises(CheckpointError, match=match):
-        Plan.from_json(text)
+        Job.from_json(text)
 
 
-def test_a_changed_plan_no_longer_fits_together(source, tmp_path: Path) -> None:
-    members = json.loads(plan(source, tmp_path / "out", "bfloat16").to_json())
+def test_a_changed_job_no_longer_fits_together(source, tmp_path: Path) -> None:
+    members = json.loads(prepare(source, tmp_path / "out", "bfloat16").to_json())
     members["steps"][1]["outputs"][0]["offset"] += 8
-    changed = Plan.from_json(json.dumps(members))
+    changed = Job.from_json(json.dumps(members))
     with pytest.raises(CheckpointError, match=r"offsets for 'model-00001-of-00002\.safetensors'"):
         changed.layout(changed.shards[0])
 
 
 def test_the_index_is_rewritten(source, tmp_path: Path) -> None:
-    index = json.loads(plan(source, tmp_path / "out", "bfloat16").texts[INDEX])
+    index = json.loads(prepare(source, tmp_path / "out", "bfloat16").texts[INDEX])
     one, two = (f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
     assert index == {
         "metadata": {"total_size": 32 + 24 + 20 + 6, "total_parameters": 32, "by": "me"},
@@ -124,13 +128,13 @@ def test_the_index_is_rewritten(source, tmp_path: Path) -> None:
 
 
 def test_the_index_of_unchanged_names_differs_in_its_total_alone(source, tmp_path: Path) -> None:
-    text = plan(source, tmp_path / "out", "bfloat16").texts[INDEX]
+    text = prepare(source, tmp_path / "out", "bfloat16").texts[INDEX]
     before = (source.path / INDEX).read_text()
     assert text.replace('"total_size": 82', '"total_size": 999') == before.replace("\\u00e9", "é")
 
 
-def test_config_and_index_are_texts_of_the_plan(source, tmp_path: Path) -> None:
-    texts = plan(source, tmp_path / "out", "bfloat16").texts
+def test_config_and_index_are_texts_of_the_job(source, tmp_path: Path) -> None:
+    texts = prepare(source, tmp_path / "out", "bfloat16").texts
     assert set(texts) == {"config.json", INDEX}
     assert texts["config.json"] == '{\n  "dtype": "bfloat16"\n}\n'
 
@@ -143,15 +147,15 @@ def test_texts_that_stay_are_copied(tmp_path: Path, config: str) -> None:
         extra={"config.json": config},
         index_metadata={"total_size": 32},
     )
-    made = plan(open_checkpoint(path), tmp_path / "out", "bfloat16")
+    made = prepare(open_checkpoint(path), tmp_path / "out", "bfloat16")
     assert made.texts == {}  # 16 bits as before: the index says the same too
     assert made.extra_files == ("config.json", INDEX)
-    made = plan(open_checkpoint(path), tmp_path / "out", "float32")
+    made = prepare(open_checkpoint(path), tmp_path / "out", "float32")
     assert set(made.texts) == ({INDEX} if config == "{}" else {INDEX, "config.json"})
 
 
 def test_resharding_names_files_and_index(source, tmp_path: Path) -> None:
-    made = plan(source, tmp_path / "out", "bfloat16", max_shard_size=40)
+    made = prepare(source, tmp_path / "out", "bfloat16", max_shard_size=40)
     names = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
     assert [shard.file for shard in made.shards] == names
     assert json.loads(made.texts[INDEX])["weight_map"] == {
@@ -160,7 +164,7 @@ def test_resharding_names_files_and_index(source, tmp_path: Path) -> None:
     assert {s.outputs[0].name: s.outputs[0].n_bytes for s in made.steps} == {
         "z": 32, "ids": 24, "a": 20, "é": 6,
     }  # fmt: skip
-    made = plan(source, tmp_path / "out", "bfloat16", max_shard_size=1 << 20)
+    made = prepare(source, tmp_path / "out", "bfloat16", max_shard_size=1 << 20)
     assert [shard.file for shard in made.shards] == ["model.safetensors"]
     assert INDEX not in made.texts
     assert made.shards[0].metadata == {"format": "pt"}
@@ -168,11 +172,11 @@ def test_resharding_names_files_and_index(source, tmp_path: Path) -> None:
 
 def test_one_file_can_be_split_into_a_directory(tmp_path: Path) -> None:
     path = write(tmp_path / "model.safetensors", {"a": np.ones(8, "f4"), "b": np.ones(8, "f4")})
-    made = plan(open_checkpoint(path), tmp_path / "out", "bfloat16", max_shard_size=16)
+    made = prepare(open_checkpoint(path), tmp_path / "out", "bfloat16", max_shard_size=16)
     assert made.directory
     assert len(made.shards) == 2
     assert set(made.texts) == {INDEX}
-    assert not plan(open_checkpoint(path), tmp_path / "o.safetensors", "bfloat16").directory
+    assert not prepare(open_checkpoint(path), tmp_path / "o.safetensors", "bfloat16").directory
 
 
 @pytest.mark.parametrize("size", [1, 8, 39, 40, 41, 64, 100, 10_000])
@@ -181,7 +185,7 @@ def test_splits_as_huggingface_hub_does(size: int) -> None:
     rng = np.random.default_rng(size)
     sizes = {f"t{i}": int(n) for i, n in enumerate(rng.integers(0, 64, 40))}
     specs = [TensorSpec(name, FORMATS["uint8"], (n,)) for name, n in sizes.items()]
-    found = [[spec.name for spec in shard] for shard in split(specs, size)]
+    found = [[spec.name for spec in shard] for shard in split(specs, size, SafetensorsWriter())]
 
     from huggingface_hub.serialization._base import split_state_dict_into_shards_factory
 
@@ -201,7 +205,7 @@ def test_metadata_of_files_that_are_merged(tmp_path: Path) -> None:
     one, two = (path / f"model-0000{i}-of-00002.safetensors" for i in (1, 2))
     write(one, SHARDS[0], {"format": "pt", "a": "1"})
     write(two, SHARDS[1], {"format": "pt", "a": "2", "b": "3"})
-    made = plan(open_checkpoint(path), tmp_path / "out", "bfloat16", max_shard_size=1 << 20)
+    made = prepare(open_checkpoint(path), tmp_path / "out", "bfloat16", max_shard_size=1 << 20)
     assert made.shards[0].metadata == {"format": "pt", "a": "1", "b": "3"}
     assert made.warnings == ("the files' metadata differ in 'a'; every shard gets '1'",)
 
@@ -209,7 +213,7 @@ def test_metadata_of_files_that_are_merged(tmp_path: Path) -> None:
 def test_a_file_without_metadata_gets_none(tmp_path: Path) -> None:
     for metadata in (None, {}):
         path = write(tmp_path / "x.safetensors", {"a": np.ones(1, "f4")}, metadata)
-        made = plan(open_checkpoint(path), tmp_path / "y.safetensors", "bfloat16")
+        made = prepare(open_checkpoint(path), tmp_path / "y.safetensors", "bfloat16")
         assert made.shards[0].metadata == metadata
         assert (b"__metadata__" in made.layout(made.shards[0]).header) == (metadata == {})
         assert made.shards[0].file == "y.safetensors"
@@ -218,12 +222,12 @@ def test_a_file_without_metadata_gets_none(tmp_path: Path) -> None:
 
 def test_refuses_a_shard_size_of_nothing(source, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="max_shard_size is in bytes and above 0, not 0"):
-        plan(source, tmp_path / "out", "bfloat16", max_shard_size=0)
+        prepare(source, tmp_path / "out", "bfloat16", max_shard_size=0)
 
 
 def test_seeds_differ_by_tensor_and_do_not_depend_on_the_run(source, tmp_path: Path) -> None:
     def seeds(seed: int) -> list[int]:
-        made = plan(source, tmp_path / "o", "bfloat16", rounding="stochastic", seed=seed)
+        made = prepare(source, tmp_path / "o", "bfloat16", rounding="stochastic", seed=seed)
         return [step.policy.seed for step in made.steps if step.policy]
 
     assert seeds(0) == seeds(0)
@@ -238,7 +242,7 @@ def test_a_shard_is_full_when_its_header_is(most: int) -> None:
     specs = [
         TensorSpec(n, FORMATS["float8_e4m3fnuz"], s) for n, s in zip(names, shapes, strict=True)
     ]
-    shards = split(specs, 1 << 62, most)
+    shards = split(specs, 1 << 62, SafetensorsWriter(), told=MAX_HEADER_BYTES - most)
     assert [spec for shard in shards for spec in shard] == specs
     lengths = [len(SafetensorsWriter().lay_out("x", shard, None).header) for shard in shards]
     assert max(lengths) <= most + 16

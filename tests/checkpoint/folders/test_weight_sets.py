@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.folders.weight_names import WeightName, index_of, weight_name
-from tensorcast.checkpoint.work.execution import Result, run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
+from tensorcast.checkpoint.files.weight_names import WeightName, index_of, weight_name
+from tensorcast.checkpoint.work.running import Result
 from tensorcast.errors import CheckpointError, UnsupportedCheckpointError
 
 ONE = {"a": np.ones(8, "f4"), "b": np.full(8, 2, "f4")}
@@ -21,7 +21,7 @@ DIFFUSERS = "diffusion_pytorch_model"
 
 
 def convert(source: Path, destination: Path, to: str = "bfloat16", **options) -> Result:
-    return run(plan(open_checkpoint(source), destination, to, **options))
+    return run(prepare(open_checkpoint(source), destination, to, **options))
 
 
 def write_shards(path: Path, stem: str, variant: str | None, value: float = 1) -> Path:
@@ -63,9 +63,6 @@ def test_what_the_name_of_an_index_says() -> None:
     assert index_of("pytorch_model.bin.index.json") is None
 
 
-# -- variants ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("stem", ["model", DIFFUSERS])
 def test_a_variant_alone_is_split_under_the_names_that_are_looked_for(
     tmp_path: Path, stem: str
@@ -90,7 +87,7 @@ def test_shards_of_a_variant_alone_are_read(tmp_path: Path) -> None:
     source = write_shards(tmp_path / "m", "model", "fp16")
     result = convert(source, tmp_path / "o")
     assert sorted(os.listdir(tmp_path / "o")) == sorted(os.listdir(source))
-    assert len(result.plan.steps) == 2
+    assert len(result.job.steps) == 2
     convert(source, tmp_path / "p", max_shard_size=1 << 20)
     assert os.listdir(tmp_path / "p") == ["model.fp16.safetensors"]
 
@@ -115,8 +112,8 @@ def test_a_variant_is_told_of_where_its_name_would_mislead(tmp_path: Path, varia
     (tmp_path / "m").mkdir()
     write(tmp_path / "m" / f"model.{variant}.safetensors", ONE)
     source = open_checkpoint(tmp_path / "m")
-    assert not plan(source, tmp_path / "o", "float16").warnings  # half of what fp16 says
-    assert bool(plan(source, tmp_path / "o", "bfloat16").warnings) == (variant == "fp16")
+    assert not prepare(source, tmp_path / "o", "float16").warnings  # half of what fp16 says
+    assert bool(prepare(source, tmp_path / "o", "bfloat16").warnings) == (variant == "fp16")
 
 
 @pytest.mark.parametrize("sharded", [False, True])
@@ -149,9 +146,6 @@ def test_several_variants_and_no_plain_weights_are_refused(tmp_path: Path) -> No
         open_checkpoint(tmp_path / "m")
 
 
-# -- the weights' own name ---------------------------------------------------------------------
-
-
 def test_the_weights_that_the_configuration_names(tmp_path: Path) -> None:
     extra = {"config.json": json.dumps({"transformers_weights": "own.safetensors"})}
     path = write_directory(tmp_path / "m", [{"stale": np.ones(2, "f4")}], extra=extra)
@@ -160,7 +154,7 @@ def test_the_weights_that_the_configuration_names(tmp_path: Path) -> None:
     assert set(source.by_name) == set(ONE)
     assert list(source.unconverted) == ["model.safetensors"]
     with pytest.raises(CheckpointError, match=r"names the weights 'own\.safetensors'.*leave out"):
-        plan(source, tmp_path / "o", "bfloat16", max_shard_size=16)
+        prepare(source, tmp_path / "o", "bfloat16", max_shard_size=16)
 
 
 @pytest.mark.parametrize("stem", ["adapter_model", "pytorch_lora_weights"])
@@ -169,8 +163,8 @@ def test_an_adapter_is_not_split(tmp_path: Path, stem: str) -> None:
     write(tmp_path / "m" / f"{stem}.safetensors", ONE)
     source = open_checkpoint(tmp_path / "m")
     with pytest.raises(CheckpointError, match=rf"in one file, '{stem}.*leave out max_shard_size"):
-        plan(source, tmp_path / "o", "bfloat16", max_shard_size=16)
-    made = plan(source, tmp_path / "o", "bfloat16", max_shard_size=1 << 20)
+        prepare(source, tmp_path / "o", "bfloat16", max_shard_size=16)
+    made = prepare(source, tmp_path / "o", "bfloat16", max_shard_size=1 << 20)
     assert [shard.file for shard in made.shards] == [f"{stem}.safetensors"]
 
 
@@ -216,9 +210,6 @@ def test_refuses_directories_without_weights_it_can_tell(tmp_path: Path, names, 
         open_checkpoint(tmp_path)
 
 
-# -- folders of models -------------------------------------------------------------------------
-
-
 def test_refuses_a_pipeline_and_names_its_folders(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     write_shards(path / "unet", DIFFUSERS, None)
@@ -241,9 +232,6 @@ def test_refuses_a_folder_of_folders_with_weights(tmp_path: Path) -> None:
     (path / "modules.json").write_text("[]")
     with pytest.raises(UnsupportedCheckpointError, match=r"'0_Transformer', 'a/b'.*own path"):
         open_checkpoint(path)
-
-
-# -- the Hub's cache ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -323,11 +311,11 @@ def test_a_farm_of_links_names_the_way_out(tmp_path: Path) -> None:
 def test_oversized_tensors_are_told_of(tmp_path: Path) -> None:
     tensors = {"small": np.ones(2, "f4"), "large": np.ones(100, "f4"), "huge": np.ones(200, "f4")}
     source = open_checkpoint(write(tmp_path / "m.safetensors", tensors))
-    made = plan(source, tmp_path / "o", "bfloat16", max_shard_size=100)
+    made = prepare(source, tmp_path / "o", "bfloat16", max_shard_size=100)
     (warning,) = made.warnings
     assert warning == (
         "2 files are larger than 100 B, for a tensor is never split: "
         "m-00001-of-00003.safetensors (200 B: 'large'), "
         "m-00002-of-00003.safetensors (400 B: 'huge')"
     )
-    assert not plan(source, tmp_path / "o", "bfloat16", max_shard_size=400).warnings
+    assert not prepare(source, tmp_path / "o", "bfloat16", max_shard_size=400).warnings

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import Plan, plan
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
+from tensorcast.checkpoint.decide.job import Job
 from tensorcast.errors import UnsupportedCheckpointError
 from tensorcast.formats import FORMATS
 
@@ -214,13 +214,13 @@ def test_refuses_scaled_weights_by_their_tensors(tmp_path: Path, name: str) -> N
     source = open_checkpoint(write(tmp_path / "x.safetensors", SCALED[name]))
     assert source.scaled
     with pytest.raises(UnsupportedCheckpointError) as caught:
-        plan(source, tmp_path / "y.safetensors", "bfloat16")
+        prepare(source, tmp_path / "y.safetensors", "bfloat16")
     message = str(caught.value)
     assert str(tmp_path / "x.safetensors") in message
     assert "holds scaled weights" in message
     assert "raw codes would load and be wrong" in message
     assert "convert the unquantized checkpoint" in message
-    assert "--raw" in message
+    assert "raw=True" in message
     assert any(repr(tensor) in message for tensor in SCALED[name])
     assert not (tmp_path / "y.safetensors").exists()
 
@@ -282,7 +282,7 @@ def test_refuses_what_the_configuration_calls_quantized(
     path = write_directory(tmp_path / "m", [{"a": np.ones(1, "f4")}], extra={file: config})
     source = path / "model.safetensors" if single else path
     with pytest.raises(UnsupportedCheckpointError, match=CONFIGS[config]) as caught:
-        plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+        prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
     assert file in str(caught.value)
 
 
@@ -302,7 +302,7 @@ def test_refuses_beside_the_file_of_a_quantizer(tmp_path: Path, file: str, singl
     path = write_directory(tmp_path / "m", [{"a": np.ones(1, "f4")}], extra={file: "{}"})
     source = path / "model.safetensors" if single else path
     with pytest.raises(UnsupportedCheckpointError, match=repr(file)):
-        plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
+        prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
 
 
 @pytest.mark.parametrize("config", NO_CONFIGS)
@@ -330,7 +330,7 @@ PLAIN_HEADERS = [
 def test_refuses_what_the_header_calls_quantized(tmp_path: Path, metadata: dict[str, str]) -> None:
     path = write(tmp_path / "x.safetensors", {"l.weight": f8(8, 8)}, metadata)
     with pytest.raises(UnsupportedCheckpointError, match="the header's metadata has"):
-        plan(open_checkpoint(path), tmp_path / "y.safetensors", "bfloat16")
+        prepare(open_checkpoint(path), tmp_path / "y.safetensors", "bfloat16")
 
 
 @pytest.mark.parametrize("metadata", PLAIN_HEADERS)
@@ -378,9 +378,6 @@ def test_codes_whose_scale_may_lie_in_a_lost_shard_are_refused(tmp_path: Path) -
     assert open_checkpoint(first).scaled is None  # the index names all that is lost
 
 
-# -- raw ---------------------------------------------------------------------------------------
-
-
 def quantized(path: Path) -> Path:
     codes = np.arange(256, dtype=np.uint8).reshape(16, 16)
     codes[codes % 128 == 127] = 0  # no NaN
@@ -414,10 +411,10 @@ def quantized(path: Path) -> Path:
 
 def test_raw_casts_the_stored_numbers_and_leaves_the_quantization_out(tmp_path: Path) -> None:
     source = quantized(tmp_path / "m")
-    made = plan(open_checkpoint(source), tmp_path / "out", "float32", raw=True)
-    assert Plan.from_json(made.to_json()) == made
+    made = prepare(open_checkpoint(source), tmp_path / "out", "float32", raw=True)
+    assert Job.from_json(made.to_json()) == made
     assert json.loads(made.to_json())["request"]["raw"] is True
-    result = run(Plan.from_json(made.to_json()), verify=True)
+    result = run(Job.from_json(made.to_json()), verify=True)
     out = tensors_of(tmp_path / "out" / "model.safetensors")
     before = tensors_of(source / "model.safetensors")
     import ml_dtypes
@@ -459,7 +456,7 @@ def test_raw_takes_every_kind_of_scaled_weight(tmp_path: Path) -> None:
     for i, tensors in enumerate(SCALED.values()):
         path = write(tmp_path / f"{i}.safetensors", tensors)
         result = run(
-            plan(open_checkpoint(path), tmp_path / f"{i}-out.safetensors", "bf16", raw=True)
+            prepare(open_checkpoint(path), tmp_path / f"{i}-out.safetensors", "bf16", raw=True)
         )
         assert list(tensors_of(tmp_path / f"{i}-out.safetensors")) != []
         assert "scales stay as tensors" in result.warnings[0]
@@ -475,7 +472,7 @@ def test_raw_of_torchao_leaves_its_metadata_out(tmp_path: Path) -> None:
     path = write(
         tmp_path / "x.safetensors", {"l._weight_qdata": i8(8, 8), "l.bias": f32(8)}, metadata
     )
-    run(plan(open_checkpoint(path), tmp_path / "y.safetensors", "bfloat16", raw=True))
+    run(prepare(open_checkpoint(path), tmp_path / "y.safetensors", "bfloat16", raw=True))
     assert open_checkpoint(tmp_path / "y.safetensors").metadata == {"format": "pt"}
 
 
@@ -486,10 +483,10 @@ def test_raw_of_plain_weights_changes_nothing(tmp_path: Path) -> None:
         extra={"config.json": '{"dtype": "float32"}'},
     )
     for raw in (False, True):
-        run(plan(open_checkpoint(path), tmp_path / f"{raw}", "bfloat16", raw=raw))
+        run(prepare(open_checkpoint(path), tmp_path / f"{raw}", "bfloat16", raw=raw))
     for name in ("config.json", "model.safetensors"):
         assert (tmp_path / "True" / name).read_bytes() == (tmp_path / "False" / name).read_bytes()
-    (warning,) = plan(open_checkpoint(path), tmp_path / "x", "bfloat16", raw=True).warnings
+    (warning,) = prepare(open_checkpoint(path), tmp_path / "x", "bfloat16", raw=True).warnings
     assert warning.startswith("raw: no scales were found")
 
 

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 from checkpoint.handmade import tensors_of, write
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.errors import UnsupportedCheckpointError
 from tensorcast.formats import FORMATS
 
@@ -278,8 +277,8 @@ def rows(table: str) -> list[str]:
 def test_codes_with_their_scale_are_refused(tmp_path: Path, row: str) -> None:
     path = write(tmp_path / "x.safetensors", tensors(row))
     with pytest.raises(UnsupportedCheckpointError, match="holds scaled weights") as caught:
-        plan(path, tmp_path / "y.safetensors", "bfloat16")
-    assert "--raw" in str(caught.value)
+        prepare(path, tmp_path / "y.safetensors", "bfloat16")
+    assert "raw=True" in str(caught.value)
     backwards = dict(reversed(tensors(row).items()))
     assert open_checkpoint(write(tmp_path / "z.safetensors", backwards)).scaled
 
@@ -287,7 +286,7 @@ def test_codes_with_their_scale_are_refused(tmp_path: Path, row: str) -> None:
 @pytest.mark.parametrize("row", rows(PLAIN))
 def test_plain_weights_convert(tmp_path: Path, row: str) -> None:
     path = write(tmp_path / "x.safetensors", tensors(row))
-    run(plan(path, tmp_path / "y.safetensors", "bfloat16"))
+    run(prepare(path, tmp_path / "y.safetensors", "bfloat16"))
     assert set(tensors_of(tmp_path / "y.safetensors")) == set(tensors(row))
 
 

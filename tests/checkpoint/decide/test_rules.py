@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from checkpoint.handmade import write
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare
+from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule, parse_rule
 from tensorcast.errors import CastError, CheckpointError, FormatError, PolicyError
 from tensorcast.formats import FORMATS
@@ -30,12 +31,12 @@ def source(tmp_path: Path):
     return open_checkpoint(write(tmp_path / "x.safetensors", tensors))
 
 
-def formats(made: Plan) -> dict[str, str]:
+def formats(made: Job) -> dict[str, str]:
     return {step.outputs[0].name: step.outputs[0].format.name for step in made.steps}
 
 
 def test_only_floating_tensors_change_by_default(source) -> None:
-    found = formats(plan(source, "y.safetensors", "bf16"))
+    found = formats(prepare(source, "y.safetensors", "bf16"))
     assert found == {
         "model.layers.0.norm.weight": "bfloat16",
         "model.layers.0.q.weight": "bfloat16",
@@ -48,26 +49,26 @@ def test_only_floating_tensors_change_by_default(source) -> None:
 
 def test_the_first_rule_that_matches_decides(source) -> None:
     rules = [Rule("*.norm.*", None), Rule("model.*", FORMATS["float16"]), Rule("*", F32)]
-    found = formats(plan(source, "y.safetensors", "bf16", rules=rules[:2]))
+    found = formats(prepare(source, "y.safetensors", "bf16", rules=rules[:2]))
     assert found["model.layers.0.norm.weight"] == "float32"
     assert found["model.layers.0.q.weight"] == "float16"
     assert found["lm_head.weight"] == "bfloat16"
     rules = [Rule("model.*", FORMATS["float16"]), Rule("*.weight", None)]
-    found = formats(plan(source, "y.safetensors", "bf16", rules=rules))
+    found = formats(prepare(source, "y.safetensors", "bf16", rules=rules))
     assert found["model.layers.0.norm.weight"] == "float16"
     assert found["lm_head.weight"] == "float16"
 
 
 def test_rules_change_integers_too(source) -> None:
     rules = [Rule("ids", FORMATS["int32"]), Rule("mask", FORMATS["uint8"])]
-    found = formats(plan(source, "y.safetensors", "bf16", rules=rules))
+    found = formats(prepare(source, "y.safetensors", "bf16", rules=rules))
     assert (found["ids"], found["mask"]) == ("int32", "uint8")
 
 
 def test_a_rule_that_matches_nothing_is_refused(source) -> None:
     rules = [Rule("*.norm.*", None), Rule("*layer.*", BF16)]
     with pytest.raises(PolicyError) as caught:
-        plan(source, "y.safetensors", "bf16", rules=rules)
+        prepare(source, "y.safetensors", "bf16", rules=rules)
     assert str(caught.value) == (
         "the rule '*layer.*=bfloat16' matches no tensor. Nearest: 'model.layers.0.norm.weight', "
         "'model.layers.0.q.weight', 'lm_head.weight'"
@@ -80,12 +81,12 @@ def test_a_rule_that_earlier_ones_contradict_is_refused(source) -> None:
         r"'\*norm\*=bfloat16' decides nothing.*'keep \*\.norm\.\*' takes 'model\.layers\.0\.norm"
     )
     with pytest.raises(PolicyError, match=match):
-        plan(source, "y.safetensors", "bf16", rules=rules)
+        prepare(source, "y.safetensors", "bf16", rules=rules)
 
 
 def test_a_rule_that_earlier_ones_agree_with_is_told_of(source) -> None:
     rules = [Rule("*.norm.*", None), Rule("*norm*", F32), Rule("*.q.*", BF16)]
-    assert plan(source, "y.safetensors", "bf16", rules=rules).warnings == (
+    assert prepare(source, "y.safetensors", "bf16", rules=rules).warnings == (
         "the rule '*norm*=float32' is not needed: earlier rules give its 1 tensor the same format",
     )
 
@@ -94,9 +95,9 @@ def test_globs_match_whole_names_with_case(source) -> None:
     whole, case = "the pattern has to match the whole name", "upper and lower case differ"
     for glob, why in (("norm", whole), ("MODEL.*", case), ("model.layers.?", whole)):
         with pytest.raises(PolicyError, match=rf"matches no tensor\. Nearest: 'model.*\({why}"):
-            plan(source, "y.safetensors", "bf16", rules=[Rule(glob, None)])
+            prepare(source, "y.safetensors", "bf16", rules=[Rule(glob, None)])
     rules = [Rule("model.layers.[0-9].*", None), Rule("lm_head.weigh?", None)]
-    assert plan(source, "y.safetensors", "bf16", rules=rules).warnings == (
+    assert prepare(source, "y.safetensors", "bf16", rules=rules).warnings == (
         "no tensor changes its format",
     )
 
@@ -104,7 +105,7 @@ def test_globs_match_whole_names_with_case(source) -> None:
 def test_a_rule_for_a_file_without_tensors(tmp_path: Path) -> None:
     empty = open_checkpoint(write(tmp_path / "e.safetensors", {}))
     with pytest.raises(PolicyError, match=r"'keep \*' matches no tensor: there are no tensors"):
-        plan(empty, "y.safetensors", "bf16", rules=[Rule("*", None)])
+        prepare(empty, "y.safetensors", "bf16", rules=[Rule("*", None)])
 
 
 def test_nearest_names_of_a_hostile_file_are_short(tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_nearest_names_of_a_hostile_file_are_short(tmp_path: Path) -> None:
     )
     for glob in ("nothing", "*" * 50 + "x", "[", "\x1b[31ma"):
         with pytest.raises(PolicyError, match="matches no tensor") as caught:
-            plan(many, "y.safetensors", "bf16", rules=[Rule(glob, None)])
+            prepare(many, "y.safetensors", "bf16", rules=[Rule(glob, None)])
         assert len(str(caught.value)) < 600
         assert str(caught.value).split("Nearest")[1].isprintable()
 
@@ -131,14 +132,14 @@ def test_a_rule_is_glob_and_format() -> None:
 
 def test_policies_and_formats_that_do_not_fit_name_the_tensor(source) -> None:
     with pytest.raises(CastError, match=r"'rope': complex64 to float32 would drop the imaginary"):
-        plan(source, "y.safetensors", "bf16", rules=[Rule("rope", F32)])
+        prepare(source, "y.safetensors", "bf16", rules=[Rule("rope", F32)])
     with pytest.raises(PolicyError, match=r"'ids': overflow=\"ieee\""):
-        plan(
+        prepare(
             source, "y.safetensors", "bf16", rules=[Rule("ids", FORMATS["int32"])], overflow="ieee"
         )
     with pytest.raises(FormatError, match="safetensors cannot hold int4; it holds bool, int8"):
-        plan(source, "y.safetensors", "bf16", rules=[Rule("ids", FORMATS["int4"])])
+        prepare(source, "y.safetensors", "bf16", rules=[Rule("ids", FORMATS["int4"])])
     with pytest.raises(FormatError, match="safetensors cannot hold float8_e3m4"):
-        plan(source, "y.safetensors", "float8_e3m4")
+        prepare(source, "y.safetensors", "float8_e3m4")
     with pytest.raises(PolicyError, match="overflow='wrap' is not one of raise, saturate, ieee"):
-        plan(source, "y.safetensors", "bf16", overflow="wrap")
+        prepare(source, "y.safetensors", "bf16", overflow="wrap")

@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from checkpoint.conventions.test_scale_names import tensors
 from checkpoint.handmade import tensors_of, write
-from checkpoint.test_scale_names import tensors
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.errors import UnsupportedCheckpointError
 
 CODES = "l.weight f8 64x64, l.shift f8 64, l.bias bf 64, norm.weight bf 64"
@@ -20,17 +19,15 @@ WIDE = "l.weight bf 64x64, l.bias bf 64, norm.weight f32 64"
 
 
 def refused(path: Path, *said: str) -> None:
-    with pytest.raises(UnsupportedCheckpointError, match="--raw") as caught:
-        plan(path, path.parent / ("out.safetensors" if path.is_file() else "out"), "bfloat16")
+    with pytest.raises(UnsupportedCheckpointError, match="raw=True") as caught:
+        prepare(path, path.parent / ("out.safetensors" if path.is_file() else "out"), "bfloat16")
     for each in said:
         assert each in str(caught.value)
 
 
 def converts(path: Path) -> None:
-    run(plan(path, path.parent / "out.safetensors", "bfloat16"))
+    run(prepare(path, path.parent / "out.safetensors", "bfloat16"))
 
-
-# -- files beside ------------------------------------------------------------------------------
 
 SCALES = {
     "scales.safetensors": "l.weight f32 64x1",
@@ -106,9 +103,6 @@ def test_wide_weights_are_converted_beside_files_of_scales(tmp_path: Path) -> No
     converts(path)
 
 
-# -- shards ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("codes", [CODES, PACKED, "l.weight u8 64x32", "l.weight i8 64x64"])
 @pytest.mark.parametrize(
     "name",
@@ -142,8 +136,6 @@ def test_a_scale_without_codes_in_a_lone_shard_is_refused(tmp_path: Path) -> Non
     row = "l.weight_scale_inv f32 1x1, norm.weight bf 64"
     refused(write(tmp_path / "model-00002-of-00002.safetensors", tensors(row)))
 
-
-# -- configurations ----------------------------------------------------------------------------
 
 DESCRIPTION = {"quantization_config": {"quant_method": "fp8"}}
 
@@ -222,7 +214,7 @@ def test_a_vector_quantizer_is_a_layer(tmp_path: Path, config: dict[str, object]
             continue
         path = write(folder / "model.safetensors", tensors(row))
         assert open_checkpoint(path).scaled is None
-        run(plan(folder, tmp_path / f"out-{len(row)}", "bfloat16", raw=True))
+        run(prepare(folder, tmp_path / f"out-{len(row)}", "bfloat16", raw=True))
         written = json.loads((tmp_path / f"out-{len(row)}" / "config.json").read_text())
         assert {key: written[key] for key in config} == config
 
@@ -240,8 +232,6 @@ def test_codebooks_of_weights_are_a_quantization(tmp_path: Path, value: object) 
     refused(write(tmp_path / "model.safetensors", tensors(WIDE)), "'quantization'")
 
 
-# -- raw ---------------------------------------------------------------------------------------
-
 MADE = {
     "format": "pt",
     "prompt": '{"1": {"inputs": {"quantization": "fp8_e4m3fn"}}}',
@@ -253,7 +243,7 @@ MADE = {
 @pytest.mark.parametrize("row", [WIDE, CODES, CODES + ", l.weight_scale f32"])
 def test_raw_keeps_how_a_file_was_made(tmp_path: Path, row: str) -> None:
     path = write(tmp_path / "x.safetensors", tensors(row), MADE)
-    run(plan(path, tmp_path / "y.safetensors", "bfloat16", raw=True))
+    run(prepare(path, tmp_path / "y.safetensors", "bfloat16", raw=True))
     assert open_checkpoint(tmp_path / "y.safetensors").metadata == MADE
     assert set(tensors_of(tmp_path / "y.safetensors")) == set(tensors(row))
 
@@ -262,7 +252,7 @@ def test_raw_keeps_what_stands_around_a_description(tmp_path: Path) -> None:
     config = {"transformer": {"depth": 2, "quantization_config": {"bits": 8}}}
     path = write(tmp_path / "x.safetensors", tensors(CODES), {"config": json.dumps(config)})
     refused(path, "config")
-    made = plan(path, tmp_path / "y.safetensors", "bfloat16", raw=True)
+    made = prepare(path, tmp_path / "y.safetensors", "bfloat16", raw=True)
     assert any("'config'" in warning for warning in made.warnings)
     run(made)
     written = open_checkpoint(tmp_path / "y.safetensors").metadata["config"]

@@ -1,4 +1,4 @@
-"""One settled plan at work in one workspace: resume, convert, verify, write the rest."""
+"""One settled job at work in one workspace: resume, convert, verify, write the rest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Final
 from ...core.loss import Loss
 from ...errors import CorruptFileError
 from ..decide.destination import check_space
-from ..decide.job import as_dict
-from ..decide.planning import Plan, Shard
-from ..files.safetensors import open_regular, read_header
+from ..decide.job import Job, Shard, as_dict
 from ..folders.links import inside
+from ..kinds import read_header
 from ..store import syscalls
-from ..store.reading import reading
+from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace, read_into, sync_directory, write_all, writing
 from .refusals import refusal
 from .worker import Converter, Progress, Report, may_collapse, retrace_steps
@@ -25,19 +24,19 @@ from .worker import Converter, Progress, Report, may_collapse, retrace_steps
 _COPY_BYTES: Final = 1 << 18
 
 
-class Job:
-    """What is known while a plan is executed; see `run.run` for the order of its methods."""
+class RunningJob:
+    """What is known while a job is executed; see `running.run` for the order of its methods."""
 
     def __init__(
         self,
-        plan: Plan,
+        job: Job,
         workspace: Workspace,
         *,
         report: bool,
         threads: int,
         progress: Report | None,
     ) -> None:
-        self.plan = plan
+        self.job = job
         self.root = workspace.new
         self.losses: dict[str, Loss] = {}
         self.resumed: list[str] = []
@@ -47,16 +46,14 @@ class Job:
         self._report = report
         self._threads = threads
         self._progress = progress
-        self._steps: dict[str, list[int]] = {shard.file: [] for shard in plan.shards}
-        for index, step in enumerate(plan.steps):
+        self._steps: dict[str, list[int]] = {shard.file: [] for shard in job.shards}
+        for index, step in enumerate(job.steps):
             self._steps[step.outputs[0].file].append(index)
 
     @property
     def product(self) -> Path:
         """What becomes the destination."""
-        return self.root if self.plan.directory else self.root / self.plan.shards[0].file
-
-    # -- shards an earlier run finished --------------------------------------------------------
+        return self.root if self.job.directory else self.root / self.job.shards[0].file
 
     def resume(self) -> None:
         """Take up the shards that have receipts and are what they should be; remove all others.
@@ -64,9 +61,9 @@ class Job:
         Raises:
             CheckpointError: the source cannot be read.
         """
-        key = json.dumps([as_dict(self.plan), self._report], sort_keys=True)
+        key = json.dumps([as_dict(self.job), self._report], sort_keys=True)
         said = self._workspace.resume(hashlib.sha256(key.encode()).hexdigest())
-        for shard in self.plan.shards:
+        for shard in self.job.shards:
             if shard.file in said and self._take_up(shard):
                 self.resumed.append(shard.file)
         self._workspace.keep_only(set(self.resumed))
@@ -81,12 +78,12 @@ class Job:
         try:
             if Path(os.path.realpath(path)) != Path(os.path.realpath(self.root)) / shard.file:
                 return False  # a link leads there
-            if not _has_header(path, self.plan.layout(shard).header, shard.n_bytes):
+            if not _has_header(path, self.job.layout(shard).header, shard.n_bytes):
                 return False
         except (OSError, CorruptFileError):
             return False
         losses = retrace_steps(
-            self.plan,
+            self.job,
             self.root,
             wanted,
             report=self._report,
@@ -96,17 +93,15 @@ class Job:
         if losses is None or any(losses[i].collapses for i in self._watched(wanted)):
             return False
         for index in wanted:
-            step = self.plan.steps[index]
-            self.n_bytes_read += step.inputs[0].n_bytes
+            step = self.job.steps[index]
+            self.n_bytes_read += step.n_bytes_read
             if index in losses:
                 self.losses[step.outputs[0].name] = losses[index]
         return True
 
     def _watched(self, steps: list[int]) -> list[int]:
         """The steps whose tensors are not to collapse."""
-        return [i for i in steps if not self.plan.request.raw and may_collapse(self.plan.steps[i])]
-
-    # -- converting ----------------------------------------------------------------------------
+        return [i for i in steps if not self.job.request.raw and may_collapse(self.job.steps[i])]
 
     def convert(self, *, verify: bool) -> None:
         """Write and sync every shard that is not there yet, with a receipt for each.
@@ -120,13 +115,13 @@ class Job:
             DestinationError: there is too little space, or a write failed.
             CorruptFileError: a shard does not read back as it was written.
         """
-        plan = self.plan
-        todo = [shard for shard in plan.shards if shard.file not in self.resumed]
-        there = sum(shard.n_bytes for shard in plan.shards if shard.file in self.resumed)
-        check_space(plan, n_bytes_there=there)
+        job = self.job
+        todo = [shard for shard in job.shards if shard.file not in self.resumed]
+        there = sum(shard.n_bytes for shard in job.shards if shard.file in self.resumed)
+        check_space(job, n_bytes_there=there)
         for shard in todo:
             self._prepare(shard)
-        converter = Converter(plan, self.root, report=self._report)
+        converter = Converter(job, self.root, report=self._report)
 
         def finish(file: str) -> None:
             with writing(self.root / file):
@@ -142,20 +137,20 @@ class Job:
             progress=self._progress,
         )
         if converter.failed:
-            raise refusal(plan, converter.failures(), threads=self._threads)
+            raise refusal(job, converter.failures(), threads=self._threads)
         for index, state in converter.states.items():
-            step = plan.steps[index]
+            step = job.steps[index]
             if state.loss is not None:
                 self.losses[step.outputs[0].name] = state.loss
-            self.n_bytes_read += step.inputs[0].n_bytes
+            self.n_bytes_read += step.n_bytes_read
         self.n_bytes_written += sum(shard.n_bytes for shard in todo)
-        order = {step.outputs[0].name: index for index, step in enumerate(plan.steps)}
+        order = {step.outputs[0].name: index for index, step in enumerate(job.steps)}
         self.losses = dict(sorted(self.losses.items(), key=lambda item: order[item[0]]))
 
     def _prepare(self, shard: Shard) -> None:
         """The shard's file at its full size, its blocks reserved, its header written."""
         path = self.root / shard.file
-        layout = self.plan.layout(shard)
+        layout = self.job.layout(shard)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = _create(path)
@@ -165,16 +160,14 @@ class Job:
             finally:
                 os.close(descriptor)
 
-    # -- verifying -----------------------------------------------------------------------------
-
     def verify_headers(self) -> None:
         """Read the header of every shard back, by the strict reader.
 
         Raises:
             CorruptFileError: a header does not read back as it was made.
         """
-        for shard in self.plan.shards:
-            layout = self.plan.layout(shard)
+        for shard in self.job.shards:
+            layout = self.job.layout(shard)
             data_file, tensors = read_header(self.root / shard.file, shard.file)
             if tensors != layout.tensors or data_file.metadata != shard.metadata:
                 raise CorruptFileError(
@@ -182,28 +175,26 @@ class Job:
                     "found another; the destination was not touched"
                 )
 
-    # -- everything else -----------------------------------------------------------------------
-
     def write_others(self) -> None:
-        """The texts of the plan and copies of the source's other files, on disk.
+        """The texts of the job and copies of the source's other files, on disk.
 
         Raises:
             DestinationError: a write failed.
         """
-        if not self.plan.directory:
+        if not self.job.directory:
             return
         if self._progress is not None:
             self._progress(Progress("finish", 0, 0))
         folders = {self.root}
-        for name in (*self.plan.texts, *self.plan.extra_files):
+        for name in (*self.job.texts, *self.job.extra_files):
             path = self.root / name
-            text = self.plan.texts.get(name)
+            text = self.job.texts.get(name)
             with writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 folders.add(path.parent)
             if text is None:
-                inside(self.plan.root, name)
-                self.n_bytes_written += _copy(self.plan.root / name, path)
+                inside(self.job.root, name)
+                self.n_bytes_written += _copy(self.job.root / name, path)
             else:
                 with writing(path):
                     self.n_bytes_written += _write(path, text.encode("utf-8"))

@@ -11,13 +11,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import lcm
 from pathlib import Path
 from typing import Final, TypeVar
 
 from ...errors import CheckpointError
-from ...formats import Format
-from ..files.safetensors import open_regular
+from ..protocol import TensorInfo
 from ..store import syscalls
+from ..store.regular_files import open_regular
 
 CHUNK_BYTES: Final = 1 << 21
 """Bytes of a chunk in its wider format: few calls, and work for every thread of small models."""
@@ -50,10 +51,11 @@ class Chunk:
     n_elements: int
 
 
-def chunk_elements(*formats: Format) -> int:
-    """Elements per chunk of a tensor of these formats: a multiple of 8, so chunks of sub-byte
-    formats end on whole bytes."""
-    return CHUNK_BYTES * 8 // max(format.bits for format in formats) // 8 * 8
+def chunk_elements(*tensors: TensorInfo) -> int:
+    """Elements per chunk of tensors that are read and written side by side: a multiple of 8, so
+    chunks of sub-byte formats end on whole bytes, and whole blocks of every one."""
+    least = lcm(8, *(tensor.block_elements for tensor in tensors))
+    return min(max(1, CHUNK_BYTES // tensor.bytes_of(least)) for tensor in tensors) * least
 
 
 def n_chunks(n_elements: int, per_chunk: int) -> int:

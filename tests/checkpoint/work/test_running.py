@@ -22,14 +22,15 @@ from checkpoint.handmade import (
 )
 from oracle import cast_array
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import Plan, plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
+from tensorcast.checkpoint.decide.job import Job
 from tensorcast.checkpoint.decide.rules import Rule
 from tensorcast.checkpoint.errors import TensorCollapseError, TensorNanError, TensorOverflowError
-from tensorcast.checkpoint.work import chunks
-from tensorcast.checkpoint.work.difference import compare
-from tensorcast.checkpoint.work.execution import Result, run
+from tensorcast.checkpoint.work import chunking
+from tensorcast.checkpoint.work.difference import diff
 from tensorcast.checkpoint.work.losses import measure
+from tensorcast.checkpoint.work.running import Result
 from tensorcast.checkpoint.work.worker import TensorState
 from tensorcast.core.block import cast_chunk
 from tensorcast.errors import CastNanError, CastOverflowError, CheckpointError, CollapseError
@@ -43,7 +44,7 @@ RNG = np.random.default_rng(7)
 def convert(source: Path, destination: Path, to: str, **options) -> Result:
     keys = ("force", "verify", "report", "threads", "progress")
     running = {key: options.pop(key) for key in keys if key in options}
-    return run(plan(open_checkpoint(source), destination, to, **options), **running)
+    return run(prepare(open_checkpoint(source), destination, to, **options), **running)
 
 
 def siblings(path: Path) -> list[str]:
@@ -53,7 +54,7 @@ def siblings(path: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
     """Chunks so small that every tensor here has several."""
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
 @pytest.mark.parametrize("to", STORABLE, ids=str)
@@ -172,8 +173,8 @@ def assert_bfloat16(written, tensors) -> None:
 
 
 def test_from_its_json_too(directory: Path, tmp_path: Path) -> None:
-    made = plan(open_checkpoint(directory), tmp_path / "out", "bfloat16")
-    run(Plan.from_json(made.to_json()))
+    made = prepare(open_checkpoint(directory), tmp_path / "out", "bfloat16")
+    run(Job.from_json(made.to_json()))
     assert_bfloat16(tensors_of(tmp_path / "out" / made.shards[0].file), SHARDS[0])
 
 
@@ -219,7 +220,7 @@ def test_stochastic_rounding_is_by_name_and_offset(tmp_path: Path, monkeypatch) 
     values = RNG.standard_normal(5000, "f4")
     path = write(tmp_path / "x.safetensors", {"a": values, "b": values})
     convert(path, tmp_path / "y.safetensors", "bfloat16", rounding="stochastic", seed=3)
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 13)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 13)
     write(tmp_path / "x2.safetensors", {"c": np.ones(9, "f4"), "b": values})
     convert(
         tmp_path / "x2.safetensors", tmp_path / "y2.safetensors", "bfloat16",
@@ -262,9 +263,6 @@ def test_resharding_moves_tensors_between_files(directory: Path, tmp_path: Path)
     assert len(set(index["weight_map"].values())) == 3
     assert_bfloat16(found, {**SHARDS[0], **SHARDS[1]})
     assert open_checkpoint(tmp_path / "out").n_bytes == index["metadata"]["total_size"]
-
-
-# -- policies ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -345,7 +343,7 @@ def test_keep_leaves_such_tensors_in_their_format_and_says_so(overflowing, tmp_p
         "big": "F32", "huge": "F32", "nan": "F32", "fine": "F16", "inf": "F16",
     }  # fmt: skip
     assert all(written[name] == before[name] for name in result.kept)
-    kept = {s.outputs[0].name: s.kept for s in result.plan.steps if s.kept}
+    kept = {s.outputs[0].name: s.kept for s in result.job.steps if s.kept}
     assert kept == result.kept
 
 
@@ -364,11 +362,11 @@ def test_saturate_and_ieee_write_what_the_cast_gives(overflowing, tmp_path, over
     assert result.losses["big"].n_overflow == 2
 
 
-def test_a_source_that_changed_since_the_plan_is_refused(directory: Path, tmp_path: Path) -> None:
-    made = plan(open_checkpoint(directory), tmp_path / "out", "bfloat16")
+def test_a_source_that_changed_since_the_job_is_refused(directory: Path, tmp_path: Path) -> None:
+    made = prepare(open_checkpoint(directory), tmp_path / "out", "bfloat16")
     file = directory / made.files[0].name
     os.utime(file, ns=(1, 1))
-    with pytest.raises(CheckpointError, match="as it was planned, found another mtime_ns; plan"):
+    with pytest.raises(CheckpointError, match="as it was prepared, found another mtime_ns; prep"):
         run(made)
     assert siblings(directory) == ["m"]
 
@@ -397,17 +395,14 @@ def test_progress_covers_every_byte(directory: Path, tmp_path: Path) -> None:
 
 def test_the_number_of_threads(monkeypatch) -> None:
     monkeypatch.setenv("TENSORCAST_NUM_THREADS", "3")
-    assert chunks.n_threads() == 3
-    assert chunks.n_threads(5) == 5
+    assert chunking.n_threads() == 3
+    assert chunking.n_threads(5) == 5
     for text in ("0", "-1", "many", ""):
         monkeypatch.setenv("TENSORCAST_NUM_THREADS", text)
         with pytest.raises(CheckpointError, match=r"threads|THREADS"):
-            chunks.n_threads()
+            chunking.n_threads()
     monkeypatch.delenv("TENSORCAST_NUM_THREADS")
-    assert 1 <= chunks.n_threads() <= chunks.MAX_THREADS
-
-
-# -- the libraries that read the result --------------------------------------------------------
+    assert 1 <= chunking.n_threads() <= chunking.MAX_THREADS
 
 
 def test_the_safetensors_library_reads_it(directory: Path, tmp_path: Path) -> None:
@@ -454,7 +449,7 @@ def test_minilm_in_transformers(minilm: Path, tmp_path: Path, monkeypatch) -> No
     torch = pytest.importorskip("torch", reason="torch")
     transformers = pytest.importorskip("transformers", reason="transformers")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 19)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 19)
     result = convert(minilm, tmp_path / "out", "bfloat16", verify=True, report=True)
     assert all(loss.n_overflow == 0 for loss in result.losses.values())
     theirs = transformers.AutoModel.from_pretrained(minilm, dtype=torch.bfloat16)
@@ -486,13 +481,13 @@ def test_more_files_than_may_be_open_at_once(tmp_path: Path) -> None:
         result = convert(
             source, tmp_path / "out", "bfloat16", overflow="keep", verify=True, threads=3
         )
-        assert compare(open_checkpoint(source), open_checkpoint(tmp_path / "out")).missing == ()
+        assert diff(open_checkpoint(source), open_checkpoint(tmp_path / "out")).missing == ()
         assert len(measure(open_checkpoint(source))) == 120
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert len(result.losses) == 120
     for i in (0, 119):
-        assert tensors_of(tmp_path / "out" / result.plan.shards[i].file)[f"t{i}"][0] == "BF16"
+        assert tensors_of(tmp_path / "out" / result.job.shards[i].file)[f"t{i}"][0] == "BF16"
 
 
 def test_a_checkpoint_of_no_tensors(tmp_path: Path) -> None:
@@ -501,9 +496,6 @@ def test_a_checkpoint_of_no_tensors(tmp_path: Path) -> None:
     assert result.losses == {}
     assert open_checkpoint(tmp_path / "y.safetensors").tensors == ()
     assert result.warnings == ("no tensor changes its format",)
-
-
-# -- infinities ----------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -546,8 +538,8 @@ def test_infinities_that_are_not_kept_are_refused(infinite: Path, tmp_path: Path
 
 def test_infinities_end_at_the_largest_value(infinite: Path, tmp_path: Path) -> None:
     out = tmp_path / "y.safetensors"
-    made = plan(open_checkpoint(infinite), out, "float16", inf="saturate", rules=LEFT)
-    result = run(Plan.from_json(made.to_json()))
+    made = prepare(open_checkpoint(infinite), out, "float16", inf="saturate", rules=LEFT)
+    result = run(Job.from_json(made.to_json()))
     written = tensors_of(out)
     assert np.frombuffer(written["wide"][2], "f2").tolist() == [1, 65504, -65504]
     assert np.frombuffer(written["half"][2], "f2").tolist() == [2, 65504]

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from checkpoint.handmade import write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.errors import CorruptFileError, UnsupportedCheckpointError
 
 INDEX = "model.safetensors.index.json"
@@ -235,8 +234,8 @@ def test_a_configuration_with_what_is_no_number_of_json_stays_as_it_is(
     path = write_directory(
         tmp_path / "m", [{"a": np.ones((2, 2), "f4")}], extra={"config.json": text}
     )
-    run(plan(open_checkpoint(path), tmp_path / "out", "bfloat16"))
+    run(prepare(open_checkpoint(path), tmp_path / "out", "bfloat16"))
     out = (tmp_path / "out" / "config.json").read_text()
     assert out == text.replace("float32", "bfloat16")
-    run(plan(open_checkpoint(tmp_path / "out"), tmp_path / "again", "float32"))
+    run(prepare(open_checkpoint(tmp_path / "out"), tmp_path / "again", "float32"))
     assert (tmp_path / "again" / "config.json").read_text() == text

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -46,7 +45,7 @@ def unet(diffusers: Any) -> Any:
 
 
 def convert(source: Path, destination: Path, **options: Any) -> Any:
-    return run(plan(open_checkpoint(source), destination, "bfloat16", **options))
+    return run(prepare(open_checkpoint(source), destination, "bfloat16", **options))
 
 
 def assert_rounded(found: Any, model: Any) -> None:
@@ -123,9 +122,6 @@ def test_what_transformers_takes_where_index_and_files_disagree(tmp_path: Path) 
     assert torch.equal(load(tmp_path).state_dict()[name], torch.full((32,), float(i)))
 
 
-# -- what needs libraries that are not in the test environment ------------------------------------
-
-
 @pytest.mark.parametrize("size", [None, 1_000_000, 100_000_000])
 @pytest.mark.parametrize("source_size", ["10GB", "1MB"])
 @pytest.mark.parametrize("variant", [None, "fp16"])
@@ -164,7 +160,7 @@ def test_peft_with_an_adapter_beside_the_model(tmp_path: Path) -> None:
     x = torch.arange(8)[None]
     load = transformers.AutoModelForCausalLM.from_pretrained
     result = convert(tmp_path / "m", tmp_path / "o")
-    assert list(result.plan.unconverted) == ["adapter_model.safetensors"]
+    assert list(result.job.unconverted) == ["adapter_model.safetensors"]
     files = [tmp_path / name / "adapter_model.safetensors" for name in "mo"]
     assert files[0].read_bytes() == files[1].read_bytes()
     found = load(tmp_path / "o")
@@ -194,7 +190,7 @@ def test_sentence_transformers_with_a_dense_module(tmp_path: Path, minilm: Path)
     modules = [models.Transformer(str(minilm)), models.Pooling(384), models.Dense(384, 16)]
     library.SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "m"))
     result = convert(tmp_path / "m", tmp_path / "o")
-    assert result.plan.unconverted == {
+    assert result.job.unconverted == {
         "2_Dense/model.safetensors": "weights of a sub-module; give its own path to convert it"
     }
     load = library.SentenceTransformer

@@ -11,7 +11,7 @@ from checkpoint.handmade import container, member
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES
 from tensorcast.checkpoint.folders.huggingface import open_directory
 from tensorcast.errors import CorruptFileError, UnsupportedCheckpointError

@@ -1,4 +1,4 @@
-"""Execute a plan: the thin shell around decisions made elsewhere."""
+"""Execute a job: the thin shell around decisions made elsewhere."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from ...core.refusal import n_ended_infinities, n_out_of_range
 from ...errors import CorruptFileError
 from ...policy import ends_infinities
 from ...words.summary import brief
-from ...words.units import plural
-from .. import open_checkpoint
-from ..decide.derive import derive
+from ..decide.derivation import derive
 from ..decide.destination import check_place, check_replaceable
-from ..decide.planning import Plan, Step, plan_again
+from ..decide.job import Job, Step
+from ..decide.preparing import prepare_again
 from ..errors import Interrupted, TensorCollapseError, TensorNanError, TensorOverflowError
-from ..files.safetensors import open_regular
-from ..store.reading import reading
+from ..opening import open_checkpoint
+from ..store.regular_files import open_regular, reading
 from ..store.workspace import Workspace
-from ..wording import of_result
-from .chunks import n_threads
-from .progress import Job
+from ..wording import casts_of, of_result
+from .chunking import n_threads
+from .running_job import RunningJob
 from .worker import Report, fails, measure_steps
 
 
@@ -32,12 +31,12 @@ class Result:
     """What a run did.
 
     Attributes:
-        plan: the plan that was executed; under overflow="keep", with its kept tensors.
+        job: the job that was executed; under overflow="keep", with its kept tensors.
         losses: by tensor that was cast; the full `Loss` with report=True, else its counts.
         kept: tensors left in their source format because the target does not hold them, with
             the reason.
         skipped: files of the source directory left behind, with the reason.
-        warnings: of the plan and of the run.
+        warnings: of the job and of the run.
         n_bytes_read, n_bytes_written: tensor data read, and bytes of the files written, in
             this run.
         seconds: it took.
@@ -45,7 +44,7 @@ class Result:
         resumed: shards an earlier, stopped run had finished.
     """
 
-    plan: Plan
+    job: Job
     losses: dict[str, Loss] = field(hash=False)
     kept: dict[str, str] = field(hash=False)
     skipped: dict[str, str] = field(hash=False)
@@ -57,9 +56,8 @@ class Result:
     resumed: tuple[str, ...]
 
     def __repr__(self) -> str:
-        plan = self.plan
-        n = plural(len(self.losses), "tensor")
-        return brief(self, plan.destination, f"{n} cast to {plan.request.to.name}")
+        job = self.job
+        return brief(self, job.destination, casts_of(job))
 
     def __str__(self) -> str:
         return str(of_result(self))
@@ -69,7 +67,7 @@ class Result:
 
 
 def run(
-    plan: Plan,
+    job: Job,
     *,
     force: bool = False,
     verify: bool = False,
@@ -77,49 +75,49 @@ def run(
     threads: int | None = None,
     progress: Report | None = None,
 ) -> Result:
-    """Convert the plan's source; the destination appears complete, in one step, or not at all.
+    """Convert the job's source; the destination appears complete, in one step, or not at all.
 
     Args:
-        plan: from `decide.planning.plan`, or read with `Plan.from_json`. It is made again from its
+        job: from `prepare`, or read with `Job.from_json`. It is made again from its
             source and its request, and has to be equal.
         force: replace an existing destination; it lives until the new one is complete.
         verify: read the written files back and compare them with what the casts gave.
         report: the full `Loss` of every tensor, not only its counts.
-        threads: see `chunks.n_threads`.
+        threads: see `chunking.n_threads`.
         progress: called in this thread with a `Progress`, some times a second.
 
     Raises:
         TensorOverflowError, TensorNanError: the policy refuses values; every tensor concerned
             is named, with the format that would hold it.
         TensorCollapseError: next to nothing would be left of a tensor (`Loss.collapses`), and the
-            plan is not raw.
+            job is not raw.
         DestinationError: the destination exists, lies in the source, lacks space, or a write
             failed; or it is complete, and what it replaced could not be removed.
-        CorruptFileError: the source changed since it was planned, or a written file does not
+        CorruptFileError: the source changed since it was prepared, or a written file does not
             read back.
-        CheckpointError: the plan is not what its request gives, or the source cannot be read.
+        CheckpointError: the job is not what its request gives, or the source cannot be read.
         Interrupted: SIGINT; finished shards stay for the next run.
     """
     began = time.perf_counter()
     threads = n_threads(threads)
-    plan = derive(plan)
-    _check_readable(plan)
-    check_place(plan)
-    with Workspace(plan.destination) as workspace:
+    job = derive(job)
+    _check_readable(job)
+    check_place(job)
+    with Workspace(job.destination) as workspace:
         try:
-            check_replaceable(plan, force=force)
+            check_replaceable(job, force=force)
             kept: dict[str, str] = {}
-            if plan.request.overflow == "keep":
-                plan, kept = _settle(plan, threads, progress)
-            job = Job(plan, workspace, report=report, threads=threads, progress=progress)
-            job.resume()
-            job.convert(verify=verify)
+            if job.request.overflow == "keep":
+                job, kept = _settle(job, threads, progress)
+            running = RunningJob(job, workspace, report=report, threads=threads, progress=progress)
+            running.resume()
+            running.convert(verify=verify)
             if verify:
-                job.verify_headers()
-            job.write_others()
-            _check_unchanged(plan)
+                running.verify_headers()
+            running.write_others()
+            _check_unchanged(job)
             workspace.commit(
-                job.product, check=lambda place: check_replaceable(plan, place, force=force)
+                running.product, check=lambda place: check_replaceable(job, place, force=force)
             )
         except BaseException as error:
             finished = _leave(workspace, error)
@@ -132,24 +130,24 @@ def run(
             raise
         _sweep(workspace)
     return Result(
-        plan=plan,
-        losses=job.losses,
+        job=job,
+        losses=running.losses,
         kept=kept,
-        skipped=plan.skipped,
-        warnings=plan.warnings,
-        n_bytes_read=job.n_bytes_read,
-        n_bytes_written=job.n_bytes_written,
+        skipped=job.skipped,
+        warnings=job.warnings,
+        n_bytes_read=running.n_bytes_read,
+        n_bytes_written=running.n_bytes_written,
         seconds=time.perf_counter() - began,
         verified=verify,
-        resumed=tuple(job.resumed),
+        resumed=tuple(running.resumed),
     )
 
 
-def _check_readable(plan: Plan) -> None:
+def _check_readable(job: Job) -> None:
     """The files that are copied last can be opened, found before the first byte is written."""
-    for name in plan.extra_files:
-        with reading(plan.root / name):
-            os.close(open_regular(plan.root / name))
+    for name in job.extra_files:
+        with reading(job.root / name):
+            os.close(open_regular(job.root / name))
 
 
 def _sweep(workspace: Workspace) -> None:
@@ -163,14 +161,14 @@ def _sweep(workspace: Workspace) -> None:
         ) from None
 
 
-def _check_unchanged(plan: Plan) -> None:
+def _check_unchanged(job: Job) -> None:
     """Nobody wrote to the source's files while they were read."""
-    for file in plan.files:
-        status = os.stat(plan.root / file.name)
+    for file in job.files:
+        status = os.stat(job.root / file.name)
         found = (status.st_size, status.st_mtime_ns, status.st_ino)
         if found != (file.n_bytes, file.mtime_ns, file.inode):
             raise CorruptFileError(
-                f"{str(plan.root / file.name)!r}: expected a file that stays as it is, found it "
+                f"{str(job.root / file.name)!r}: expected a file that stays as it is, found it "
                 "changed during the run; nothing was written"
             )
 
@@ -187,25 +185,25 @@ def _leave(workspace: Workspace, error: BaseException) -> int:
     return len(receipts)
 
 
-def _settle(plan_: Plan, threads: int, progress: Report | None) -> tuple[Plan, dict[str, str]]:
-    """The plan with the tensors kept that its policy would refuse, found by measuring."""
-    wanted = [index for index, step in enumerate(plan_.steps) if _can_fail(step)]
-    losses = measure_steps(plan_, wanted, report=False, threads=threads, progress=progress)
+def _settle(job: Job, threads: int, progress: Report | None) -> tuple[Job, dict[str, str]]:
+    """The job with the tensors kept that its policy would refuse, found by measuring."""
+    wanted = [index for index, step in enumerate(job.steps) if _can_fail(step)]
+    losses = measure_steps(job, wanted, report=False, threads=threads, progress=progress)
     kept: dict[str, str] = {}
     for index, loss in losses.items():
-        step = plan_.steps[index]
+        step = job.steps[index]
         if step.policy is not None and fails(step.policy, loss):
-            n, target = loss.n_elements, step.outputs[0].format
+            n, target = loss.n_elements, step.outputs[0].numbers
             beyond, ended = n_out_of_range(loss, step.policy), n_ended_infinities(loss, step.policy)
             what = [f"{beyond} of {n} values exceed {target}"] * bool(beyond)
             what += [f"{ended} of {n} are infinite"] * bool(ended and step.policy.inf == "raise")
             what += [f"{loss.n_nan_lost} of {n} are NaN"] * bool(loss.n_nan_lost)
             kept[step.inputs[0].name] = " and ".join(what)
     if not kept:
-        return plan_, kept
-    settled = plan_again(plan_, open_checkpoint(plan_.source), kept)
-    if settled.files != plan_.files:
-        raise CorruptFileError(f"{plan_.source!r} changed while it was measured; plan again")
+        return job, kept
+    settled = prepare_again(job, open_checkpoint(job.source), kept)
+    if settled.files != job.files:
+        raise CorruptFileError(f"{job.source!r} changed while it was measured; prepare it again")
     return settled, kept
 
 
@@ -213,7 +211,7 @@ def _can_fail(step: Step) -> bool:
     """Whether a value of the source's format can be refused."""
     if step.policy is None:
         return False
-    source, target = step.inputs[0].format, step.outputs[0].format
+    source, target = step.inputs[0].numbers, step.outputs[0].numbers
     over = source.max_exact > target.max_exact or source.min_exact < target.min_exact
     over = over or (source.component.infinity and not target.component.infinity)
     zero = not target.has_zero

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.decide.rules import Rule, parse_rule
-from tensorcast.checkpoint.work.execution import run
 
 torch = pytest.importorskip("torch", reason="no torch")
 transformers = pytest.importorskip("transformers", reason="no transformers")
@@ -80,7 +79,7 @@ def expect_loaded(path: Path, model: Any, dtype: str) -> None:
 def test_an_output_loads(llama: Path, tmp_path: Path, to: str, dtype: str | None) -> None:
     source = source_of(llama, tmp_path / "source", dtype)
     out = tmp_path / "out"
-    run(plan(open_checkpoint(source), out, to))
+    run(prepare(open_checkpoint(source), out, to))
     # with its defaults: in the format of the weights, or the one that the source said
     expected = to if to in BUILT_IN else dtype or "float32"
     expect_loaded(out, load(out), expected)
@@ -110,7 +109,7 @@ def test_a_mixture_loads(
 ) -> None:
     source = source_of(llama, tmp_path / "source", "float32" if named else None)
     out = tmp_path / "out"
-    run(plan(open_checkpoint(source), out, to, rules=[parse_rule(rule) for rule in rules]))
+    run(prepare(open_checkpoint(source), out, to, rules=[parse_rule(rule) for rule in rules]))
     model = load(out)
     if "dtype" in json.loads((out / "config.json").read_text()):
         assert model.dtype == getattr(torch, dtype)
@@ -120,7 +119,7 @@ def test_a_mixture_loads(
 @pytest.mark.parametrize("to", ["float4_e2m1fn", "float6_e2m3fn", "float6_e3m2fn"])
 def test_what_does_not_load_is_said(llama: Path, tmp_path: Path, to: str) -> None:
     out = tmp_path / "out"
-    result = run(plan(open_checkpoint(llama), out, to, overflow="saturate", raw=True))
+    result = run(prepare(open_checkpoint(llama), out, to, overflow="saturate", raw=True))
     assert f"transformers cannot load tensors of {to}" in result.warnings
     assert (out / "config.json").read_bytes() == (llama / "config.json").read_bytes()
     with pytest.raises(Exception, match=r"shape|Dtype"):
@@ -130,12 +129,12 @@ def test_what_does_not_load_is_said(llama: Path, tmp_path: Path, to: str) -> Non
 def test_a_raw_output_loads(llama: Path, tmp_path: Path) -> None:
     """The codes of float8 as numbers, once the configuration calls nothing quantized."""
     codes = tmp_path / "codes"
-    run(plan(open_checkpoint(llama), codes, "float8_e4m3fn"))
+    run(prepare(open_checkpoint(llama), codes, "float8_e4m3fn"))
     config = json.loads((codes / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "fp8"}
     (codes / "config.json").write_text(json.dumps(config))
     out = tmp_path / "out"
-    run(plan(open_checkpoint(codes), out, "bfloat16", raw=True))
+    run(prepare(open_checkpoint(codes), out, "bfloat16", raw=True))
     expect_loaded(out, load(out), "bfloat16")
 
 
@@ -162,7 +161,7 @@ def test_a_kept_tensor_does_not_overflow_when_it_is_loaded(
     options: dict[str, Any] = (
         {"overflow": "keep"} if way == "overflow" else {"rules": [Rule("model.norm.weight", None)]}
     )
-    result = run(plan(open_checkpoint(source), out, to, **options))
+    result = run(prepare(open_checkpoint(source), out, to, **options))
     written = json.loads((out / "config.json").read_text())
     text = (
         "config.json's dtype is float32, so that tensors of float32 do not overflow when the model "
@@ -186,12 +185,18 @@ def test_no_dtype_and_one_wide_tensor(llama: Path, tmp_path: Path) -> None:
     tensors["model.norm.weight"] = tensors["model.norm.weight"].float() * 1e6
     save_file(tensors, source / "model.safetensors", metadata={"format": "pt"})
     out = tmp_path / "out"
-    run(plan(open_checkpoint(source), out, "float8_e5m2", rules=[Rule("model.norm.weight", None)]))
+    run(
+        prepare(
+            open_checkpoint(source), out, "float8_e5m2", rules=[Rule("model.norm.weight", None)]
+        )
+    )
     expect_loaded(out, load(out), "float32")
 
 
 def test_a_dtype_that_holds_every_tensor_stays(llama: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = run(plan(open_checkpoint(llama), out, "float32", rules=[parse_rule("*norm*=float16")]))
+    result = run(
+        prepare(open_checkpoint(llama), out, "float32", rules=[parse_rule("*norm*=float16")])
+    )
     assert json.loads((out / "config.json").read_text())["dtype"] == "float32"
     assert not [text for text in result.warnings if "dtype" in text]

@@ -11,11 +11,10 @@ import pytest
 from bits import numpy_dtype
 from checkpoint.handmade import STORABLE, packed, write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
-from tensorcast.checkpoint.work import chunks
-from tensorcast.checkpoint.work.difference import Difference, compare
-from tensorcast.checkpoint.work.execution import run
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
+from tensorcast.checkpoint.work import chunking
+from tensorcast.checkpoint.work.difference import TensorDifference, diff
 from tensorcast.checkpoint.work.losses import CANDIDATES, measure
 from tensorcast.core.totals import total
 from tensorcast.formats import FORMATS
@@ -25,13 +24,13 @@ RNG = np.random.default_rng(1)
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
-def differ(tmp_path: Path, a: object, b: object) -> Difference:
+def differ(tmp_path: Path, a: object, b: object) -> TensorDifference:
     one = open_checkpoint(write(tmp_path / "a.safetensors", {"x": a}))
     other = open_checkpoint(write(tmp_path / "b.safetensors", {"x": b}))
-    (found,) = compare(one, other).tensors
+    (found,) = diff(one, other).tensors
     return found
 
 
@@ -191,35 +190,32 @@ def test_names_missing_and_extra(tmp_path: Path) -> None:
     one, two = np.ones(2, "f4"), np.ones(0, "f4")
     a = open_checkpoint(write_directory(tmp_path / "a", [{"x": one, "only a": one}, {"e": two}]))
     b = open_checkpoint(write(tmp_path / "b.safetensors", {"e": two, "only b": one, "x": one}))
-    found = compare(a, b)
+    found = diff(a, b)
     assert [(t.name, t.equal) for t in found.tensors] == [("x", True), ("e", True)]
     assert (found.missing, found.extra, found.equal) == (("only a",), ("only b",), False)
-    assert compare(a, a).equal
+    assert diff(a, a).equal
 
 
 def test_the_same_for_any_number_of_threads(tmp_path: Path) -> None:
     tensors = {f"t{i}": RNG.standard_normal(2000, "f4") for i in range(5)}
     a = open_checkpoint(write(tmp_path / "a.safetensors", tensors))
-    run(plan(a, tmp_path / "b.safetensors", "float8_e4m3fn"))
+    run(prepare(a, tmp_path / "b.safetensors", "float8_e4m3fn"))
     b = open_checkpoint(tmp_path / "b.safetensors")
     seen = []
-    results = [compare(a, b, threads=n, progress=seen.append) for n in (1, 2, 5)]
+    results = [diff(a, b, threads=n, progress=seen.append) for n in (1, 2, 5)]
     assert results[1:] == results[:1] * 2
     assert (seen[-1].phase, seen[-1].n_bytes_done) == ("compare", a.n_bytes)
 
 
 def test_comparison_agrees_with_the_report_of_the_conversion(tmp_path: Path) -> None:
     a = open_checkpoint(write(tmp_path / "a.safetensors", {"x": RNG.standard_normal(5000, "f4")}))
-    loss = run(plan(a, tmp_path / "b.safetensors", "bf16"), report=True).losses["x"]
-    (found,) = compare(a, open_checkpoint(tmp_path / "b.safetensors")).tensors
+    loss = run(prepare(a, tmp_path / "b.safetensors", "bf16"), report=True).losses["x"]
+    (found,) = diff(a, open_checkpoint(tmp_path / "b.safetensors")).tensors
     assert found.n_different == loss.n_inexact
     assert found.max_abs_error == loss.max_abs_error
     # the one from float64 sums, the other from sums within 2^-19: see `Loss`
     assert found.sqnr_db == pytest.approx(loss.sqnr_db, abs=2e-5)
     assert measure(a, ["bf16"])["x"]["bfloat16"].sqnr_db == loss.sqnr_db
-
-
-# -- measuring ---------------------------------------------------------------------------------
 
 
 def test_measures_every_floating_tensor_for_every_candidate(tmp_path: Path) -> None:
@@ -244,6 +240,6 @@ def test_measures_every_floating_tensor_for_every_candidate(tmp_path: Path) -> N
 def test_errors_whose_squares_have_no_float64_are_not_exact(tmp_path: Path) -> None:
     x = np.array([1e-200, 1.0, 2.0])
     source = open_checkpoint(write(tmp_path / "x.safetensors", {"x": x}))
-    loss = run(plan(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
+    loss = run(prepare(source, tmp_path / "y.safetensors", "float32"), report=True).losses["x"]
     assert (loss.n_inexact, loss.max_abs_error, loss.sqnr_db) == (1, 1e-200, None)
     assert total("float32", {"x": loss}).sqnr_db is None

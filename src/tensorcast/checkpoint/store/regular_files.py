@@ -1,17 +1,27 @@
-"""A read that fails, told as what it is: which file, and where in it."""
+"""Regular files, opened for reading; a read that fails is told: which file, and where in it."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import CheckpointError
+from ...errors import CheckpointError, CorruptFileError
 
 
 class ReadError(CheckpointError, OSError):
     """A file cannot be read: no permission, or the system fails the read."""
+
+
+def open_regular(path: Path) -> int:
+    """A descriptor for reading a regular file; anything else (FIFO, device, folder) is refused."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise CorruptFileError(f"{str(path)!r}: expected a regular file, found something else")
+    return descriptor
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 from checkpoint.handmade import STORABLE, container, header_of, member, packed, write
 from cli.program import Run, tensorcast
 
-from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint import open as open_checkpoint
 from tensorcast.checkpoint.files.safetensors import MAX_HEADER_BYTES, SafetensorsWriter, holds
 from tensorcast.checkpoint.protocol import TensorSpec
 from tensorcast.errors import CheckpointError, CorruptFileError
@@ -288,9 +288,6 @@ def test_offsets_beyond_4_gib(tmp_path: Path) -> None:
         file.write(b"\0\0\x80\x3f")
     a, b = open_checkpoint(path).tensors
     assert (a.n_bytes, b.offset) == (n, len(header) + n)
-
-
-# -- the writer --------------------------------------------------------------------------------
 
 
 def lay_out(specs: list[TensorSpec], metadata: dict[str, str] | None = None) -> bytes:

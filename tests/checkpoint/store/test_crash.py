@@ -18,14 +18,14 @@ import pytest
 from checkpoint.handmade import tensors_of, write, write_directory
 from checkpoint.streams import READING, WRITING, Stream, intercept
 
-from tensorcast.checkpoint import open_checkpoint
-from tensorcast.checkpoint.decide.planning import plan
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.errors import Interrupted, TensorOverflowError
 from tensorcast.checkpoint.store import syscalls
-from tensorcast.checkpoint.store.reading import ReadError
+from tensorcast.checkpoint.store.regular_files import ReadError
 from tensorcast.checkpoint.store.workspace import Workspace, workspace_path
-from tensorcast.checkpoint.work import chunks, progress
-from tensorcast.checkpoint.work.execution import Result, run
+from tensorcast.checkpoint.work import chunking, running_job
+from tensorcast.checkpoint.work.running import Result
 from tensorcast.checkpoint.work.worker import Progress
 from tensorcast.errors import CorruptFileError, DestinationError
 from tensorcast.kernels.cpu import Streamed
@@ -53,7 +53,7 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK_BYTES", 1 << 10)
+    monkeypatch.setattr(chunking, "CHUNK_BYTES", 1 << 10)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def contents(root: Path) -> dict[str, bytes] | None:
 
 def convert(source: Path, target: Path, to: str = "bfloat16", **options) -> Result:
     options = {"threads": 1, **options}
-    return run(plan(open_checkpoint(source), target, to), **options)
+    return run(prepare(open_checkpoint(source), target, to), **options)
 
 
 def in_child(action: Callable[[], object], *, arm: Callable[[], None]) -> int:
@@ -290,7 +290,7 @@ def test_an_interrupted_run_is_taken_up(source: Path, tmp_path: Path, gate) -> N
     assert result.resumed == (FIRST,)
     assert result.losses == whole.losses
     assert result.n_bytes_read == sum(t.nbytes for shard in SHARDS for t in shard.values())
-    assert result.n_bytes_written < sum(shard.n_bytes for shard in result.plan.shards)
+    assert result.n_bytes_written < sum(shard.n_bytes for shard in result.job.shards)
     assert contents(out) == expected
 
 
@@ -439,7 +439,7 @@ def test_a_finished_shard_in_a_folder_is_taken_up(tmp_path: Path, monkeypatch) -
         raise DestinationError("not yet")
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress.Job, "write_others", fail)
+        patch.setattr(running_job.RunningJob, "write_others", fail)
         with pytest.raises(DestinationError, match="not yet"):
             convert(source, tmp_path / "out")
     assert convert(source, tmp_path / "out").resumed == (f"sub/{FIRST}", f"sub/{SECOND}")
@@ -490,9 +490,6 @@ def test_a_file_system_without_locks(source: Path, tmp_path: Path, monkeypatch) 
 
     monkeypatch.setattr(fcntl, "flock", flock)
     convert(source, tmp_path / "out")
-
-
-# -- writes and reads that fail ----------------------------------------------------------------
 
 
 def failing(monkeypatch, name: str, code: int, after: int) -> None:
@@ -566,14 +563,14 @@ def test_a_read_that_fails_says_where(source: Path, tmp_path: Path, monkeypatch)
 
 
 def test_a_source_that_is_cut_off_during_the_run(source, tmp_path: Path, monkeypatch) -> None:
-    made = plan(open_checkpoint(source), tmp_path / "out", "bfloat16")
-    real = progress.Job.convert
+    made = prepare(open_checkpoint(source), tmp_path / "out", "bfloat16")
+    real = running_job.RunningJob.convert
 
     def convert_after_cut(self, **options) -> None:
         os.truncate(source / FIRST, 1000)
         real(self, **options)
 
-    monkeypatch.setattr(progress.Job, "convert", convert_after_cut)
+    monkeypatch.setattr(running_job.RunningJob, "convert", convert_after_cut)
     match = rf"{FIRST}', tensor 'n', byte \d+: expected 1024 more bytes, found the end of the file"
     with pytest.raises(CorruptFileError, match=match):
         run(made)
@@ -685,7 +682,7 @@ def test_a_full_disk(small_disk: Path, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(DestinationError, match=r"too little space for .*nothing was written"):
         convert(source, out)
     assert os.listdir(small_disk) == []
-    monkeypatch.setattr(progress, "check_space", lambda *_, **__: None)
+    monkeypatch.setattr(running_job, "check_space", lambda *_, **__: None)
     with pytest.raises(DestinationError, match="No space left on device; free some space"):
         convert(source, out)
     assert os.listdir(small_disk) == []

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from checkpoint.handmade import write, write_directory
 
-from tensorcast.checkpoint import open_checkpoint
+from tensorcast.checkpoint import open as open_checkpoint
+from tensorcast.checkpoint import prepare, run
 from tensorcast.checkpoint.decide import destination
-from tensorcast.checkpoint.decide.planning import plan
 from tensorcast.checkpoint.store import syscalls
-from tensorcast.checkpoint.work.execution import run
 from tensorcast.errors import DestinationError
 
 ONE = {"a": np.ones(3, "f4")}
@@ -31,7 +30,7 @@ def snapshot(root: Path) -> dict[str, object]:
 
 
 def refused(tmp_path: Path, source: Path, target: Path, match: str, *, force: bool) -> None:
-    made = plan(open_checkpoint(source), target, "bfloat16")
+    made = prepare(open_checkpoint(source), target, "bfloat16")
     before = snapshot(tmp_path)
     with pytest.raises(DestinationError, match=match):
         run(made, force=force)
@@ -86,7 +85,7 @@ def test_around_the_source(tmp_path: Path) -> None:
     write(tmp_path / "outer" / "x.safetensors", ONE)
     refused(tmp_path, source, tmp_path / "outer", "which would be replaced", force=True)
     file = tmp_path / "outer" / "x.safetensors"
-    made = plan(open_checkpoint(file), tmp_path / "outer", "bf16", max_shard_size=100)
+    made = prepare(open_checkpoint(file), tmp_path / "outer", "bf16", max_shard_size=100)
     with pytest.raises(DestinationError, match="which would be replaced"):
         run(made, force=True)
     assert file.exists()
@@ -109,11 +108,11 @@ def test_in_what_is_no_directory(tmp_path: Path, file: Path) -> None:
     other = write(tmp_path / "o.safetensors", ONE)
     refused(tmp_path, file, other / "y.safetensors", "o.safetensors' is no directory", force=False)
     with pytest.raises(DestinationError, match="'/dev/null' is no directory"):
-        run(plan(open_checkpoint(file), "/dev/null/y.safetensors", "bfloat16"))
+        run(prepare(open_checkpoint(file), "/dev/null/y.safetensors", "bfloat16"))
 
 
 def test_an_existing_one_needs_force(tmp_path: Path, file: Path, directory: Path) -> None:
-    match = "exists; pass --force"
+    match = "exists; pass force=True"
     write(tmp_path / "y.safetensors", ONE)
     write_directory(tmp_path / "n", [ONE])
     (tmp_path / "empty").mkdir()
@@ -126,9 +125,10 @@ def test_force_does_not_replace_what_is_no_checkpoint(tmp_path: Path, file, dire
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letters").mkdir()
     refused(tmp_path, directory, tmp_path / "home", "holds no checkpoint", force=True)
-    (tmp_path / "d.safetensors").mkdir()
-    refused(tmp_path, file, tmp_path / "d.safetensors",
-            "is a directory and the result would be a file", force=True)  # fmt: skip
+    job = prepare(open_checkpoint(file), tmp_path / "d.safetensors", "bfloat16")
+    (tmp_path / "d.safetensors").mkdir()  # there when it is prepared, the file would go into it
+    with pytest.raises(DestinationError, match="is a directory and the result would be a file"):
+        run(job, force=True)
     other = tmp_path / "y"
     other.write_text("mine")
     refused(tmp_path, directory, other, "is a file and the result would be a dir", force=True)
@@ -136,13 +136,13 @@ def test_force_does_not_replace_what_is_no_checkpoint(tmp_path: Path, file, dire
 
 def test_force_replaces_a_checkpoint_wholly(tmp_path: Path, file, directory) -> None:
     old = write_directory(tmp_path / "n", [ONE], extra={"vocab.txt": "old", "a/config.json": ""})
-    run(plan(open_checkpoint(directory), old, "bfloat16"), force=True)
+    run(prepare(open_checkpoint(directory), old, "bfloat16"), force=True)
     assert sorted(os.listdir(old)) == sorted(os.listdir(directory))
     (tmp_path / "empty").mkdir()
-    run(plan(open_checkpoint(directory), tmp_path / "empty", "bfloat16"), force=True)
+    run(prepare(open_checkpoint(directory), tmp_path / "empty", "bfloat16"), force=True)
     assert sorted(os.listdir(tmp_path / "empty")) == sorted(os.listdir(directory))
     target = write(tmp_path / "y.safetensors", {"old": np.ones(9)})
-    run(plan(open_checkpoint(file), target, "bfloat16"), force=True)
+    run(prepare(open_checkpoint(file), target, "bfloat16"), force=True)
     assert [t.name for t in open_checkpoint(target).tensors] == ["a"]
     assert sorted(os.listdir(tmp_path)) == ["empty", "m", "n", "x.safetensors", "y.safetensors"]
 
@@ -150,12 +150,12 @@ def test_force_replaces_a_checkpoint_wholly(tmp_path: Path, file, directory) -> 
 def test_force_replaces_a_link_not_what_it_leads_to(tmp_path: Path, file, directory) -> None:
     old = write_directory(tmp_path / "n", [ONE])
     os.symlink("n", tmp_path / "link")
-    run(plan(open_checkpoint(directory), tmp_path / "link", "bfloat16"), force=True)
+    run(prepare(open_checkpoint(directory), tmp_path / "link", "bfloat16"), force=True)
     assert not (tmp_path / "link").is_symlink()
     assert os.listdir(old) == ["model.safetensors"]
     target = write(tmp_path / "y.safetensors", ONE)
     os.symlink("y.safetensors", tmp_path / "z.safetensors")
-    run(plan(open_checkpoint(file), tmp_path / "z.safetensors", "bfloat16"), force=True)
+    run(prepare(open_checkpoint(file), tmp_path / "z.safetensors", "bfloat16"), force=True)
     assert open_checkpoint(target).tensors[0].format.name == "float32"
     assert not (tmp_path / "z.safetensors").is_symlink()
 
@@ -164,7 +164,7 @@ def test_the_old_one_lives_until_the_new_one_is_complete(tmp_path: Path, directo
     old = write_directory(tmp_path / "n", [ONE], extra={"vocab.txt": "old"})
     before = snapshot(old)
     seen = []
-    made = plan(open_checkpoint(directory), old, "bfloat16")
+    made = prepare(open_checkpoint(directory), old, "bfloat16")
     run(made, force=True, verify=True, progress=lambda p: seen.append(snapshot(old) == before))
     assert seen
     assert all(seen)
@@ -185,7 +185,7 @@ def test_nobodys_file_is_overwritten_in_a_race(
             if not target.exists():
                 target.write_text("mine")
 
-        made = plan(open_checkpoint(source), target, "bfloat16")
+        made = prepare(open_checkpoint(source), target, "bfloat16")
         if force and source is file:
             run(made, force=True, progress=appear)
             assert len(open_checkpoint(target).tensors) == 1
@@ -218,22 +218,22 @@ def test_an_empty_directory_that_appears_at_the_last_moment_stays(
     rename = os.rename
     monkeypatch.setattr(os, "rename", lambda a, b: (target.mkdir(), rename(a, b)))
     with pytest.raises(DestinationError, match="came into being during the run"):
-        run(plan(open_checkpoint(directory), target, "bfloat16"))
+        run(prepare(open_checkpoint(directory), target, "bfloat16"))
     assert os.listdir(target) == []
 
 
 def test_too_little_space_is_found_before_the_first_byte(tmp_path, directory, monkeypatch) -> None:
-    made = plan(open_checkpoint(directory), tmp_path / "n", "bfloat16")
+    made = prepare(open_checkpoint(directory), tmp_path / "n", "bfloat16")
     needed, free = destination.space(made)
     assert needed > made.n_bytes_written
     assert free is not None
-    monkeypatch.setattr(destination, "space", lambda plan: (needed, needed - 1))
+    monkeypatch.setattr(destination, "space", lambda job: (needed, needed - 1))
     refused(
         tmp_path, directory, tmp_path / "n",
         f"too little space for .*n': {needed:,} bytes are needed and {needed - 1:,} are free",
         force=False,
     )  # fmt: skip
-    monkeypatch.setattr(destination, "space", lambda plan: (needed, None))
+    monkeypatch.setattr(destination, "space", lambda job: (needed, None))
     run(made)
 
 
@@ -247,5 +247,5 @@ def test_a_file_where_the_workspace_shall_be(tmp_path: Path, file: Path) -> None
 
 def test_names_as_long_as_names_may_be(tmp_path: Path, file: Path) -> None:
     target = tmp_path / ("é" * 121 + ".safetensors")
-    run(plan(open_checkpoint(file), target, "bfloat16"))
+    run(prepare(open_checkpoint(file), target, "bfloat16"))
     assert len(open_checkpoint(target).tensors) == 1
