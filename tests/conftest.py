@@ -2,7 +2,7 @@
 
 `make test` runs everything but the tests marked `exhaustive`; `make test-exhaustive` passes
 `--exhaustive` and runs those too. `make test-quick` passes `--quick`, for work: of each test the
-first and the last of its cases, and none marked `slow`. What a test lacks (torch, transformers, the
+first and the last of its cases, and none of `SLOW`. What a test lacks (torch, transformers, the
 weights, an instruction set) it skips by name, with the reason; pytest prints the list.
 """
 
@@ -15,6 +15,52 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "build" / "weights" / "all-MiniLM-L6-v2"
+
+
+# what takes many seconds, most of it in processes that it starts or in torch's compiler
+SLOW = frozenset(
+    (
+        "tests/api/test_typing.py::test_mypy_knows_the_verbs",
+        "tests/bridges/test_torch_library.py::test_compiles_at_the_first_call",
+        "tests/capability/test_bench.py::test_every_format_of_every_case_is_there_or_missing_with_a_reason",
+        "tests/capability/test_bench.py::test_int32_becomes_int64_among_the_casts",
+        "tests/capability/test_bench.py::test_without_our_own_cast_the_others_are_measured",
+        "tests/capability/test_bench.py::test_without_torch_casts_are_measured",
+        "tests/checkpoint/store/test_crash.py::test_killed_at_every_step",
+        "tests/checkpoint/store/test_crash.py::test_killed_at_every_step_of_replacing",
+        "tests/cli/test_bench.py::test_an_interruption_ends_it_and_its_process",
+        "tests/cli/test_inspect.py::test_a_name_and_a_shape_of_millions_are_cut",
+        "tests/cli/test_start.py::test_a_benchmark_without_torch",
+        "tests/cli/test_trace.py::test_a_failing_script_shows_what_was_seen",
+        "tests/cli/test_trace.py::test_html",
+        "tests/cli/test_trace.py::test_json",
+        "tests/core/test_collapse.py::test_what_the_formats_exclude_is_not_there",
+        "tests/core/test_ends_of_range.py::test_the_reference_to_test_against",
+        "tests/inplace/test_inplace_sharing.py::test_an_interrupt_between_tensors_of_a_module",
+        "tests/inplace/test_inplace_sharing.py::test_threads_that_look_meanwhile",
+        "tests/inplace/test_inplace_threads.py::test_reading_on_one_thread_and_converting_on_another",
+        "tests/kernels/test_fast.py::test_with_and_without_the_c_functions_of_torch",
+        "tests/kernels/test_fast_sharing.py::test_tensors_may_outlive_python",
+        "tests/kernels/test_kernels.py::test_every_pair_and_policy",
+        "tests/kernels/test_native.py::test_the_oracle_equals_the_reference",
+        "tests/kernels/test_private.py::test_a_name_that_is_none",
+        "tests/kernels/test_private.py::test_with_all",
+        "tests/kernels/test_private.py::test_without",
+        "tests/kernels/test_soak.py::test_a_leak_is_found",
+        "tests/kernels/test_soak.py::test_nothing_leaks",
+        "tests/kernels/test_torch_lazy.py::test_a_shrunk_storage_is_refused_by_every_entry",
+        "tests/kernels/test_torch_ops.py::test_every_pair",
+        "tests/model/test_graphs.py::test_compiled_code_may_be_given_and_stays",
+        "tests/model/test_graphs.py::test_real_weights_compiled_under_autocast",
+        "tests/model/test_profile.py::test_operators_of_a_higher_order_and_no_compiler_for_nothing",
+        "tests/model/test_profile_memory.py::test_bytes_are_what_the_system_says",
+        "tests/model/test_profile_real.py::test_a_trained_cnn",
+        "tests/model/test_trace.py::test_the_fixture",
+        "tests/test_demo.py::test_demo",
+        "tests/testing/test_testing.py::test_our_casts_match_under_every_policy",
+        "tests/testing/test_testing.py::test_wrong_functions_are_found",
+    )
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +87,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "exhaustive: only in the full run, `--exhaustive`")
-    config.addinivalue_line("markers", "slow: takes many seconds, not in the quick run, `--quick`")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,7 +111,7 @@ def _left_by_the_quick_run(items: list[pytest.Item]) -> list[pytest.Item]:
     for item in items:
         cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     kept = {each for group in cases.values() for each in (group[0], group[-1])}
-    return [item for item in items if item not in kept or item.get_closest_marker("slow")]
+    return [item for item in items if item not in kept or item.nodeid.partition("[")[0] in SLOW]
 
 
 @pytest.fixture(scope="session")
