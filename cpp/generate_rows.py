@@ -20,6 +20,7 @@ NANS = {
 
 def row_of(row: Format) -> str:
     names = list(FORMATS)
+    flags = (row.signed, row.infinity, row.signed_zero, row.has_zero)
     fields = [
         f'"{row.name}"',
         f"Kind::{KINDS[row.kind]}",
@@ -29,7 +30,7 @@ def row_of(row: Format) -> str:
         str(row.mantissa_bits),
         str(row.bias),
         str(names.index(row.component.name)),
-        *("true" if flag else "false" for flag in (row.signed, row.infinity, row.signed_zero)),
+        *("true" if flag else "false" for flag in flags),
         f"{row.max_code:#x}u" if row.max_code < 1 << 32 else f"{row.max_code:#x}ull",
         f"{row.infinity_code or 0:#x}ull",
         f"{row.nan_code or 0:#x}ull",
