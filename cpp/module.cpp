@@ -75,7 +75,7 @@ constexpr Py_ssize_t N_COMMON = 10;
 
 bool parse_common(PyObject* const* args, Cast* cast, uint64_t* first, const Kernels** kernels) {
     int64_t small[6], full;
-    const int64_t limits[6] = {N_FORMATS, N_FORMATS, 4, 5, 2, 3};
+    const int64_t limits[6] = {N_FORMATS, N_FORMATS, N_OVERFLOWS, N_ROUNDINGS, N_NANS, N_INFS};
     for (int i = 0; i < 6; ++i) {
         if (!to_size(args[i], &small[i])) return false;
         if (small[i] < 0 || small[i] >= limits[i]) {

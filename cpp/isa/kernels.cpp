@@ -314,12 +314,15 @@ void add_counts(const Cast& cast, const Counts& c, Stats* s) {
 
 // ---- tables -------------------------------------------------------------------------------------
 
-constexpr int N_POLICIES = 4 * 4 * 2;
+// no table rounds by chance
+constexpr int N_TABLE_ROUNDINGS = N_ROUNDINGS - 1;
+static_assert((int)Rounding::Stochastic == N_TABLE_ROUNDINGS, "the last of policy.ROUNDINGS is stochastic");
+constexpr int N_POLICIES = N_OVERFLOWS * N_TABLE_ROUNDINGS * N_NANS;
 Table* tables[N_FORMATS][N_FORMATS][N_POLICIES];
 
 const Table* table_for(const Cast& cast) {
     const int policy =
-        ((int)cast.overflow * 4 + (int)cast.rounding) * 2 + (int)cast.nan;
+        ((int)cast.overflow * N_TABLE_ROUNDINGS + (int)cast.rounding) * N_NANS + (int)cast.nan;
     Table** slot = &tables[cast.source][cast.target][policy];
     Table* table = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     if (table) return table;
