@@ -28,7 +28,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 # file in it came or went.
 cpp_sources := $(shell find cpp -type f 2>/dev/null)
 build_sources := pyproject.toml CMakeLists.txt $(cpp_sources) src/tensorcast/__init__.py \
-                 src/tensorcast/formats.py src/tensorcast/errors.py \
+                 src/tensorcast/formats.py src/tensorcast/policy.py src/tensorcast/errors.py \
                  $(shell find src -type d -not -name __pycache__)
 
 # prints the requirements of some extras: $(call extras,test lint)

@@ -35,7 +35,10 @@ def build(folder: Path) -> Path:
     if compiler is None:
         raise SystemExit("bench.profile: no C++ compiler")
     rows = [sys.executable, str(ROOT / "cpp" / "generate_rows.py")]
-    subprocess.run([*rows, str(folder / "rows.generated.hpp")], check=True)
+    subprocess.run(
+        [*rows, *(str(folder / f"{name}.generated.hpp") for name in ("rows", "policies"))],
+        check=True,
+    )
     flags = [*_FLAGS, f"-I{ROOT / 'cpp'}", f"-I{folder}"]
     program, units = folder / "profile", []
     for name in ("kernels", "digest"):

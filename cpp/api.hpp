@@ -7,10 +7,7 @@
 
 namespace tc {
 
-enum class Overflow : uint8_t { Raise, Saturate, Wrap, Ieee };
-enum class Rounding : uint8_t { NearestEven, TowardZero, Down, Up, Stochastic };
-enum class NanPolicy : uint8_t { Raise, Zero };
-enum class InfPolicy : uint8_t { Keep, Saturate, Raise };
+#include "policies.generated.hpp"
 
 // Statistics are summed per block, blocks per segment, segments in order: the same result for any
 // number of threads. Both are multiples of every packing period.

@@ -23,6 +23,7 @@ struct Row {
     bool is_signed;
     bool infinity;
     bool signed_zero;
+    bool has_zero;
     uint64_t max_code;  // magnitude code of the largest finite value
     uint64_t infinity_code;
     uint64_t nan_code;

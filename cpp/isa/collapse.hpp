@@ -17,8 +17,6 @@ TC_INLINE uint64_t zero_mask(const Row& row) {
     return two_zeros ? all >> 1 : all;
 }
 
-TC_INLINE bool has_zero(FormatId id) { return id != F_float8_e8m0fnu; }
-
 template <class T>
 TC_INLINE uint64_t count_zeros_of(const T* x, uint64_t n, T mask) {
     uint64_t count = 0, i = 0;
@@ -54,7 +52,7 @@ TC_INLINE uint64_t count_zeros_of(const T* x, uint64_t n, T mask) {
 // Zeros of either sign among n codes, not packed.
 uint64_t count_zeros(FormatId id, const void* codes, uint64_t n) {
     const Row& row = ROWS[id];
-    if (!has_zero(id)) return 0;
+    if (!ROWS[id].has_zero) return 0;
     const uint64_t mask = zero_mask(row);
     switch (row.container()) {
         case 1: return count_zeros_of((const uint8_t*)codes, n, (uint8_t)mask);
@@ -108,7 +106,7 @@ TC_INLINE bool holds_integers(const Row& source, const Row& target) {
 // anyway, since no overflow gives a 0 in these formats; the results may then be out of the caches.
 TC_INLINE bool counts_results(const Cast& cast) {
     const Row &source = ROWS[cast.source], &target = ROWS[cast.target];
-    return has_zero(cast.target) && !(cast.full && target.kind == Kind::Float) &&
+    return target.has_zero && !(cast.full && target.kind == Kind::Float) &&
            !holds_integers(source, target);
 }
 

@@ -126,7 +126,7 @@ DirectLoop odd_float_loop_to(FormatId target) {
     if (target == F_float16) return odd_float_loop<S, uint16_t, narrow_f16>;
 #endif
 #if defined(__AVX2__)
-    if (ROWS[target].bits <= 8 && target != F_float8_e8m0fnu && sizeof(S) > 1)
+    if (ROWS[target].bits <= 8 && ROWS[target].has_zero && sizeof(S) > 1)
         return odd_float_loop<S, uint8_t, narrow_small>;
 #endif
     return nullptr;

@@ -82,10 +82,10 @@ DirectLoop small_float_loop_of(const Row& target) {
     return target.nan == Nan::NegativeZero ? small_float_loop<S, true> : small_float_loop<S, false>;
 }
 
-// To a float of 8 bits or fewer (float8_e8m0fnu excepted); null if none.
+// To a float of 8 bits or fewer that has a zero; null if none.
 DirectLoop to_small_float(FormatId source, FormatId target) {
     const Row& row = ROWS[target];
-    if (row.kind != Kind::Float || row.bits > 8 || target == F_float8_e8m0fnu) return nullptr;
+    if (row.kind != Kind::Float || row.bits > 8 || !row.has_zero) return nullptr;
     switch (source) {
         case F_float64: return small_float_loop_of<double>(row);
         case F_float16: return half_to_small(source, row) ? nullptr : small_float_loop_of<Half>(row);

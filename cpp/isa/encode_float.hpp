@@ -133,6 +133,16 @@ Counts encode_float_loop(const C* in, Out* out, uint64_t n, const FloatTarget<ty
     return counts;
 }
 
+// The one layout of a float without a zero that is written here: float8_e8m0fnu's.
+constexpr bool all_exponents_are_e8m0() {
+    for (const Row& row : ROWS)
+        if (!row.has_zero && (row.exponent_bits != 8 || row.mantissa_bits != 0 || row.bias != 127 ||
+                              row.is_signed || row.nan != Nan::AllOnes))
+            return false;
+    return true;
+}
+static_assert(all_exponents_are_e8m0(), "formats.py has a float without a zero that no loop encodes");
+
 // float8_e8m0fnu: exponents only, one bit of precision, neither zero nor sign. The code is the
 // rounded exponent field. A tie goes to the larger magnitude, since with one digit of precision no
 // significand is even (IEEE 754-2019, 4.3.1). What lies below the range has no finite value on its side
@@ -200,7 +210,7 @@ template <class C, Rounding R>
 Counts encode_float_rounded(const C* in, void* out, uint64_t n, uint64_t first, const Cast& cast) {
     const Row& row = ROWS[cast.target];
     const Draw draw(cast, first);
-    if (cast.target == F_float8_e8m0fnu) {
+    if (!row.has_zero) {
         if constexpr (sizeof(C) == 4 && R == Rounding::Stochastic) {  // subnormals: as float64
             double wide[BLOCK];
             for (uint64_t i = 0; i < n; ++i) wide[i] = (double)in[i];
@@ -287,7 +297,7 @@ Counts encode_half(const uint16_t* in, uint16_t* out, uint64_t n, const Cast& ca
     return counts;
 }
 
-// To the floats of 8 bits or fewer (float8_e8m0fnu excepted), nearest even, from float32 or from the
+// To the floats of 8 bits or fewer that have a zero, nearest even, from float32 or from the
 // codes of the formats that half_to_small names.
 template <bool UNSIGNED_ZERO, bool STREAM, class Source>
 uint64_t encode_small_groups(const Source* in, uint8_t* out, uint64_t n, const Cast& cast, Counts* counts) {
@@ -324,8 +334,7 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
     if constexpr (sizeof(C) == 4) {
 #if defined(__AVX2__)
         const Row& row = ROWS[cast.target];
-        if (cast.rounding == Rounding::NearestEven && row.bits <= 16 &&
-            cast.target != F_float8_e8m0fnu) {
+        if (cast.rounding == Rounding::NearestEven && row.bits <= 16 && row.has_zero) {
             if (row.bits <= 8) return encode_small(in, (uint8_t*)out, n, cast);
             Counts counts;
             const Rest<float, uint16_t> rest(cast, &counts);
@@ -338,7 +347,7 @@ Counts encode_float(const C* in, void* out, uint64_t n, uint64_t first, const Ca
                                                    : encode_groups(in, to, n, ToF16Group<false>(), rest);
             return counts;
         }
-        if (cast.rounding == Rounding::NearestEven && cast.target == F_float8_e8m0fnu) {
+        if (cast.rounding == Rounding::NearestEven && !row.has_zero) {
             Counts counts;
             const Draw draw(cast, first);
             const auto other = [&](const float* x, uint8_t* codes, uint64_t m) {

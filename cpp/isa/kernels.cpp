@@ -314,12 +314,15 @@ void add_counts(const Cast& cast, const Counts& c, Stats* s) {
 
 // ---- tables -------------------------------------------------------------------------------------
 
-constexpr int N_POLICIES = 4 * 4 * 2;
+// no table rounds by chance
+constexpr int N_TABLE_ROUNDINGS = N_ROUNDINGS - 1;
+static_assert((int)Rounding::Stochastic == N_TABLE_ROUNDINGS, "the last of policy.ROUNDINGS is stochastic");
+constexpr int N_POLICIES = N_OVERFLOWS * N_TABLE_ROUNDINGS * N_NANS;
 Table* tables[N_FORMATS][N_FORMATS][N_POLICIES];
 
 const Table* table_for(const Cast& cast) {
     const int policy =
-        ((int)cast.overflow * 4 + (int)cast.rounding) * 2 + (int)cast.nan;
+        ((int)cast.overflow * N_TABLE_ROUNDINGS + (int)cast.rounding) * N_NANS + (int)cast.nan;
     Table** slot = &tables[cast.source][cast.target][policy];
     Table* table = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
     if (table) return table;
@@ -555,7 +558,7 @@ void locate_overflow(const Cast& cast, const uint8_t* in, unsigned step, uint64_
     decode_double(cast.source, in, values, n, false);
     // Rounding once is monotonic: if one overflows, so does what lies beyond it on its side. Not so
     // where chance rounds, or below the least number of a format without a zero.
-    if (cast.rounding == Rounding::Stochastic || cast.target == F_float8_e8m0fnu)
+    if (cast.rounding == Rounding::Stochastic || !target.has_zero)
         return largest_one_by_one(plain, in, step, values, n, first, s);
     const double limit = target.infinity ? 0x1.fffffffffffffp1023 : __builtin_inf();
     double high = 0, low = 0;
@@ -613,7 +616,7 @@ bool streams(const Cast& cast, const Table* table) {
         return target.bits <= 16 && cast.rounding != Rounding::Stochastic;
     if (cast.rounding != Rounding::NearestEven || target.kind != Kind::Float) return false;
     if (cast.target == F_float16 || cast.target == F_bfloat16) return true;
-    return target.bits <= 8 && cast.target != F_float8_e8m0fnu;
+    return target.bits <= 8 && target.has_zero;
 #else
     (void)cast;
     (void)table;

@@ -6,6 +6,10 @@
 
 namespace tc {
 
+// casts.cpp
+PyObject* cast_chunk(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* cast_strided(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+
 // fast.cpp
 PyObject* count_pools(PyObject*, PyObject* more);
 
@@ -31,5 +35,10 @@ PyObject* sequence_fill(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 
 // sequence_arrays.cpp
 PyObject* sequence_arrays(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+
+// streams.cpp
+PyObject* py_stream_cast(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* py_stream_copy(PyObject*, PyObject* const* args, Py_ssize_t n_args);
+PyObject* py_xxh3(PyObject*, PyObject* const* args, Py_ssize_t n_args);
 
 }  // namespace tc

@@ -108,9 +108,9 @@ bool keep_threads(State* s, PyObject* number) {
 // fast_set_up(resolve, decide, options, learn, overflows, roundings, nans, infs, array.array)
 PyObject* fast_set_up(PyObject* module, PyObject* const* args, Py_ssize_t n_args) {
     State* s = state_of(module);
-    if (!count_is("fast_set_up", n_args, 9) || !keep_names(s->overflows, 4, args[4]) ||
-        !keep_names(s->roundings, 5, args[5]) || !keep_names(s->nans, 2, args[6]) ||
-        !keep_names(s->infs, 3, args[7]))
+    if (!count_is("fast_set_up", n_args, 9) || !keep_names(s->overflows, N_OVERFLOWS, args[4]) ||
+        !keep_names(s->roundings, N_ROUNDINGS, args[5]) || !keep_names(s->nans, N_NANS, args[6]) ||
+        !keep_names(s->infs, N_INFS, args[7]))
         return nullptr;
     if (!s->formats && !(s->formats = PyDict_New())) return nullptr;
     if (!s->zero && !(s->zero = PyLong_FromLong(0))) return nullptr;

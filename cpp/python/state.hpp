@@ -71,12 +71,12 @@ struct State {
     PyObject *resolve, *decide, *options, *learn;  // kernels/fast.py
     PyObject* zero;            // the default seed
     PyTypeObject* array_type;  // array.array
-    PyObject *overflows[4], *roundings[5], *nans[2], *infs[3];
+    PyObject *overflows[N_OVERFLOWS], *roundings[N_ROUNDINGS], *nans[N_NANS], *infs[N_INFS];
     PyObject* formats;  // spelling or dtype -> index | None
     Met met[N_MET];     // the last spellings and dtypes met, by their address
     uint64_t n_asked;   // how often Python was asked what is remembered since: another thread may have run
     unsigned n_threads;
-    Plan plans[N_FORMATS][N_FORMATS][4][2][3];
+    Plan plans[N_FORMATS][N_FORMATS][N_OVERFLOWS][N_NANS][N_INFS];
 };
 
 inline State* state_of(PyObject* module) { return (State*)PyModule_GetState(module); }

@@ -49,9 +49,6 @@ inline std::string decimal(double x) {
 
 // -- what is cast ---------------------------------------------------------------------------------
 
-constexpr const char* OVERFLOWS[] = {"raise", "saturate", "wrap", "ieee"};
-constexpr const char* ROUNDINGS[] = {"nearest-even", "toward-zero", "down", "up", "stochastic"};
-constexpr const char* INFS[] = {"keep", "saturate", "raise"};
 constexpr uint64_t SEED = 0x123456789ABCDEF0ull;
 
 struct Case {
@@ -90,9 +87,9 @@ inline std::vector<Case> policies(FormatId source, FormatId target) {
     const Row& to = ROWS[ROWS[target].component];
     std::vector<Case> found;
     const bool infinities = to.infinity && ROWS[ROWS[source].component].infinity;
-    for (int r = 0; r < 5; ++r)
+    for (int r = 0; r < N_ROUNDINGS; ++r)
         for (int ends = 0; ends <= infinities; ++ends)
-            for (int o = 0; o < 4; ++o) {
+            for (int o = 0; o < N_OVERFLOWS; ++o) {
                 if (Overflow(o) == Overflow::Wrap && !to.is_integer()) continue;
                 if (Overflow(o) == Overflow::Ieee && !to.infinity && !to.has_nan()) continue;
                 Case c{source, target};

@@ -524,9 +524,9 @@ int oracle_lines() {
         uint64_t seed, index, code;
         words >> source >> target >> overflow >> rounding >> inf >> seed >> index;
         const oracle::Oracle oracle(format_of(source), format_of(target),
-                                    Overflow(index_of(OVERFLOWS, 4, overflow)),
-                                    Rounding(index_of(ROUNDINGS, 5, rounding)),
-                                    InfPolicy(index_of(INFS, 3, inf)), seed);
+                                    Overflow(index_of(OVERFLOWS, N_OVERFLOWS, overflow)),
+                                    Rounding(index_of(ROUNDINGS, N_ROUNDINGS, rounding)),
+                                    InfPolicy(index_of(INFS, N_INFS, inf)), seed);
         const char* separator = "";
         for (; words >> code; ++index, separator = " ") {
             const oracle::Outcome o = oracle.cast(code, index);

@@ -212,7 +212,7 @@ def _plain(codes: torch.Tensor, parts: Parts, row: Format) -> torch.Tensor:
 
 
 def _joined(codes: torch.Tensor, bits: int) -> torch.Tensor:
-    """One number for both components, as the extension's module.cpp makes it."""
+    """One number for both components, as the extension's arguments.cpp makes it."""
     import torch
 
     first, second = codes.view(-1, 2).unbind(dim=1)
