@@ -4,7 +4,7 @@ A move is a call from a function of one file of tensorcast to a function of anot
 `sys.setprofile` on the second call (the first imports and fills caches). Calls of C and of other
 packages are not counted; a call that they make back counts from the file that was last.
 
-    python -m bench.moves
+    python -m bench.moves [--files]
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import CastError
-from .formats import Format
+from .formats import Format, lookup
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,11 @@ class Buffer:
         packed: a sub-byte format with several elements to a byte, first element in the lowest
             bits; False: one code per byte in the low bits (as NumPy's ml_dtypes arrays are).
         byte_swapped: whether each component is in the other byte order than the machine's.
+        itemsize: bytes from one element to the next when contiguous and not packed.
+        n_elements: elements in all.
+        n_bytes: bytes the elements take when contiguous.
+        is_contiguous: whether the elements lie in C order without gaps.
+        extent: first byte and one past the last byte that the elements touch.
     """
 
     address: int
@@ -48,50 +54,37 @@ class Buffer:
     writable: bool = True
     packed: bool = False
     byte_swapped: bool = False
+    itemsize: int = field(init=False, repr=False, compare=False)
+    n_elements: int = field(init=False, repr=False, compare=False)
+    n_bytes: int = field(init=False, repr=False, compare=False)
+    is_contiguous: bool = field(init=False, repr=False, compare=False)
+    extent: tuple[int, int] = field(init=False, repr=False, compare=False)
 
-    @property
-    def n_elements(self) -> int:
-        """Elements in all."""
-        return prod(self.shape)
+    def __post_init__(self) -> None:
+        itemsize = self.format.container_bits // 8
+        n_elements = prod(self.shape)
+        n_bytes = self.format.n_bytes(n_elements) if self.packed else n_elements * itemsize
+        self.__dict__.update(  # frozen, and computed once
+            itemsize=itemsize, n_elements=n_elements, n_bytes=n_bytes, **self._laid_out(n_bytes)
+        )
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes from one element to the next when contiguous and not packed."""
-        return self.format.container_bits // 8
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes the elements take when contiguous."""
+    def _laid_out(self, n_bytes: int) -> dict[str, object]:
+        """`is_contiguous` and `extent`."""
+        low = self.address
         if self.packed:
-            return self.format.n_bytes(self.n_elements)
-        return self.n_elements * self.itemsize
-
-    @property
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in C order without gaps."""
-        if self.packed:
-            return True
-        expected = self.format.container_bits // 8
+            return {"is_contiguous": True, "extent": (low, low + n_bytes)}
+        itemsize = expected = self.format.container_bits // 8
+        dense, below, above = True, 0, itemsize
         for n, stride in zip(reversed(self.shape), reversed(self.strides), strict=True):
-            if n != 1 and stride != expected:
-                return 0 in self.shape
+            dense = dense and (n == 1 or stride == expected)
             expected *= n
-        return True
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """First byte and one past the last byte that the elements touch."""
-        low = high = self.address
-        if 0 in self.shape:
-            return low, high
-        if self.packed:
-            return low, high + self.n_bytes
-        for n, stride in zip(self.shape, self.strides, strict=True):
             if stride > 0:
-                high += (n - 1) * stride
+                above += (n - 1) * stride
             else:
-                low += (n - 1) * stride
-        return low, high + self.format.container_bits // 8
+                below += (n - 1) * stride
+        if 0 in self.shape:
+            return {"is_contiguous": True, "extent": (low, low)}
+        return {"is_contiguous": dense, "extent": (low + below, low + above)}
 
     def part(self, dimension: int, begin: int, end: int) -> Buffer:
         """The elements with index `begin` to `end` - 1 in one dimension, sharing the memory; not
@@ -241,8 +234,6 @@ def numpy_buffer(array: object, format: Format | None = None, *, writable: bool 
     """
     import numpy as np
 
-    from .formats import lookup
-
     if not isinstance(array, np.ndarray):
         raise CastError(f"expected a numpy.ndarray, found {type(array).__name__}")
     refuse_masked(array)
@@ -251,7 +242,7 @@ def numpy_buffer(array: object, format: Format | None = None, *, writable: bool 
         raise CastError(f"an array of dtype {dtype} holds no numbers of one format")
     if writable and not array.flags.writeable:
         raise CastError("the array is read-only; write into a copy of it")
-    row = format if format is not None else lookup(array.dtype)
+    row = format if format is not None else _row_of(dtype)
     if row.container_bits != array.itemsize * 8:
         raise CastError(
             f"codes of {row.name} take {row.container_bits // 8} bytes each, but the array's "
@@ -266,3 +257,8 @@ def numpy_buffer(array: object, format: Format | None = None, *, writable: bool 
         writable=array.flags.writeable,
         byte_swapped=not array.dtype.isnative,
     )
+
+
+@lru_cache(maxsize=256)
+def _row_of(dtype: np.dtype[Any]) -> Format:
+    return lookup(dtype)

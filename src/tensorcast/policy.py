@@ -90,6 +90,7 @@ class Policy:
         if not isinstance(self.seed, int) or not 0 <= self.seed < 1 << 64:
             raise PolicyError(f"seed={self.seed!r} is not an integer from 0 to 2^64 - 1")
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - policies are values, and few
     def resolve(self, source: Format | str, target: Format | str) -> ResolvedPolicy:
         """The policy with its defaults filled in for one pair of formats.
 
@@ -160,11 +161,13 @@ def can_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
     return not inside or no_zero or (source.component.infinity and not target.component.infinity)
 
 
+@lru_cache(maxsize=1024)
 def ends_infinities(source: Format, target: Format, policy: Policy | ResolvedPolicy) -> bool:
     """Whether the source and the target have infinities, and the policy does not keep them."""
     return policy.inf != "keep" and source.component.infinity and target.component.infinity
 
 
+@lru_cache(maxsize=1024)
 def changes_nothing(source: Format, target: Format, policy: Policy | ResolvedPolicy) -> bool:
     """Whether a cast gives back what it got: to the same format, but for infinities that the policy
     does not keep."""
@@ -196,11 +199,13 @@ def _near(given: str, choices: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-_DEFAULT: Final = Policy()
+DEFAULT_POLICY: Final = Policy()
+"""What a call without policy keywords asks for."""
+
 _remembered: Final = lru_cache(maxsize=256, typed=True)(Policy)
 
 POLICY_DEFAULTS: Final[Mapping[str, Any]] = {
-    name: getattr(_DEFAULT, name) for name in PolicyOptions.__annotations__
+    name: getattr(DEFAULT_POLICY, name) for name in PolicyOptions.__annotations__
 }
 """Every policy keyword and its default."""
 
@@ -221,7 +226,7 @@ def policy_of(verb: str, options: RoundingOptions | PolicyOptions) -> Policy:
         True
     """
     if not options:
-        return _DEFAULT
+        return DEFAULT_POLICY
     try:
         return _remembered(**options)
     except (TypeError, ValueError):  # no such keyword, or a value that is not hashable

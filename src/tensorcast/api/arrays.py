@@ -16,8 +16,9 @@ from ..bridges import is_torch
 from ..errors import CastError
 from ..formats import Format, lookup_target
 from ..kernels.fast import tried_first
-from ..policy import PolicyOptions, policy_of, shows_policy
-from ..share.handover import Asked, hand_over, verdict_on
+from ..policy import DEFAULT_POLICY, PolicyOptions, policy_of, shows_policy
+from ..share.handover import hand_over, verdict_on
+from ..share.planning import Asked
 from ..share.verdict import TARGETS, ReadOnly, Target, Verdict
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def as_tensor(
         ...
         tensorcast.errors.CastError: copy=False, but strides are negative, and torch has none
     """
-    rules = policy_of("as_tensor", policy)
+    rules = policy_of("as_tensor", policy) if policy else DEFAULT_POLICY
     quick = type(data) in _NUMBERS and sys.modules.get("torch") is not None
     if quick and device is None and copy is not False:
         from ..bridges.sequences import tensor_of  # new memory, whatever is decided

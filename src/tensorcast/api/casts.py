@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, overload
 
-from ..bridges import is_torch, kind_of
+from ..bridges import is_torch, is_torch_type, kind_of
 from ..bridges.room import ENDED, refuse_no_memory, tells_memory
 from ..bridges.torch.operators import traced_cast, traced_measure
 from ..core.block import survives
@@ -23,6 +24,7 @@ from ..errors import CastError, InexactCastError
 from ..formats import Format, Reader, lookup, lookup_target
 from ..kernels.fast import tried_first
 from ..policy import (
+    DEFAULT_POLICY,
     Policy,
     PolicyOptions,
     can_refuse,
@@ -191,7 +193,8 @@ def cast(
 2147483647; it is 3000000000 at [2]). Pass overflow="saturate" or "wrap", or cast to int64, which \
 holds them.
     """
-    return cast_by(x, to, policy_of("cast", policy), out=out, memory_format=memory_format,
+    rules = policy_of("cast", policy) if policy else DEFAULT_POLICY
+    return cast_by(x, to, rules, out=out, memory_format=memory_format,
                    device=device, report=report, packed=packed, pin_memory=pin_memory)  # fmt: skip
 
 
@@ -226,7 +229,7 @@ def _cast(
     packed: bool,
     pin_memory: bool,
 ) -> Any:
-    target = lookup_target(to, _reader(x))
+    target = _target(to, _reader(x))
     layout = {"memory_format": memory_format, "device": device, "pin_memory": pin_memory or None}
     loss: Loss | None
     if isinstance(x, PackedTensor):
@@ -237,7 +240,7 @@ def _cast(
             )
         result, loss = cast_packed(x, target, policy, out=out, report=report)
         return (result, loss) if report else result
-    kind = kind_of(x)
+    kind = "torch" if is_torch_type(type(x)) else kind_of(x)
     bridge = _bridge(kind)
     if kind == "torch" and bridge.overridden(x, out):
         options = {**vars(policy), "out": out, "report": report, "packed": packed, **layout}
@@ -299,7 +302,7 @@ measure.__dict__["_torchdynamo_inline"] = traced_measure
 
 def measure_by(x: Any, to: object, policy: Policy) -> Loss:
     """What `measure` gives under a policy; arguments and errors are its own."""
-    target = lookup_target(to, _reader(x))
+    target = _target(to, _reader(x))
     if isinstance(x, PackedTensor):
         return measure_packed(x, target, policy)
     bridge = _bridge(kind_of(x))
@@ -345,7 +348,7 @@ def can_cast(x: Any, to: object, **policy: Unpack[PolicyOptions]) -> bool:
 
 
 def _can_cast(x: Any, to: object, policy: Policy) -> bool:
-    target = lookup_target(to, _reader(x))
+    target = _target(to, _reader(x))
     source: Buffer | None
     by_format = _format_named(x)
     if by_format is not None:
@@ -382,8 +385,18 @@ def _format_named(x: Any) -> Format | None:
     return lookup(x) if named or (numpy and isinstance(x, numpy.dtype)) else None
 
 
-def _reader(x: Any) -> Reader | None:
+def _target(to: object, reader: Reader | None) -> Format:
+    """The format of a result; names are looked up once."""
+    return _named(to, reader) if type(to) is str else lookup_target(to, reader)
+
+
+_named = lru_cache(maxsize=512)(lookup_target)
+
+
+def _reader(x: object) -> Reader | None:
     """Whose words the spelling of a format is in, beside this tensor."""
+    if is_torch_type(type(x)):
+        return "torch"
     torch = x.is_torch if isinstance(x, PackedTensor) else is_torch(x)
     return "torch" if torch else None
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal, Unpack
 
-from ..bridges.fresh import empty_numpy, empty_torch
+from ..bridges.memory import empty_numpy, empty_torch
 from ..bridges.pixels import Pixels, first_of, pixels_of, written_buffer
 from ..bridges.room import tells_memory
 from ..buffer import Buffer, contiguous_strides

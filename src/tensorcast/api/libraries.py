@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from ..errors import CastError
 from ..formats import lookup_target
-from ..policy import PolicyOptions, policy_of, shows_policy
-from ..share.handover import Asked, hand_over
+from ..policy import DEFAULT_POLICY, PolicyOptions, policy_of, shows_policy
+from ..share.handover import hand_over
 from ..share.pictures import multiplied, picture_in
+from ..share.planning import Asked
 from ..share.verdict import Target
 
 if TYPE_CHECKING:
@@ -237,6 +238,6 @@ def _out(
     options: PolicyOptions,
     null: Any = None,
 ) -> Any:
-    policy = policy_of(f"to_{target}", options)
+    policy = policy_of(f"to_{target}", options) if options else DEFAULT_POLICY
     to = None if dtype is None else lookup_target(dtype)
     return hand_over(data, Asked(target, to, device, copy, mode=mode, null=null), policy)

@@ -20,7 +20,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..bridges import kind_of
-from ..bridges.fresh import empty_numpy, empty_torch
+from ..bridges.memory import empty_numpy, empty_torch
 from ..bridges.room import tells_memory
 from ..buffer import Buffer, check_dims, contiguous_strides, numpy_buffer, refuse_masked
 from ..core.block import cast_buffer

@@ -116,7 +116,7 @@ def _seen(x: Any, is_torch: bool) -> tuple[Any, Format]:
 def _contenders(
     x: Any, row: Format, target: Format, options: dict[str, Any], is_torch: bool
 ) -> list[_Contender]:
-    from ..bridges.fresh import numpy_dtype, torch_dtype
+    from ..bridges.memory import numpy_dtype, torch_dtype
 
     own = x.numel() * x.element_size() if is_torch else x.nbytes
     n = x.numel() if is_torch else x.size

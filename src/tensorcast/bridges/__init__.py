@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final, Literal
 
 from ..errors import CastError
 
@@ -98,6 +99,15 @@ def is_torch(x: object) -> bool:
     """Whether an object is a torch tensor."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(x, getattr(torch, "Tensor", ()))
+
+
+def _is_torch_type(kind: type) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(kind, getattr(torch, "Tensor", ()))
+
+
+is_torch_type: Final[Callable[[type], bool]] = lru_cache(maxsize=256)(_is_torch_type)
+"""Whether a type is that of torch tensors, remembered; `is_torch` also knows what only says so."""
 
 
 def is_numpy(x: object) -> bool:

@@ -16,8 +16,7 @@ from ..errors import CastError, FormatError
 from ..formats import FORMATS, Format
 from . import numpy as numpy_bridge
 from .buffers import memory_seen
-from .fresh import numpy_dtype
-from .memory import as_numpy
+from .memory import as_numpy, numpy_dtype
 from .protocol import Demands, Fit, Seen, kept
 from .protocol import load as library
 

@@ -3,11 +3,37 @@ what makes a NumPy array of itself."""
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Final
 
 from ..buffer import Buffer, numpy_buffer, refuse_masked
 from ..errors import CastError, FormatError
 from .protocol import Seen, kept
+
+PYTHONS_MEMORY: Final = frozenset({bytes, bytearray, memoryview, array})
+"""What is memory and nothing else: nobody has to be asked whose it is."""
+
+
+def python_seen(x: Any) -> Seen:
+    """The elements of what is in `PYTHONS_MEMORY`.
+
+    Raises:
+        CastError: its memory is gone, or holds no numbers.
+    """
+    return memory_seen(view_of(x), type(x).__name__)
+
+
+def view_of(x: Any) -> memoryview:
+    """The object's memory.
+
+    Raises:
+        CastError: it is gone.
+        TypeError: the object shows none.
+    """
+    try:
+        return memoryview(x)
+    except ValueError as error:  # closed or released
+        raise CastError(f"the memory of a {type(x).__name__} is gone: {error}") from None
 
 
 def memory_seen(view: memoryview, library: str) -> Seen:
@@ -15,8 +41,7 @@ def memory_seen(view: memoryview, library: str) -> Seen:
     import numpy as np
 
     try:
-        array = np.asarray(view)
-        buffer = numpy_buffer(array)
+        buffer = numpy_buffer(np.asarray(view))
     except (ValueError, FormatError, CastError) as error:
         raise CastError(f"a buffer of format {view.format!r} holds no numbers: {error}") from None
     except BufferError:  # its rows lie behind pointers
@@ -34,12 +59,12 @@ def by_method(x: Any, library: str) -> Seen:
     except Exception as error:
         raise CastError(f"a {type(x).__name__} makes no array of itself: {error}") from error
     refuse_masked(made)  # netCDF's variables make masked ones
-    array = np.asarray(made)
-    buffer = numpy_buffer(array)
+    whole = np.asarray(made)
+    buffer = numpy_buffer(whole)
     if buffer.n_elements and buffer.address != again.__array_interface__["data"][0]:
         return Seen(library, buffer, copied=f"a {type(x).__name__} hands out copies")
-    read_only = "" if array.flags.writeable else "its owner made it read-only"
-    return Seen(library, kept(buffer, (array, x)), read_only)
+    read_only = "" if whole.flags.writeable else "its owner made it read-only"
+    return Seen(library, kept(buffer, (whole, x)), read_only)
 
 
 _SPACE: Final = 4096, 1 << 57
@@ -71,13 +96,13 @@ def interface_seen(x: Any, library: str, read_only: str = "") -> Seen:
 
     refuse_mask(getattr(x, "__array_interface__", None), x)
     try:
-        array = np.asarray(x)
+        shown = np.asarray(x)
     except Exception as error:
         raise CastError(
             f"the array interface of a {type(x).__qualname__} cannot be used: {error}"
         ) from error
-    buffer = numpy_buffer(array)
+    buffer = numpy_buffer(shown)
     _refuse_wild(buffer, x)
-    if not array.flags.writeable:
+    if not shown.flags.writeable:
         read_only = read_only or "its owner made it read-only"
     return Seen(library, buffer, read_only)

@@ -58,7 +58,7 @@ def from_torch(tensor: Any) -> Any:
     """An array on a tensor's memory, on its device."""
     import torch
 
-    from .fresh import numpy_dtype
+    from .memory import numpy_dtype
 
     row = lookup(tensor.dtype)
     if "numpy" in row.spellings:
@@ -96,7 +96,7 @@ def _number(device: Any) -> int:
 
 @cache
 def _has(name: str) -> bool:
-    from .fresh import numpy_dtype
+    from .memory import numpy_dtype
 
     try:
         load().empty((0,), numpy_dtype(name))

@@ -153,7 +153,7 @@ def _lacks(name: str) -> str:
     """Why XLA's CPU has no arrays of a format, tried out; or ""."""
     import numpy as np
 
-    from .fresh import numpy_dtype
+    from .memory import numpy_dtype
 
     jax = load()
     try:

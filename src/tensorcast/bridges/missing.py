@@ -14,7 +14,7 @@ from ..formats import Format, lookup
 from ..policy import Policy
 from . import is_numpy_scalar
 from .columns import Column, Columns
-from .fresh import empty_numpy
+from .memory import empty_numpy
 
 if TYPE_CHECKING:
     import numpy as np

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..buffer import Buffer, numpy_buffer, refuse_masked
@@ -160,11 +161,7 @@ def load() -> None:
     """NumPy is always there."""
 
 
-def is_own(_x: object) -> bool:
-    """What is an array is seen as one: nothing is gained by not looking at it."""
-    return False
-
-
+@lru_cache(maxsize=1024)
 def fit(row: Format, shape: tuple[int, ...]) -> Fit:  # noqa: ARG001
     """Its own formats and ml_dtypes'."""
     try:
@@ -179,9 +176,7 @@ def inferred(row: Format) -> tuple[Format, ...]:
     return (row,)
 
 
-def wrap(buffer: Buffer) -> Any:
-    """An array on the memory."""
-    return as_numpy(buffer)
+wrap = as_numpy
 
 
 def device_name(device: Any) -> str:

@@ -20,8 +20,7 @@ from ..errors import CastError
 from ..formats import FORMATS, Format
 from ..kernels import cpu
 from .arrow_capsules import buffer_of as exported
-from .fresh import empty_numpy
-from .memory import as_numpy
+from .memory import as_numpy, empty_numpy
 from .pillow_rows import rows_of
 from .protocol import Demands, Fit, Seen
 from .protocol import load as library

@@ -8,6 +8,7 @@ from typing import Any
 from .protocol import Demands
 
 
+@cache
 def bridge_to(target: str) -> Any:
     """The module that wraps memory for a target, its library imported.
 
@@ -19,6 +20,7 @@ def bridge_to(target: str) -> Any:
     return bridge
 
 
+@cache
 def demands_of(target: str) -> Demands:
     """What a target asks of the memory under its arrays; nothing is imported for it."""
     found: Demands = _bridges()[target].DEMANDS

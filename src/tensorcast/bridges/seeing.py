@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import CastError
 from . import is_numpy, is_numpy_scalar, is_torch, numpy
 from .boundary import refuse_unreadable
-from .buffers import by_method, interface_seen, memory_seen, refuse_mask
+from .buffers import by_method, interface_seen, memory_seen, refuse_mask, view_of
 from .protocol import Seen, load
 from .room import refuse_no_memory
 
@@ -34,9 +34,9 @@ def see(data: Any) -> Seen | None:
         CastError: it is an array, but its memory cannot be seen, or holds no numbers.
     """
     if is_torch(data):
-        from .torch import wrapping
+        from .torch import tensor
 
-        return wrapping.see(data)
+        return tensor.see(data)
     if is_numpy(data) or is_numpy_scalar(data):
         return numpy.see(data)
     return see_foreign(data)
@@ -87,11 +87,9 @@ def _see(x: Any) -> Seen | None:
 
         return Seen(root, arrow_buffer_of(x), "Arrow arrays are immutable")
     try:
-        view = memoryview(x)
+        view = view_of(x)
     except TypeError:
         return by_method(x, root) if hasattr(kind, "__array__") else None
-    except ValueError as error:  # closed or released
-        raise CastError(f"the memory of a {kind.__name__} is gone: {error}") from None
     return memory_seen(view, root)
 
 

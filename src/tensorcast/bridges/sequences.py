@@ -21,8 +21,7 @@ from ..policy import Policy, ResolvedPolicy
 from . import is_numpy, is_numpy_scalar, is_torch
 from . import sequence_refusal as refusal
 from .boundary import refuse_unreadable
-from .fresh import empty_numpy, empty_torch, numpy_dtype, torch_dtype
-from .memory import as_numpy
+from .memory import as_numpy, empty_numpy, empty_torch, numpy_dtype, torch_dtype
 from .protocol import load
 from .room import refuse_no_memory
 from .seeing import see_foreign

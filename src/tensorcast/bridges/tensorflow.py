@@ -138,7 +138,7 @@ def send(x: Any, device: Any) -> Any:
 
 @cache
 def _has(name: str) -> bool:
-    from .fresh import numpy_dtype
+    from .memory import numpy_dtype
 
     try:
         load().dtypes.as_dtype(numpy_dtype(name))

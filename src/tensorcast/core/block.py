@@ -113,7 +113,10 @@ def cast_buffer(
     )
     loss = loss_of(raw, source.format, target_format, policy, source.n_elements, full, collapses)
     if refusable:
-        refuse(loss, policy, source.shape, name, source=source, look=look_at(target_format, policy))
+        # what no policy refuses needs no words
+        if loss.n_overflow or loss.n_nan_lost or loss.n_inf or policy.exact:
+            look = look_at(target_format, policy)
+            refuse(loss, policy, source.shape, name, source=source, look=look)
         if not fresh:
             cpu.cast_buffer(source, target, target_format, policy, n_threads=n_threads)
     return loss
@@ -182,12 +185,13 @@ def _check_pair(source: Buffer, target: Buffer, target_format: Format) -> None:
             raise CastError(
                 f"the {role} is on {buffer.device}; these kernels read the CPU's memory"
             )
-    if target.overlaps_itself:
+    if not target.is_contiguous and target.overlaps_itself:
         raise CastError(
             "several elements of the target share memory (a broadcast dimension); write into "
             "memory of its own"
         )
-    if source.overlaps(target):
+    (low, high), (begin, end) = source.extent, target.extent
+    if low < end and begin < high and source.overlaps(target):
         raise CastError(
             "source and target overlap in memory; cast into memory of its own (a cast in place "
             "is another operation)"

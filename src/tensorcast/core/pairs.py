@@ -48,14 +48,9 @@ def loses_nothing(source: Format, target: Format) -> bool:
     return not (source.is_float or source.is_complex) and is_lossless_pair(source, target)
 
 
+@lru_cache(maxsize=1024)
 def may_refuse(source: Format, target: Format, policy: ResolvedPolicy) -> bool:
     """Whether some value of the source could make the policy refuse."""
-    return _may_refuse(source.name, target.name, policy)
-
-
-@lru_cache(maxsize=1024)
-def _may_refuse(source_name: str, target_name: str, policy: ResolvedPolicy) -> bool:
-    source, target = FORMATS[source_name], FORMATS[target_name]
     if policy.exact:
         ends = ends_infinities(source, target, policy)
         return ends or not is_lossless_pair(source, target)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, get_args, overload
 
 from ..errors import CastError, FormatError
@@ -205,6 +206,7 @@ def _lost(operand: Operand, result: Format, framework: Framework) -> str:
     return f"{value} does not fit, and silently becomes another number"
 
 
+@cache
 def lost_values(source: Format, result: Format) -> str:
     """Which values of one format do not survive in another, as a phrase; "" if all do.
 

@@ -31,6 +31,9 @@ if tuple(_core.formats) != tuple(FORMATS):  # the rows the extension was built f
     raise ImportError("tensorcast._core was built from other format rows: build and install again")
 
 
+_KEEPING: Final = ResolvedPolicy("saturate", "nearest-even", "zero", False, 0)
+
+
 class RawStats(NamedTuple):
     """What a kernel counted; complex elements count as two values.
 
@@ -291,6 +294,11 @@ def cast_buffer(
             n_threads or default_threads(),
         )
     )
+
+
+def copy_codes(source: Buffer, target: Buffer) -> None:
+    """Copy a tensor of any strides and byte order into fresh memory of its format and shape."""
+    cast_buffer(source, target, target.format, _KEEPING)
 
 
 def fill_numbers(

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from ..bridges.fresh import empty_numpy
+from ..bridges.memory import empty_numpy
 from ..bridges.room import free_memory
 from ..buffer import Buffer, contiguous_strides
 from ..core.block import cast_buffer

@@ -13,7 +13,8 @@ from ..core.product import rounds_as_product
 from ..errors import CastError
 from ..formats import FORMATS, lookup
 from ..policy import Policy
-from .handover import Asked, hand_over
+from .handover import hand_over
+from .planning import Asked
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,6 +7,7 @@ number of elements. Both can be seen as uint8 and made from it, sharing memory.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from ...errors import CastError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@cache
 def is_pairs(dtype: torch.dtype) -> bool:
     """Whether a dtype holds two elements to a byte, as its name says."""
     return str(dtype).endswith("_x2")

@@ -11,8 +11,8 @@ from ...errors import CastError
 from ...formats import Format, lookup
 from ...kernels.torch_lazy import check_negative, check_storage, is_pending, settled
 from ..pool import LEAST, pooled, tensor_on
+from ..protocol import Seen
 from ..room import refuse_no_memory
-from .batched import is_batched
 from .derivatives import tangent_of
 from .pairs import is_pairs, logical_shape, pairs_shape
 
@@ -58,6 +58,31 @@ def buffer_of(x: torch.Tensor, *, writable: bool = False) -> Buffer:
         size, packed = x.element_size(), False
         shape, strides = tuple(x.shape), tuple(stride * size for stride in x.stride())
     return Buffer(x.data_ptr(), shape, strides, row, owner=x, packed=packed)
+
+
+def see(x: Any) -> Seen | None:
+    """A plain tensor's elements, in the CPU's memory.
+
+    Raises:
+        CastError: it is traced or transformed, and has no memory.
+    """
+    if not is_plain(x):
+        raise CastError("the tensor is being traced or transformed, and has no memory to share")
+    plain = x.detach()
+    lazy = "its conjugation or negation is pending" if is_pending(plain) else ""
+    return Seen("torch", buffer_of(settled(plain)), copied=lazy)
+
+
+def tensor_seen(tensor: torch.Tensor, data: Any) -> Seen:
+    """A tensor's elements wherever they are, without their address: of the data that it stands
+    for."""
+    row, shape = format_of(tensor), logical_shape(tensor)
+    packed = is_pairs(tensor.dtype)
+    size = row.container_bits // 8
+    strides = (1,) * len(shape) if packed else tuple(step * size for step in tensor.stride())
+    buffer = Buffer(0, shape, strides, row, device=str(tensor.device), packed=packed)
+    library = "torch" if tensor is data else type(data).__module__.partition(".")[0]
+    return Seen("Python" if library == "builtins" else library, buffer)
 
 
 def empty_like(
@@ -130,7 +155,8 @@ def _is_transformed(x: torch.Tensor) -> bool:
     """Whether the tensor stands for others inside torch.func (vmap, grad) or the older vmap."""
     import torch
 
-    return torch._C._functorch.is_functorch_wrapped_tensor(x) or is_batched(x)
+    functorch: Any = torch._C._functorch
+    return bool(functorch.is_functorch_wrapped_tensor(x) or functorch.is_legacy_batchedtensor(x))
 
 
 def torch_device(device: Any) -> torch.device:
@@ -158,7 +184,8 @@ def format_of(x: torch.Tensor) -> Format:
     if x.is_nested:
         raise CastError("the tensor is nested; cast its parts (.unbind()) or .to_padded_tensor()")
     row = _row(x.dtype)
-    check_negative(x, row)
+    if x.is_neg():
+        check_negative(x, row)
     return row
 
 
