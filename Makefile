@@ -147,7 +147,7 @@ test: interop native  ## the tests, in a few minutes
 	@$(BIN)/$(PYTEST)
 
 .PHONY: test-quick
-test-quick: interop native  ## a part of the tests, for work: about two minutes
+test-quick: interop native  ## a part of the tests, for work: under two minutes
 	@$(BIN)/$(PYTEST) --quick
 
 # the other frameworks, which only the full run installs: close to a gigabyte
