@@ -63,7 +63,6 @@ from .formats import Format
 from .policy import ResolvedPolicy, ends_infinities
 
 _MASK32: Final = (1 << 32) - 1
-_MASK64: Final = (1 << 64) - 1
 _PAYLOAD_BITS: Final = 52  # of the widest NaN, float64's; payloads are kept as its mantissa
 
 _FINITE, _INFINITE, _NAN = 0, 1, 2

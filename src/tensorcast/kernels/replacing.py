@@ -123,8 +123,3 @@ def replace_all(
         n_failures,
     )
     return None if held < 0 else held
-
-
-def releases_pages() -> bool:
-    """Whether consumed memory goes back to the system here before the tensor is freed."""
-    return _core.inplace_releases()

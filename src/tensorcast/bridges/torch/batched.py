@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     import torch
 
 
-def is_batched(x: torch.Tensor) -> bool:
-    """Whether a tensor stands for a batch of the older vmap."""
-    import torch
-
-    found: bool = torch._C._functorch.is_legacy_batchedtensor(x)
-    return found
-
-
 def over_batch(x: torch.Tensor, act: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
     """What `act` makes of the whole batch, whose dimensions come first, as a batch again."""
     import torch

@@ -65,14 +65,6 @@ def cast_op(x: torch.Tensor, target: Format, policy: Policy) -> torch.Tensor:
     return result
 
 
-def cast_out_op(x: torch.Tensor, out: torch.Tensor, policy: Policy) -> None:
-    """`cast_op` into a tensor of the same shape; `out` takes part in no gradient."""
-    import torch
-
-    register()
-    torch.ops.tensorcast.cast_out.default(x, out, *_arguments(policy))
-
-
 def register() -> None:
     """Register the operators with torch; does nothing the second time."""
     global _library
